@@ -1,0 +1,1 @@
+//! What applications see: the gRPC services.

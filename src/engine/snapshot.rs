@@ -1,0 +1,93 @@
+//! What one credential's task lets everybody see.
+
+use jiff::Timestamp;
+
+use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId};
+use crate::rotation::{Request, State};
+
+/// One credential as its task sees it now. Published whole at every change; holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The credential.
+    pub credential: CredentialName,
+    /// The provider definition's name, such as `adyen/client-key`.
+    pub provider: String,
+    /// Where the secret is published.
+    pub store: FieldPath,
+    /// The state as last known; `None` until the record was read for the first time.
+    pub state: Option<State>,
+    /// The entry's version as last known.
+    pub entry_version: Option<KvVersion>,
+    /// Whether this replica drives the open rotation.
+    pub role: Role,
+    /// What the task is doing at this moment.
+    pub activity: Activity,
+    /// A rotation that was asked for and has not written its intent yet.
+    pub pending: Option<(RotationId, Request)>,
+    /// Set while something outside keeps the task from going on.
+    pub hold: Option<Hold>,
+    /// When the next rotation is due; `None` where only a request makes it due, or while paused.
+    pub next_due: Option<Timestamp>,
+    /// What somebody should know, though nothing waits for it.
+    pub conditions: Vec<Condition>,
+}
+
+/// Who drives the open rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// No rotation is open, or this replica drives it.
+    Own,
+    /// Another replica drives it, and this one follows the record.
+    Follower,
+}
+
+/// What a task is doing at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Reading record and escrow.
+    Loading,
+    /// Nothing; waiting for the next due time or a request.
+    Idle,
+    /// Checking that a rotation would succeed.
+    Preflight,
+    /// Writing the record.
+    Saving,
+    /// The regenerate call is on its way.
+    Calling,
+    /// Sealing the answer into escrow.
+    Sealing,
+    /// Asking the provider for its current value.
+    Reading,
+    /// Asking the provider whether it accepts the new key.
+    Probing,
+    /// Writing the application's entry.
+    Publishing,
+    /// Waiting on purpose: for propagation, or until a doubt can be settled.
+    Waiting,
+    /// Held up; see the snapshot's hold.
+    Held,
+    /// Ended.
+    Stopped,
+}
+
+/// Something outside keeps the task from going on; it tries again by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The cause's stable name, such as `VAULT_SEALED`.
+    pub code: &'static str,
+    /// The cause, what it means for the key, and what helps, in words.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the next try is made.
+    pub next_try_at: Timestamp,
+}
+
+/// Something that somebody should know: drift, an orphan answer, a residue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Its stable name.
+    pub code: &'static str,
+    /// What it is, what it means for the key, and what to do, in words.
+    pub message: String,
+}

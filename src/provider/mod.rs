@@ -1,0 +1,84 @@
+//! Providers as data: a declarative definition, bound to one credential, spoken over HTTP.
+//!
+//! The trait is what the engine sees; [`http`](self) is the only implementation in the product.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::ids::RotationId;
+use crate::rotation::{Outcome, Plan, Problem, Refusal};
+use crate::secret::SecretValue;
+
+/// The secrets with which calls are signed, by the names the definition gives them.
+///
+/// `main` is the credential that authenticates the call (the admin key, or for a self-authenticating
+/// credential the old secret itself).
+#[derive(Debug)]
+pub struct Signer<'a> {
+    /// The authenticating secret.
+    pub main: &'a SecretValue,
+    /// Further secrets the definition asks for, such as a user's bearer token.
+    pub extra: &'a [(String, SecretValue)],
+}
+
+/// What a provider's answer holds.
+#[derive(Debug)]
+pub struct Answer {
+    /// The new key.
+    pub secret: SecretValue,
+    /// When the old key dies, as the provider says or its definition fixes; `None`: assume it is dead.
+    pub previous_expires_at: Option<Timestamp>,
+    /// When the answer was complete.
+    pub received_at: Timestamp,
+}
+
+/// A regenerate call's outcome, with whatever bytes of a success could not be used.
+#[derive(Debug)]
+pub struct Response {
+    /// What the call came to.
+    pub outcome: Outcome<Answer>,
+    /// The body of a reported success that gave no value (cut, malformed, unexpected): the key may be in it,
+    /// so it is sealed for a person instead of being thrown away.
+    pub residue: Option<SecretValue>,
+}
+
+/// What a read of the provider's current value found.
+#[derive(Debug)]
+pub enum Reading {
+    /// The value that the provider holds now.
+    Value(Answer),
+    /// The provider could not be asked, or could not answer, now; this says nothing.
+    Unavailable(Problem),
+    /// The provider refused the question.
+    Refused(Refusal),
+}
+
+/// What a probe with a key showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// The provider accepts the key.
+    Accepted,
+    /// The provider does not accept the key (yet).
+    NotAccepted(Problem),
+    /// The provider could not be asked; this says nothing about the key.
+    Unavailable(Problem),
+}
+
+/// One provider, bound to one credential's parameters.
+pub trait Provider: Send + Sync + 'static {
+    /// The facts that the core decides by.
+    fn plan(&self) -> &Plan;
+
+    /// Makes exactly one regenerate request on a fresh connection; never a second.
+    ///
+    /// Not cancel-safe: dropped after the first byte left, the outcome is unknown.
+    fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> impl Future<Output = Response> + Send;
+
+    /// Reads the current value, where the definition declares how; else `Refused`.
+    fn read(&self, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;
+
+    /// Asks the provider whether it accepts `key`, without a side effect.
+    fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)])
+    -> impl Future<Output = Probe> + Send;
+}

@@ -1,0 +1,45 @@
+//! What the core knows of a credential's provider: capabilities and times, nothing else.
+
+use std::time::Duration;
+
+use super::schedule::Schedule;
+
+/// The facts by which one credential is rotated, taken from its provider's definition and the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// When the credential is due.
+    pub schedule: Schedule,
+    /// The credential signs its own regeneration.
+    pub self_authenticating: bool,
+    /// How long the provider accepts the old key too; `None` where it dies at once or nobody says.
+    pub grace: Option<Duration>,
+    /// How long after a rotation the provider refuses, or punishes, another.
+    pub lock: Option<Duration>,
+    /// The same idempotency key returns the same answer, for this long.
+    pub replay: Option<Duration>,
+    /// The current value can be read; a change shows at the latest after this time.
+    pub read: Option<Duration>,
+    /// The call can be made again safely; at most this many calls in all for one rotation.
+    pub redo: Option<u32>,
+    /// The new key is not usable at once: it is staged first.
+    pub propagation: Option<Propagation>,
+    /// The provider has a harmless request that shows whether the new key is accepted.
+    pub probe: bool,
+    /// The longest time from the first byte of a provider call to its answer.
+    pub call_timeout: Duration,
+    /// How long a request that was sent may still take effect after its sender gave up or died.
+    pub settle: Duration,
+    /// How long a holder may be silent before another replica may claim the rotation.
+    pub claim: Duration,
+}
+
+/// How a provider's new key becomes usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// Without a probe: publish after this time. With one: the first probe is made after it.
+    pub delay: Duration,
+    /// How often the probe is repeated.
+    pub poll: Duration,
+    /// With a probe: refused for longer than this, the rotation halts unpublished.
+    pub deadline: Duration,
+}

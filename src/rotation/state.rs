@@ -1,0 +1,385 @@
+//! The durable state of one credential: what its record stores, and never a secret.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Doubt, Refusal};
+use crate::ids::{KvVersion, ReplicaId, RotationId};
+use crate::secret::Fingerprint;
+
+/// How many closed rotations a record remembers.
+pub const HISTORY_MAX: usize = 20;
+
+/// Everything that is durable about one credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// When keyturn first saw the credential; the first due time counts from here.
+    pub adopted_at: Timestamp,
+    /// Where the open rotation stands.
+    pub phase: Phase,
+    /// Set while a person keeps the schedule from starting rotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Set after a rotation that failed for a passing cause: when the next try is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// The closed rotations, newest first, at most [`HISTORY_MAX`].
+    #[serde(default)]
+    pub history: Vec<Closed>,
+}
+
+impl State {
+    /// The state of a credential that was never rotated by keyturn.
+    pub const fn adopted(at: Timestamp) -> Self {
+        Self { adopted_at: at, phase: Phase::Idle, pause: None, retry: None, history: Vec::new() }
+    }
+
+    /// The newest rotation that put a new secret into Vault.
+    pub fn last_rotated(&self) -> Option<&Closed> {
+        self.history.iter().find(|closed| matches!(closed.outcome, ClosedAs::Rotated { .. }))
+    }
+
+    /// Until when the provider still accepts the key before the present one.
+    pub fn grace_until(&self) -> Option<Timestamp> {
+        self.history.iter().filter_map(|closed| closed.outcome.previous_expires_at()).max()
+    }
+}
+
+/// Where the open rotation stands.
+///
+/// `Answered` and `Published` run ahead of the record: a crash in them is found again from escrow and entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// No rotation is open.
+    Idle,
+    /// The claim is durable; the provider may be called, or has been.
+    Intended {
+        /// The open rotation.
+        rotation: Rotation,
+    },
+    /// It is not known whether the provider acted.
+    Unknown {
+        /// The open rotation.
+        rotation: Rotation,
+        /// Why nobody knows, and what was tried to find out.
+        unknown: Unknown,
+    },
+    /// The new key is known; escrow holds it.
+    Answered {
+        /// The open rotation.
+        rotation: Rotation,
+        /// What is known of the new key.
+        answer: Answer,
+    },
+    /// The new key is in the record, and waits until the provider accepts it.
+    Staged {
+        /// The open rotation.
+        rotation: Rotation,
+        /// What is known of the new key.
+        answer: Answer,
+        /// When it was staged.
+        staged_at: Timestamp,
+    },
+    /// The application's entry holds the new key.
+    Published {
+        /// The open rotation.
+        rotation: Rotation,
+        /// What is known of the new key.
+        answer: Answer,
+        /// The entry's version, and when it was written.
+        publication: Publication,
+    },
+    /// A person must decide.
+    Halted {
+        /// The open rotation.
+        rotation: Rotation,
+        /// Why, since when, and what is known.
+        halt: Halt,
+    },
+}
+
+impl Phase {
+    /// The open rotation, if there is one.
+    pub const fn rotation(&self) -> Option<&Rotation> {
+        match self {
+            Self::Idle => None,
+            Self::Intended { rotation }
+            | Self::Unknown { rotation, .. }
+            | Self::Answered { rotation, .. }
+            | Self::Staged { rotation, .. }
+            | Self::Published { rotation, .. }
+            | Self::Halted { rotation, .. } => Some(rotation),
+        }
+    }
+
+    /// The phase's stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Intended { .. } => "intended",
+            Self::Unknown { .. } => "unknown",
+            Self::Answered { .. } => "answered",
+            Self::Staged { .. } => "staged",
+            Self::Published { .. } => "published",
+            Self::Halted { .. } => "halted",
+        }
+    }
+}
+
+/// One rotation that is not closed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Its id, and the idempotency key of its provider call.
+    pub rotation_id: RotationId,
+    /// Who asked for it, and how.
+    pub request: Request,
+    /// The replica that drives it.
+    pub holder: ReplicaId,
+    /// The fence: the record's version at which the holder claimed it.
+    pub epoch: KvVersion,
+    /// How long the holder may be silent before another replica may claim it.
+    pub claim_ms: u64,
+    /// When its intent was written.
+    pub intended_at: Timestamp,
+    /// When the newest call may first have left; what the grace that it asked for counts from.
+    pub dispatched_at: Timestamp,
+    /// How many regenerate calls its record has allowed so far.
+    pub calls: u32,
+    /// What provider and Vault held before the call.
+    pub baseline: Baseline,
+}
+
+/// Who asked for a rotation, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What set it off.
+    pub trigger: Trigger,
+    /// An open grace window and a provider's lock are no reason to wait.
+    pub emergency: bool,
+    /// The caller's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The caller as the API knows it, such as `uid 1000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+}
+
+/// What set a rotation off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The schedule.
+    Scheduled,
+    /// A person or program, over the API.
+    Manual,
+}
+
+/// What the provider and Vault held before the call; a later read is compared with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The value that the provider showed, where it can be read.
+    pub provider: Option<Fingerprint>,
+    /// The value in the application's entry.
+    pub entry: Option<Fingerprint>,
+    /// The entry's version.
+    pub entry_version: KvVersion,
+}
+
+impl Baseline {
+    /// Whether provider and Vault held different keys: somebody rotated without keyturn.
+    pub fn has_drift(&self) -> bool {
+        matches!((&self.provider, &self.entry), (Some(provider), Some(entry)) if provider != entry)
+    }
+}
+
+/// Why the outcome is not known, and what was tried to find out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The cause.
+    pub doubt: Doubt,
+    /// Since when.
+    pub since: Timestamp,
+    /// How many replays were made; [`super::resolve::REPLAYS_MAX`] and no more.
+    pub replays: u32,
+    /// Set once the provider refused a replay or a further call, which then is no way out any more.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+/// What is known of the new key, without the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// When the key before it dies; `None`: assume it is dead.
+    pub previous_expires_at: Option<Timestamp>,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// Where and when a value was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The entry's version that holds it.
+    pub version: KvVersion,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// A rotation that only a person can bring to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Why.
+    pub reason: HaltReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is known of the new key, where it is known; the value then is in the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// Set where the entry holds the new key already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Publication>,
+}
+
+/// Why a person must decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum HaltReason {
+    /// The answer is lost, and the provider has no means by which keyturn could settle it.
+    NoWayToTell {
+        /// What happened to the answer.
+        doubt: Doubt,
+    },
+    /// The means that the provider has were all tried.
+    MeansExhausted {
+        /// What happened to the answer.
+        doubt: Doubt,
+    },
+    /// The provider refused the read that would have settled it.
+    ReadRefused {
+        /// The refusal.
+        refusal: Refusal,
+    },
+    /// The provider still refuses the new key past its declared propagation time.
+    NewKeyRefused,
+}
+
+impl HaltReason {
+    /// The stable name in metrics, status details and documentation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoWayToTell { .. } => "NO_WAY_TO_TELL",
+            Self::MeansExhausted { .. } => "MEANS_EXHAUSTED",
+            Self::ReadRefused { .. } => "READ_REFUSED",
+            Self::NewKeyRefused => "NEW_KEY_REFUSED",
+        }
+    }
+}
+
+/// The schedule is kept from starting rotations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the person wrote.
+    pub reason: String,
+}
+
+/// The next try after a passing failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Not before this time.
+    pub not_before: Timestamp,
+    /// How many tries have failed in a row.
+    pub failures: u32,
+}
+
+/// A rotation that has come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Its id.
+    pub rotation_id: RotationId,
+    /// Who asked for it, and how.
+    pub request: Request,
+    /// When its intent was written.
+    pub intended_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Timestamp,
+    /// How many regenerate calls were made.
+    pub calls: u32,
+    /// How it ended.
+    pub outcome: ClosedAs,
+    /// Where its time went.
+    #[serde(default)]
+    pub timings: Timings,
+}
+
+/// How a rotation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ClosedAs {
+    /// The new key is in Vault.
+    Rotated {
+        /// What is known of it.
+        answer: Answer,
+        /// Where it is.
+        publication: Publication,
+        /// Whether the provider was seen to accept it.
+        verified: bool,
+    },
+    /// The provider did not act; the old key stands.
+    Failed {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A read showed that the lost call never took effect; the old key stands.
+    NotApplied {
+        /// What had happened to the answer.
+        doubt: Doubt,
+    },
+    /// A person settled it.
+    Resolved {
+        /// What the person decided.
+        decision: Decision,
+    },
+}
+
+impl ClosedAs {
+    /// When the key before the new one dies, where the provider said so.
+    pub const fn previous_expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Rotated { answer, .. } => answer.previous_expires_at,
+            Self::Failed { .. } | Self::NotApplied { .. } | Self::Resolved { .. } => None,
+        }
+    }
+}
+
+/// What a person decides about an unknown or halted rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// What the application's entry holds is right (the call never took effect, or it was mended by hand).
+    KeepCurrent,
+    /// The new key is known, and shall be published although the provider did not accept it yet.
+    PublishAnyway,
+    /// Try the automatic means again, with what the person has mended in the meantime.
+    TryAgain,
+    /// Give this rotation up and regenerate once more, knowing that its key may be lost.
+    RotateAgain,
+}
+
+/// Where a rotation's time went, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// In calls to the provider.
+    pub provider_us: u64,
+    /// In calls to Vault.
+    pub vault_us: u64,
+    /// On the escrow's disk.
+    pub escrow_us: u64,
+    /// In keyturn itself.
+    pub own_us: u64,
+    /// Waiting on purpose: propagation, polls, backoff and holds.
+    pub waiting_us: u64,
+}

@@ -1,0 +1,126 @@
+//! The one type that holds a secret, and the fingerprint that may be shown in its place.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// A secret in memory: wiped when dropped, never printed, never compared or copied by accident.
+///
+/// It has no `Clone`, `Display`, `Serialize` or `PartialEq` on purpose, and its `Debug` shows nothing of it.
+/// The files that may call [`SecretValue::expose`] are listed in `tests/tidy.rs`.
+pub struct SecretValue(SecretString);
+
+impl SecretValue {
+    /// Takes over a text; the caller's `String` is moved, not copied.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The secret in clear, for the one line that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// A second holder of the same secret, where an effect must outlive its caller.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+
+    /// The shown stand-in for this secret under a credential's own key.
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.0.expose_secret().as_bytes());
+        let tag = hmac::sign(&key, self.expose().as_bytes());
+        let short = tag.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default();
+        Fingerprint(data_encoding::HEXLOWER.encode(short))
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue([redacted])")
+    }
+}
+
+const FINGERPRINT_BYTES: usize = 8;
+
+/// The random key under which one credential's fingerprints are made; it is kept in the record.
+pub struct FingerprintKey(SecretString);
+
+impl FingerprintKey {
+    /// Wraps a random text of at least 128 bits.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The key in clear, for the record's codec.
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl Clone for FingerprintKey {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl fmt::Debug for FingerprintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FingerprintKey([redacted])")
+    }
+}
+
+/// Tells two secrets of one credential apart without telling anything about them.
+///
+/// The first 8 bytes of an HMAC-SHA256 under the credential's [`FingerprintKey`], as 16 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Wraps the text of a fingerprint that was made before (from a record, or in a test).
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The 16 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing_of_a_secret() {
+        let secret = SecretValue::new("canary-9d2f".into());
+        let key = FingerprintKey::new("canary-key".into());
+        let shown = format!("{secret:?} {key:?} {:?}", Some(&secret));
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn fingerprints_tell_secrets_apart_and_depend_on_the_key() {
+        let key = FingerprintKey::new("k1".into());
+        let one = SecretValue::new("one".into()).fingerprint(&key);
+        assert_eq!(one, SecretValue::new("one".into()).fingerprint(&key));
+        assert_ne!(one, SecretValue::new("two".into()).fingerprint(&key));
+        assert_ne!(one, SecretValue::new("one".into()).fingerprint(&FingerprintKey::new("k2".into())));
+        assert_eq!(one.as_str().len(), 16);
+    }
+}

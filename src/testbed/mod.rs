@@ -1,0 +1,1 @@
+//! Provider simulators and a throw-away OpenBao, for the demo and the tests.

@@ -1,0 +1,273 @@
+//! Vault (or OpenBao): the record, the application's entry, and the session with which both are reached.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroize;
+
+use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
+use crate::rotation::State;
+use crate::secret::{FingerprintKey, SecretValue};
+
+/// keyturn's own entry for one credential: the durable state, and the secrets that belong to it.
+#[derive(Debug)]
+pub struct Record {
+    /// The state that the core decides by.
+    pub state: State,
+    /// The key of this credential's fingerprints.
+    pub fingerprint_key: FingerprintKey,
+    /// The escrow identities, newest first: the open rotation's and the one before it, so that a late answer
+    /// can still be opened.
+    pub identities: Vec<(RotationId, SecretValue)>,
+    /// The new secret while the state is staged.
+    pub staged: Option<SecretValue>,
+    /// Members that a later version of keyturn wrote; kept as they are.
+    pub unknown: Map<String, Value>,
+}
+
+/// What keyturn leaves in the application's entry beside the value, under `_keyturn.<field>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The rotation that published the value.
+    pub rotation_id: RotationId,
+    /// The fence under which it was published.
+    pub epoch: KvVersion,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// When the value before it dies; absent: assume it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_expires_at: Option<Timestamp>,
+}
+
+/// The application's entry as it was read; its values are wiped when it is dropped.
+pub struct Entry {
+    /// The version that a check-and-set write must name; 0 where there is no entry yet.
+    pub version: KvVersion,
+    /// All members of the data but `_keyturn`.
+    fields: Map<String, Value>,
+    /// keyturn's stamps, by field.
+    stamps: BTreeMap<String, Stamp>,
+}
+
+impl Entry {
+    /// An entry as the codec read it.
+    pub fn new(version: KvVersion, fields: Map<String, Value>, stamps: BTreeMap<String, Stamp>) -> Self {
+        Self { version, fields, stamps }
+    }
+
+    /// A field's value, where it is a text.
+    pub fn field(&self, name: &str) -> Option<SecretValue> {
+        self.fields.get(name)?.as_str().map(|text| SecretValue::new(text.to_owned()))
+    }
+
+    /// keyturn's stamp for a field.
+    pub fn stamp(&self, field: &str) -> Option<&Stamp> {
+        self.stamps.get(field)
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.fields.iter_mut().for_each(|(_, value)| wipe(value));
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.iter_mut().for_each(|(_, member)| wipe(member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// What one rotation needs of Vault, checked before the provider is called.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// The credential whose record is written.
+    pub credential: CredentialName,
+    /// The entry that is written.
+    pub entry: VaultPath,
+    /// The secrets that are read to sign the provider's calls.
+    pub secrets: Vec<FieldPath>,
+    /// How long the token must last at least.
+    pub lasting: Duration,
+}
+
+/// Vault as the engine sees it. Every write is one attempt with check-and-set; nothing is retried in here
+/// but the read-back by which an unclear write is settled.
+pub trait Store: Send + Sync + 'static {
+    /// Checks that a rotation's writes will be possible: token lifetime (renewed or logged in again if short),
+    /// capabilities on all paths, mounts that exist and are KV v2. Changes no secret.
+    fn preflight(&self, needs: &Needs) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Reads the record from the active node; `None` where the credential was never adopted.
+    fn read_record(
+        &self,
+        credential: &CredentialName,
+    ) -> impl Future<Output = Result<Option<(Record, KvVersion)>, Error>> + Send;
+
+    /// The record's version, from metadata alone; 0 where there is none.
+    fn record_version(
+        &self,
+        credential: &CredentialName,
+    ) -> impl Future<Output = Result<KvVersion, Error>> + Send;
+
+    /// Writes the record if its version still is `cas`; gives the new version.
+    ///
+    /// An unclear answer is read back and recognised by a nonce in the write.
+    fn write_record(
+        &self,
+        credential: &CredentialName,
+        record: &Record,
+        cas: KvVersion,
+    ) -> impl Future<Output = Result<KvVersion, WriteError>> + Send;
+
+    /// Reads the application's entry from the active node; a missing or deleted one is empty.
+    fn read_entry(&self, path: &VaultPath) -> impl Future<Output = Result<Entry, Error>> + Send;
+
+    /// Writes `value` and its stamp into a field of `entry`, all other members as `entry` has them, if the
+    /// entry's version still is the one that was read; gives the new version.
+    ///
+    /// An unclear answer is read back and recognised by the stamp's rotation id and epoch.
+    fn publish(
+        &self,
+        place: &FieldPath,
+        entry: &Entry,
+        value: &SecretValue,
+        stamp: &Stamp,
+    ) -> impl Future<Output = Result<KvVersion, WriteError>> + Send;
+
+    /// Reads one field of one entry.
+    fn read_secret(&self, place: &FieldPath) -> impl Future<Output = Result<SecretValue, Error>> + Send;
+}
+
+/// Why a check-and-set write gave no new version.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else wrote in between: nothing was written.
+    #[error("the entry was changed by somebody else in the meantime")]
+    Conflict,
+    /// Certainly not written.
+    #[error(transparent)]
+    NotWritten(Error),
+    /// It may have been written, and it could not be read back.
+    #[error("it is not known whether the write took effect")]
+    Unclear(#[source] Error),
+}
+
+/// What stands between keyturn and Vault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// 503 with "sealed".
+    #[error("Vault is sealed; unseal it, and keyturn goes on by itself")]
+    Sealed,
+    /// 472, 473, 429 of a standby, or a 500 that says there is no active node.
+    #[error("Vault has no active node that could answer")]
+    Standby,
+    /// 429.
+    #[error("Vault limits the request rate")]
+    RateLimited {
+        /// How long it asks us to stay away.
+        retry_after: Option<Duration>,
+    },
+    /// No connection, a timeout, or a 5xx that says nothing more.
+    #[error("Vault cannot be reached: {cause}")]
+    Unavailable {
+        /// What failed, without addresses that hold secrets.
+        cause: String,
+    },
+    /// 403: the token has not the capability, or is no longer valid.
+    #[error("Vault refuses {action} on {path}; check the policy in docs/vault-policy.hcl")]
+    PermissionDenied {
+        /// The capability that was needed.
+        action: &'static str,
+        /// The API path.
+        path: String,
+    },
+    /// Vault does not accept the login.
+    #[error("Vault refuses the {method} login: {cause}")]
+    LoginRefused {
+        /// The auth method.
+        method: &'static str,
+        /// What it said.
+        cause: String,
+    },
+    /// What the login needs is not on this machine, or unusable.
+    #[error("the {method} login cannot be tried: {cause}")]
+    LoginMaterial {
+        /// The auth method.
+        method: &'static str,
+        /// What is missing.
+        cause: String,
+    },
+    /// No secrets engine is mounted there.
+    #[error("no secrets engine is mounted at {path}")]
+    MountMissing {
+        /// The configured path.
+        path: VaultPath,
+    },
+    /// A KV v1 engine, or another kind of engine: it has no check-and-set.
+    #[error("{path} is on a {kind} engine; keyturn needs KV version 2, which has check-and-set")]
+    NotKvV2 {
+        /// The configured path.
+        path: VaultPath,
+        /// What is mounted there.
+        kind: String,
+    },
+    /// A field that should be read is not there, or is no text.
+    #[error("{place} does not hold a text")]
+    FieldMissing {
+        /// The field.
+        place: FieldPath,
+    },
+    /// A record or stamp that keyturn cannot understand.
+    #[error("the data at {path} is not what keyturn wrote there: {cause}")]
+    Malformed {
+        /// The path.
+        path: String,
+        /// What is wrong, without values.
+        cause: String,
+    },
+    /// Any other answer.
+    #[error("Vault answered {status} to {action} on {path}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// What was tried.
+        action: &'static str,
+        /// The API path.
+        path: String,
+    },
+}
+
+impl Error {
+    /// The stable name in metrics, status details and documentation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Sealed => "VAULT_SEALED",
+            Self::Standby => "VAULT_STANDBY",
+            Self::RateLimited { .. } => "VAULT_RATE_LIMITED",
+            Self::Unavailable { .. } => "VAULT_UNAVAILABLE",
+            Self::PermissionDenied { .. } => "VAULT_PERMISSION_DENIED",
+            Self::LoginRefused { .. } => "VAULT_LOGIN_REFUSED",
+            Self::LoginMaterial { .. } => "VAULT_LOGIN_MATERIAL",
+            Self::MountMissing { .. } => "VAULT_MOUNT_MISSING",
+            Self::NotKvV2 { .. } => "VAULT_NOT_KV_V2",
+            Self::FieldMissing { .. } => "VAULT_FIELD_MISSING",
+            Self::Malformed { .. } => "VAULT_DATA_MALFORMED",
+            Self::Unexpected { .. } => "VAULT_UNEXPECTED_ANSWER",
+        }
+    }
+}
