@@ -107,7 +107,7 @@ pub enum Event {
     },
     /// A person lets the schedule run again.
     Unpaused,
-    /// The shell measured where the open rotation's time went; closes with it.
+    /// The shell measured where the open rotation's time went; the rotation closes with these figures.
     Measured {
         /// The figures.
         timings: Timings,

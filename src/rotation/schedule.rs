@@ -46,3 +46,17 @@ pub struct Window {
     /// The zone in which days and times are read.
     pub zone: TimeZone,
 }
+
+/// Stand-in until the schedule is built.
+pub fn next_due(
+    schedule: &Schedule,
+    _name: &crate::ids::CredentialName,
+    adopted_at: jiff::Timestamp,
+    last: Option<jiff::Timestamp>,
+    _now: jiff::Timestamp,
+) -> Option<jiff::Timestamp> {
+    match schedule.cadence {
+        Cadence::Every(interval) => Some(super::step::later(last.unwrap_or(adopted_at), interval)),
+        _ => None,
+    }
+}

@@ -39,7 +39,7 @@ impl State {
         self.history.iter().find(|closed| matches!(closed.outcome, ClosedAs::Rotated { .. }))
     }
 
-    /// Until when the provider still accepts the key before the present one.
+    /// Until when the provider accepts a key that keyturn has replaced.
     pub fn grace_until(&self) -> Option<Timestamp> {
         self.history.iter().filter_map(|closed| closed.outcome.previous_expires_at()).max()
     }
@@ -113,6 +113,19 @@ impl Phase {
         }
     }
 
+    /// The open rotation, to be changed.
+    pub(super) const fn rotation_mut(&mut self) -> Option<&mut Rotation> {
+        match self {
+            Self::Idle => None,
+            Self::Intended { rotation }
+            | Self::Unknown { rotation, .. }
+            | Self::Answered { rotation, .. }
+            | Self::Staged { rotation, .. }
+            | Self::Published { rotation, .. }
+            | Self::Halted { rotation, .. } => Some(rotation),
+        }
+    }
+
     /// The phase's stable name.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -148,6 +161,9 @@ pub struct Rotation {
     pub calls: u32,
     /// What provider and Vault held before the call.
     pub baseline: Baseline,
+    /// Where its time went so far, as the holder measured it.
+    #[serde(default)]
+    pub timings: Timings,
 }
 
 /// Who asked for a rotation, and how.
@@ -200,7 +216,7 @@ pub struct Unknown {
     pub doubt: Doubt,
     /// Since when.
     pub since: Timestamp,
-    /// How many replays were made; [`super::resolve::REPLAYS_MAX`] and no more.
+    /// How many replays the record has allowed so far.
     pub replays: u32,
     /// Set once the provider refused a replay or a further call, which then is no way out any more.
     #[serde(default)]
