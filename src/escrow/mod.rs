@@ -111,3 +111,12 @@ pub enum Error {
         source: std::io::Error,
     },
 }
+
+impl Error {
+    /// The stable name in metrics, status details and documentation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Disk { .. } => "ESCROW_DISK",
+        }
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! The trait is what the engine sees; [`http`](self) is the only implementation in the product.
 
+pub mod describe;
+
 use std::future::Future;
 
 use jiff::Timestamp;

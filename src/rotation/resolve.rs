@@ -190,11 +190,12 @@ fn wait_for(refusal: &Refusal, now: Timestamp) -> Effect {
 /// The decisions that make sense for a phase, strongest first.
 pub fn possible_decisions(phase: &Phase) -> Vec<Decision> {
     match phase {
-        Phase::Unknown { .. } => vec![Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain],
         Phase::Halted { halt, .. } if halt.answer.is_some() => {
             vec![Decision::TryAgain, Decision::PublishAnyway, Decision::KeepCurrent, Decision::RotateAgain]
         }
-        Phase::Halted { .. } => vec![Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain],
+        Phase::Unknown { .. } | Phase::Halted { .. } => {
+            vec![Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain]
+        }
         Phase::Idle
         | Phase::Intended { .. }
         | Phase::Answered { .. }
@@ -208,13 +209,13 @@ pub(super) fn decided(
     plan: &Plan,
     mut state: State,
     decision: Decision,
-    claimant: Claimant,
+    claimant: &Claimant,
     now: Timestamp,
 ) -> Next {
     if !possible_decisions(&state.phase).contains(&decision) {
         return None;
     }
-    claim(state.phase.rotation_mut()?, &claimant);
+    claim(state.phase.rotation_mut()?, claimant);
     let rotation = state.phase.rotation()?.clone();
     Some(match decision {
         Decision::KeepCurrent => {

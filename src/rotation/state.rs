@@ -113,6 +113,30 @@ impl Phase {
         }
     }
 
+    /// What is known of the new key, where it is known.
+    pub const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Answered { answer, .. } | Self::Staged { answer, .. } | Self::Published { answer, .. } => {
+                Some(answer)
+            }
+            Self::Halted { halt, .. } => halt.answer.as_ref(),
+            Self::Idle | Self::Intended { .. } | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether the record itself holds the new key: it is known, and the entry does not have it yet.
+    pub const fn keeps_secret_in_record(&self) -> bool {
+        match self {
+            Self::Staged { .. } => true,
+            Self::Halted { halt, .. } => halt.answer.is_some() && halt.publication.is_none(),
+            Self::Idle
+            | Self::Intended { .. }
+            | Self::Unknown { .. }
+            | Self::Answered { .. }
+            | Self::Published { .. } => false,
+        }
+    }
+
     /// The open rotation, to be changed.
     pub(super) const fn rotation_mut(&mut self) -> Option<&mut Rotation> {
         match self {
@@ -383,6 +407,18 @@ pub enum Decision {
     TryAgain,
     /// Give this rotation up and regenerate once more, knowing that its key may be lost.
     RotateAgain,
+}
+
+impl Decision {
+    /// The decision's name in the API, the command line and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeepCurrent => "keep-current",
+            Self::PublishAnyway => "publish-anyway",
+            Self::TryAgain => "try-again",
+            Self::RotateAgain => "rotate-again",
+        }
+    }
 }
 
 /// Where a rotation's time went, in microseconds.

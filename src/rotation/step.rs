@@ -51,7 +51,7 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
             Some(resume::resumed(plan, state, found, now))
         }
         Event::Resolved { decision, replica, epoch, now } => {
-            resolve::decided(plan, state, decision, resume::Claimant { replica, epoch }, now)
+            resolve::decided(plan, state, decision, &resume::Claimant { replica, epoch }, now)
         }
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),
         Event::Unpaused => Some(paused(state, None)),
