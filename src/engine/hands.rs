@@ -36,6 +36,8 @@ pub(super) struct Hands<P, S, E, C> {
     seen_at: Duration,
     /// The new key, from the moment it is known until the rotation is closed.
     answer: Option<(RotationId, provider::Answer)>,
+    /// What the newest call of an open rotation came to when it gave no key: known here before it is durable.
+    heard: Option<(RotationId, u32, Outcome<Answer>)>,
     /// The application's entry, as the next publication will be based on.
     entry: Option<Entry>,
     signer: Option<Secrets>,
@@ -75,6 +77,7 @@ where
             version: KvVersion(0),
             seen_at: Duration::ZERO,
             answer: None,
+            heard: None,
             entry: None,
             signer: None,
             stopwatch: Stopwatch::default(),
@@ -123,9 +126,20 @@ where
                 (Holding::Nothing, None)
             }
         };
+        if let Some(event) = self.heard_already(&state) {
+            return Ok((state, event));
+        }
         let lapsed = self.holder_is_silent(&state);
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
         Ok((state, Event::Resumed { replica, lapsed, epoch, holding, published, now }))
+    }
+
+    /// A call of this very process whose outcome could not be saved yet needs no guessing.
+    fn heard_already(&self, state: &State) -> Option<Event> {
+        let Phase::Intended { rotation } = &state.phase else { return None };
+        let (id, calls, outcome) = self.heard.as_ref()?;
+        let same = rotation.rotation_id == *id && rotation.calls == *calls && rotation.holder == self.replica;
+        same.then(|| Event::Called { outcome: outcome.clone(), now: self.now() })
     }
 
     /// Writes the first record of a credential that keyturn has never seen.
@@ -460,6 +474,9 @@ where
             Outcome::AppliedNoValue => Outcome::AppliedNoValue,
             Outcome::Unknown(doubt) => Outcome::Unknown(doubt),
         };
+        if !matches!(outcome, Outcome::Applied(_)) {
+            self.heard = Some((id, rotation.calls, outcome.clone()));
+        }
         Ok(Event::Called { outcome, now: self.now() })
     }
 

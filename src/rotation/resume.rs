@@ -39,9 +39,10 @@ pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -
     if let (false, Some(rotation)) = (mine, state.phase.rotation_mut()) {
         claim(rotation, &Claimant { replica: found.replica, epoch: found.epoch });
     }
-    let publishable = !matches!(state.phase, Phase::Halted { .. } | Phase::Published { .. });
     match found.published {
-        Some((answer, version)) if publishable => already_published(state, answer, version, now),
+        Some((answer, version)) if !matches!(state.phase, Phase::Halted { .. }) => {
+            already_published(state, answer, version, now)
+        }
         _ => from_phase(plan, state, found.holding, mine, now),
     }
 }
@@ -61,20 +62,27 @@ fn from_phase(
 ) -> (State, Vec<Effect>) {
     match (state.phase.clone(), holding) {
         (Phase::Idle | Phase::Halted { .. }, _) => (state, Vec::new()),
-        (Phase::Published { .. }, _) => (state, vec![Effect::Save, Effect::Verify]),
         (Phase::Staged { staged_at, .. }, _) => {
             let next = staged_next(plan, staged_at, now);
             (state, vec![Effect::Save, next])
         }
         (
-            Phase::Intended { rotation } | Phase::Unknown { rotation, .. } | Phase::Answered { rotation, .. },
+            Phase::Intended { rotation }
+            | Phase::Unknown { rotation, .. }
+            | Phase::Answered { rotation, .. }
+            | Phase::Published { rotation, .. },
             Holding::Answer(answer),
         ) => with_answer(plan, state, rotation, answer, now),
         (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
             rotation.dispatched_at = now;
             (State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call])
         }
-        (Phase::Intended { rotation } | Phase::Answered { rotation, .. }, _) => {
+        (
+            Phase::Intended { rotation }
+            | Phase::Answered { rotation, .. }
+            | Phase::Published { rotation, .. },
+            _,
+        ) => {
             let doubt = if mine { Doubt::Crashed } else { Doubt::HolderLost };
             doubted(plan, state, rotation, doubt, now)
         }
@@ -105,7 +113,11 @@ fn already_published(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     if let Some(rotation) = state.phase.rotation().cloned() {
-        let publication = Publication { version, published_at: now };
+        let published_at = match &state.phase {
+            Phase::Published { publication, .. } => publication.published_at,
+            _ => now,
+        };
+        let publication = Publication { version, published_at };
         state.phase = Phase::Published { rotation, answer, publication };
     }
     (state, vec![Effect::Save, Effect::Verify])

@@ -1,0 +1,4 @@
+//! What several test programs need.
+#![allow(dead_code, reason = "each test program uses its own part of it")]
+
+pub mod rotation;
