@@ -1,4 +1,11 @@
 //! Whatever happens in whatever order: the core keeps its promises, and comes to an end once faults stop.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::effect::Effect;
+use super::history::{Closed, ClosedAs};
 use super::plan::Plan;
 use super::schedule;
-use super::state::{Closed, ClosedAs, HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
+use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
 use super::step::later;
 use crate::ids::{CredentialName, RotationId};
 

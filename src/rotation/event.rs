@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::history::{Decision, Timings};
 use super::outcome::{Outcome, Problem, Refusal};
-use super::state::{Answer, Baseline, Decision, Request, Timings};
+use super::state::{Answer, Baseline, Request};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 
 /// One thing that happened, as the shell saw it.

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::Reading;
+use super::history::{ClosedAs, Decision};
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resume::{Claimant, claim};
-use super::state::{
-    Answer, ClosedAs, Decision, Halt, HaltReason, Phase, Publication, Retry, Rotation, State, Unknown,
-};
+use super::state::{Answer, Halt, HaltReason, Phase, Publication, Retry, Rotation, State, Unknown};
 use super::step::{Next, later, staged_next};
 
 /// How many replays are made at most for one rotation.

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::{Event, Verdict};
+use super::history::{ClosedAs, Timings};
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resolve;
 use super::resume;
 use super::state::{
-    Answer, Baseline, ClosedAs, Halt, HaltReason, Pause, Phase, Publication, Request, Rotation, State,
-    Timings, Unknown,
+    Answer, Baseline, Halt, HaltReason, Pause, Phase, Publication, Request, Rotation, State, Unknown,
 };
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 
