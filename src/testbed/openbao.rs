@@ -282,10 +282,23 @@ fn free_port() -> Result<u16, Error> {
 }
 
 fn fresh_home(directory: &Path, port: u16) -> Result<PathBuf, Error> {
-    let home = directory.join("openbao").join("run").join(format!("{}-{port}", std::process::id()));
+    let runs = directory.join("openbao").join("run");
+    remove_what_the_dead_left(&runs);
+    let home = runs.join(format!("{}-{port}", std::process::id()));
     drop(std::fs::remove_dir_all(&home));
     std::fs::create_dir_all(home.join("data")).map_err(|cause| Error::io("create", &home, &cause))?;
     Ok(home)
+}
+
+/// A server that outlived its handle, as one in a `static` does, left its files; its process's number names them.
+fn remove_what_the_dead_left(runs: &Path) {
+    for home in std::fs::read_dir(runs).into_iter().flatten().flatten() {
+        let name = home.file_name();
+        let owner = name.to_str().and_then(|name| name.split_once('-')).map(|(process, _)| process);
+        if owner.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            drop(std::fs::remove_dir_all(home.path()));
+        }
+    }
 }
 
 /// Ends the server when the pipe to its standard input closes, hence also when this process is killed.
