@@ -18,6 +18,8 @@ mod load;
 mod preflight;
 mod rest;
 mod show;
+#[cfg(feature = "testbed")]
+pub mod scripted;
 mod snapshot;
 mod stopwatch;
 
