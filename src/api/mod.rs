@@ -1,1 +1,3 @@
 //! What applications see: the gRPC services.
+
+pub mod proto;
