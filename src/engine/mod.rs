@@ -17,9 +17,9 @@ mod leftovers;
 mod load;
 mod preflight;
 mod rest;
-mod show;
 #[cfg(feature = "testbed")]
 pub mod scripted;
+mod show;
 mod snapshot;
 mod stopwatch;
 

@@ -29,8 +29,6 @@ pub use http::HttpProvider;
 pub use template::{Pointer, Template};
 pub use transport::{Error, Transport, TransportOptions};
 
-pub mod describe;
-
 use std::future::Future;
 
 use jiff::Timestamp;
