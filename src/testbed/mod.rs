@@ -1,1 +1,3 @@
 //! Provider simulators and a throw-away OpenBao, for the demo and the tests.
+
+pub mod openbao;
