@@ -149,13 +149,12 @@ mod tests {
     #[test]
     fn a_publication_is_recognised_by_rotation_epoch_and_value_together() {
         let value = SecretValue::new("v".into());
-        let holds = |data: Value, value: &SecretValue, stamp| {
-            super::holds(&serde_json::from_value(data).unwrap(), "key", value, &stamp)
-        };
         let data = json!({ "key": "v", STAMP_FIELD: { "key": stamp(7) } });
-        assert!(holds(data.clone(), &value, stamp(7)));
-        assert!(!holds(data.clone(), &value, stamp(8)));
-        assert!(!holds(data, &SecretValue::new("w".into()), stamp(7)));
-        assert!(!holds(json!({ "key": "v" }), &value, stamp(7)));
+        let data: Data = serde_json::from_value(data).unwrap();
+        assert!(holds(&data, "key", &value, &stamp(7)));
+        assert!(!holds(&data, "key", &value, &stamp(8)));
+        assert!(!holds(&data, "key", &SecretValue::new("w".into()), &stamp(7)));
+        let unstamped = serde_json::from_value(json!({ "key": "v" })).unwrap();
+        assert!(!holds(&unstamped, "key", &value, &stamp(7)));
     }
 }

@@ -165,7 +165,7 @@ pub struct MissingCapability {
 
 impl fmt::Display for MissingCapability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} on {:?}", self.capability, self.path)
+        write!(f, "\"{}\" on \"{}\"", self.capability, self.path)
     }
 }
 

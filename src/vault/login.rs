@@ -213,7 +213,7 @@ async fn file(auth: &Auth, path: &Path) -> Result<Zeroizing<String>, Error> {
 fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
     let file = std::fs::File::open(path).map_err(|cause| format!("cannot be opened: {cause}"))?;
-    let length = file.metadata().map(|metadata| metadata.len()).unwrap_or(0).min(MATERIAL_BYTES_MAX);
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MATERIAL_BYTES_MAX);
     text.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
     file.take(MATERIAL_BYTES_MAX + 1)
         .read_to_string(&mut text)

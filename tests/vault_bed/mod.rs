@@ -1,6 +1,9 @@
 //! What the tests of the Vault store share: one server per test binary, and stores that reach it.
 
 #![allow(dead_code, reason = "each test binary uses its part of this module")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
