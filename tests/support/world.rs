@@ -56,6 +56,11 @@ impl World {
         self.server.get(&format!("{}/{path}", installation.prefix)).await.unwrap().unwrap()
     }
 
+    /// keyturn's own record of a credential, as a person with the root token sees it.
+    pub async fn record(&self, credential: &str) -> Value {
+        self.server.get(&format!("secret/keyturn-{}/{credential}", self.name)).await.unwrap().unwrap().0
+    }
+
     /// One field of the application's entry.
     pub async fn value(&self, installation: &Installation, store: &str) -> String {
         let (path, field) = store.split_once('#').unwrap();
