@@ -229,6 +229,14 @@ fn propagation(
 }
 
 fn who_signs(definition: &Definition, binding: &Binding, grace: Option<Duration>, found: &mut Vec<Mistake>) {
+    let own_scheme = definition.auth.first().map(AuthScheme::id);
+    let chosen = binding.auth_scheme.as_deref().or(own_scheme);
+    if binding.self_authenticating && chosen != own_scheme {
+        found.push(
+            Mistake::new("auth_scheme", "the key that signs its own regeneration does not speak this scheme")
+                .hint(format!("leave it out, or write {}", own_scheme.unwrap_or_default())),
+        );
+    }
     match (definition.self_signing, binding.self_authenticating) {
         (SelfSigning::Always, false) => found.push(
             Mistake::new("auth", "only the key itself can sign its regeneration, so no other is needed")
@@ -282,10 +290,11 @@ fn wire(
     let header: Option<HeaderName> =
         idempotency.map(|it| calls::header_name("idempotency.header", &it.header)).transpose()?;
     let shape = &definition.answer;
+    let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.params)?);
     Ok(Wire {
         regenerate: site.regenerate(&definition.regenerate, grace)?,
         read: definition.read.as_ref().map(|read| site.read(read)).transpose()?,
-        probe: definition.probe.as_ref().map(|probe| site.probe(probe)).transpose()?,
+        probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
         signing: signing(scheme, site.params)?,
         extra,
         idempotency_header: header,

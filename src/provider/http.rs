@@ -44,11 +44,12 @@ impl<C: Clock> HttpProvider<C> {
     fn headers(
         &self,
         call: &Call,
+        signing: &Signing,
         main: &SecretValue,
         extra: &[(String, SecretValue)],
     ) -> Result<HeaderMap, Failure> {
-        request::headers(&self.bound.wire, call, main, extra, self.signing_time())
-            .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))
+        request::headers(&self.bound.wire, call, signing, main, extra, self.signing_time(signing))
+            .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
     }
 
     /// Sends one request, once, on a connection of its own.
@@ -111,9 +112,9 @@ impl<C: Clock> HttpProvider<C> {
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
     ///
     /// `Date` has whole seconds and travels; a clock that is nearly right is better than that.
-    fn signing_time(&self) -> Timestamp {
+    fn signing_time(&self, signing: &Signing) -> Timestamp {
         let now = self.clock.now();
-        let Signing::Hmac { scheme, .. } = &self.bound.wire.signing else { return now };
+        let Signing::Hmac { scheme, .. } = signing else { return now };
         let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
         if skew.unsigned_abs() < scheme.skew / 4 { now } else { now.checked_add(skew).unwrap_or(now) }
     }
@@ -130,17 +131,19 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let headers = self.headers(&wire.regenerate, signer.main, signer.extra).and_then(|mut headers| {
-            request::add_rotation_id(&mut headers, wire, rotation)
-                .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))?;
-            Ok(headers)
-        });
+        let headers = self.headers(&wire.regenerate, &wire.signing, signer.main, signer.extra).and_then(
+            |mut headers| {
+                request::add_rotation_id(&mut headers, wire, rotation)
+                    .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))?;
+                Ok(headers)
+            },
+        );
         let result = match headers {
             Ok(headers) => self.send(&wire.regenerate, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(received) => answer::of_regenerate(&wire.answer, received, &sent(signer.main, signer.extra)),
+            Ok(received) => answer::of_regenerate(&wire.answer, &received, &sent(signer.main, signer.extra)),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }
@@ -148,16 +151,16 @@ impl<C: Clock> Provider for HttpProvider<C> {
     async fn read(&self, signer: Signer<'_>) -> Reading {
         let wire = &self.bound.wire;
         let Some(read) = &wire.read else {
-            let problem = Problem::local("the definition declares no way to read the key back");
-            return Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None });
+            let reason = "the definition declares no way to read the key back";
+            return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        let result = match self.headers(&read.call, signer.main, signer.extra) {
+        let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
             Ok(headers) => self.send(&read.call, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
             Ok(received) => {
-                answer::of_read(&wire.answer, &read.secret, received, &sent(signer.main, signer.extra))
+                answer::of_read(&wire.answer, &read.secret, &received, &sent(signer.main, signer.extra))
             }
             Err(failure) => failure.into_reading(),
         }
@@ -168,7 +171,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let Some(probe) = &wire.probe else {
             return Probe::Unavailable(Problem::local("the definition declares no probe"));
         };
-        let result = match self.headers(&probe.call, key, extra) {
+        let result = match self.headers(&probe.call, &probe.signing, key, extra) {
             Ok(headers) => self.send(&probe.call, headers).await,
             Err(failure) => Err(failure),
         };
@@ -187,7 +190,7 @@ fn sent<'a>(main: &'a SecretValue, extra: &'a [(String, SecretValue)]) -> Vec<&'
 /// Why there is no answer.
 enum Failure {
     /// Certainly no byte of the request left.
-    NotSent(RefusalClass, Problem),
+    NotSent(RefusalClass, String),
     /// It may have been sent; no answer came in time.
     TimedOut,
     /// It may have been sent; the connection broke before an answer.
@@ -201,11 +204,9 @@ impl Failure {
         let site = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
         if error.is_connect() {
             let what = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-            let problem = Problem::local(format!("cannot connect to {site}: {what}"));
-            Self::NotSent(RefusalClass::Unreachable, problem)
+            Self::NotSent(RefusalClass::Unreachable, format!("cannot connect to {site}: {what}"))
         } else if error.is_builder() {
-            let problem = Problem::local("the request cannot be built from the definition");
-            Self::NotSent(RefusalClass::Invalid, problem)
+            Self::NotSent(RefusalClass::Invalid, "the request cannot be built".to_owned())
         } else if error.is_timeout() {
             Self::TimedOut
         } else {
@@ -223,9 +224,7 @@ impl Failure {
 
     fn into_outcome(self) -> Outcome<Answer> {
         match self {
-            Self::NotSent(class, problem) => {
-                Outcome::NotApplied(Refusal { class, problem, retry_after: None })
-            }
+            Self::NotSent(class, reason) => Outcome::NotApplied(refusal(class, reason)),
             Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
             Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
         }
@@ -233,8 +232,8 @@ impl Failure {
 
     fn into_reading(self) -> Reading {
         match self {
-            Self::NotSent(RefusalClass::Invalid, problem) => {
-                Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None })
+            Self::NotSent(RefusalClass::Invalid, reason) => {
+                Reading::Refused(refusal(RefusalClass::Invalid, reason))
             }
             other => Reading::Unavailable(other.into_problem()),
         }
@@ -242,9 +241,14 @@ impl Failure {
 
     fn into_problem(self) -> Problem {
         match self {
-            Self::NotSent(_, problem) => problem,
+            Self::NotSent(_, reason) => Problem::local(reason),
             Self::TimedOut => Problem::local("the provider did not answer in time"),
             Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
         }
     }
+}
+
+/// A refusal that did not come from the provider.
+fn refusal(class: RefusalClass, reason: String) -> Refusal {
+    Refusal { class, problem: Problem::local(reason), retry_after: None }
 }

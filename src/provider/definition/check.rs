@@ -1,6 +1,6 @@
 //! What can be wrong with a definition that is well-formed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use regex::Regex;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -91,7 +91,7 @@ fn paths(definition: &Definition, found: &mut Vec<Mistake>) {
     let used = all.iter().any(|(_, template)| template.names().any(|name| name == "resource"));
     match (used, definition.resource.is_empty()) {
         (true, true) => {
-            found.push(Mistake::new("resource", "a path begins with {resource}, which is missing"))
+            found.push(Mistake::new("resource", "a path begins with {resource}, which is missing"));
         }
         (false, false) => found.push(Mistake::new("resource", "no path begins with {resource}")),
         (true, false) | (false, true) => {}
@@ -301,8 +301,7 @@ fn capabilities(definition: &Definition, found: &mut Vec<Mistake>) {
             ));
         }
     }
-    let duplicate = duplicate_header(definition);
-    if let Some(name) = duplicate {
+    if let Some(name) = duplicate_header(definition) {
         found.push(Mistake::new("definition", format!("the header {name} would be sent twice")));
     }
 }
@@ -314,13 +313,13 @@ fn duplicate_header(definition: &Definition) -> Option<String> {
             AuthScheme::Basic(_) => vec!["Authorization"],
             AuthScheme::Hmac(hmac) => hmac.headers.keys().map(String::as_str).collect(),
         };
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         of_scheme
             .into_iter()
             .chain(definition.extra_secrets.values().map(|extra| extra.header.as_str()))
             .chain(definition.idempotency.as_ref().map(|idempotency| idempotency.header.as_str()))
             .chain(definition.regenerate.headers.keys().map(String::as_str))
-            .find(|name| seen.insert(name.to_ascii_lowercase(), ()).is_some())
+            .find(|name| !seen.insert(name.to_ascii_lowercase()))
             .map(str::to_owned)
     })
 }
