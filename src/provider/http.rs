@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
-use super::transport::{Transport, innermost};
+use super::transport::{Error, Transport, innermost};
 use super::wire::{Call, Signing};
 use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after};
 use crate::clock::Clock;
@@ -32,8 +32,14 @@ pub struct HttpProvider<C> {
 
 impl<C: Clock> HttpProvider<C> {
     /// A provider for what was bound; makes no request.
-    pub const fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Self {
-        Self { bound, clock, transport, skew_ms: AtomicI64::new(0) }
+    ///
+    /// Refused where the transport's connect may take as long as the whole call: only a connect that fails by
+    /// itself proves that nothing was sent.
+    pub fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Result<Self, Error> {
+        if transport.connect_timeout >= bound.plan().call_timeout {
+            return Err(Error::ConnectTimeout);
+        }
+        Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
     }
 
     /// What it speaks for.

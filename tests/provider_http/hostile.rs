@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use keyturn::provider::{Binding, Error, Probe, Provider, Reading, Response, Transport, TransportOptions};
+use keyturn::provider::{
+    Binding, Catalog, Error, HttpProvider, Probe, Provider, Reading, Response, Transport, TransportOptions,
+    bind,
+};
 use keyturn::rotation::{Doubt, Outcome};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::server::{Behaviour, Server, answer};
-use super::{PUBLICSQUARE, binding, is, name_of, provider, rotation, secret, signer};
+use super::{PUBLICSQUARE, StoppedClock, binding, is, name_of, provider, rotation, secret, signer};
 
 const SUCCESS: &str = r#"{"key":"canary-NEW"}"#;
 
@@ -103,7 +107,9 @@ async fn a_connection_that_never_came_about_is_certainly_no_call() {
     let not_tls = call(format!("https://127.0.0.1:{}", plain.port), LONG).await;
     let reset = Server::start(Behaviour::ResetAtOnce).await;
     let reset_in_tls = call(format!("https://127.0.0.1:{}", reset.port), LONG).await;
-    for response in [refused, not_tls, reset_in_tls] {
+    let silent = Server::answering(200, SUCCESS).await;
+    let silent_in_tls = call(format!("https://127.0.0.1:{}", silent.port), LONG).await;
+    for response in [refused, not_tls, reset_in_tls, silent_in_tls] {
         let Outcome::NotApplied(refusal) = response.outcome else { panic!("{response:?}") };
         assert_eq!(refusal.class.code(), "PROVIDER_UNREACHABLE");
         let title = refusal.problem.title.unwrap();
@@ -138,6 +144,52 @@ async fn errors_show_members_and_never_a_repeated_secret() {
     let response = outcome_of(Behaviour::Answer(answer(500, "", body)), LONG).await;
     let Outcome::Unknown(Doubt::Status { problem }) = response.outcome else { panic!("{response:?}") };
     assert_eq!(problem.to_string(), "HTTP 500, t, [left out: it repeats a secret], no, invalid fields: id");
+}
+
+#[test]
+fn a_connect_that_may_take_as_long_as_the_call_is_refused() {
+    let bound = binding("https://127.0.0.1:1".into(), PUBLICSQUARE);
+    let bound = bind(Catalog::embedded().get("publicsquare/api-key").unwrap(), bound).unwrap();
+    let options = TransportOptions { connect_timeout: LONG, ..TransportOptions::default() };
+    let refused = HttpProvider::new(bound, StoppedClock, Transport::new(&options).unwrap()).unwrap_err();
+    assert!(matches!(refused, Error::ConnectTimeout), "{refused}");
+}
+
+/// Everything is logged here that any library on the way would log.
+#[tokio::test]
+async fn no_log_line_shows_a_secret() {
+    let (lines, mut logged) = mpsc::unbounded_channel();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || Lines(lines.clone()))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    for behaviour in [
+        Behaviour::Answer(answer(200, "", SUCCESS)),
+        Behaviour::Answer(answer(401, "", r#"{"title":"canary-OLD"}"#)),
+        Behaviour::Answer(answer(200, "", "canary-NEW")),
+        Behaviour::AnswerAndClose(String::new()),
+    ] {
+        outcome_of(behaviour, LONG).await;
+    }
+    drop(guard);
+    let text: Vec<u8> = std::iter::from_fn(|| logged.try_recv().ok()).flatten().collect();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("called the provider") && text.contains("status"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+}
+
+struct Lines(mpsc::UnboundedSender<Vec<u8>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.send(bytes.to_vec()).ok();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

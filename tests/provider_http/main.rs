@@ -70,8 +70,9 @@ fn binding(base_url: String, params: &[(&str, &str)]) -> Binding {
 
 fn provider(name: &str, binding: Binding) -> HttpProvider<StoppedClock> {
     let bound = bind(Catalog::embedded().get(name).unwrap(), binding).unwrap();
-    let transport = Transport::new(&TransportOptions::default()).unwrap();
-    HttpProvider::new(bound, StoppedClock, transport)
+    let options =
+        TransportOptions { connect_timeout: Duration::from_millis(900), ..TransportOptions::default() };
+    HttpProvider::new(bound, StoppedClock, Transport::new(&options).unwrap()).unwrap()
 }
 
 fn secret(text: &str) -> SecretValue {
