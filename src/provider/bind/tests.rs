@@ -136,6 +136,9 @@ fn plans_say_what_the_definitions_say() {
     assert_eq!(client_key.propagation.unwrap().delay, Duration::from_mins(5));
     assert!(client_key.read.is_some());
 
+    let publishable = plan_of("publicsquare/publishable-key", binding(PUBLICSQUARE));
+    assert!(!publishable.probe && publishable.replay.is_some() && publishable.read.is_some());
+
     let api_key = plan_of("adyen/api-key", binding(ADYEN));
     assert_eq!((api_key.read, api_key.redo, api_key.probe), (None, Some(2), true));
     let propagation = api_key.propagation.unwrap();
