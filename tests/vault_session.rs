@@ -1,5 +1,7 @@
 //! Every way to a token, how it is kept, and how it is replaced.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 mod vault_bed;
 
 use std::path::PathBuf;
