@@ -134,6 +134,11 @@ impl OpenBao {
         &self.root_token
     }
 
+    /// The server's program, which is the command line client too.
+    pub fn program(&self) -> &Path {
+        &self.binary
+    }
+
     /// The certificate authority of a server with TLS.
     pub fn ca_pem(&self) -> Result<String, Error> {
         let path = self.home.join("vault-ca.pem");
