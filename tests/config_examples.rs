@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyturn::config::{self, Config, Signer};
 use keyturn::mistake::Mistake;
-use keyturn::provider::Catalog;
+use keyturn::provider::{Catalog, Definition};
 use keyturn::rotation::schedule::Cadence;
 use serde_json::Value;
 
@@ -99,15 +99,20 @@ fn fields(place: &str, schema: &Value, root: &Value, known: &mut BTreeSet<String
 
 #[test]
 fn ten_thousand_credentials_are_a_normal_size() {
+    let definition = "name: own/key\ntitle: Own\nenvironments: { live: https://own.example }\n\
+        default_environment: live\nauth: [{ header: { name: X-Key } }]\nself: never\n\
+        regenerate: { method: POST, path: /keys }\nanswer: { secret: /key }\ngrace: none\n";
+    let mut catalog = Catalog::embedded();
+    catalog.add(Definition::parse(definition).unwrap()).unwrap();
     let mut text = include_str!("../docs/examples/keyturn.yaml").to_owned();
     for number in 0..10_000 {
         text.push_str(&format!(
-            "  - name: key-{number}\n    provider: adyen/api-key\n    \
-             params: {{ company_id: Acme, api_credential_id: S2-{number} }}\n    \
-             auth: {{ vault: secret/payments/adyen-admin#api_key }}\n    \
-             store: secret/payments/adyen#key_{number}\n    schedule: {{ every: 30d, jitter: 10% }}\n"
+            "  - name: key-{number}\n    provider: own/key\n    params: {{}}\n    secrets: {{}}\n    \
+             auth: {{ vault: secret/payments/own-admin#api_key }}\n    \
+             store: secret/payments/own#key_{number}\n    \
+             schedule: {{ every: 30d, jitter: 10%, min_interval: 1h, window: Sat-Sun 00:00-24:00 UTC }}\n"
         ));
     }
-    let config = Config::parse(&text, Path::new("/etc/keyturn"), Catalog::embedded()).unwrap();
+    let config = Config::parse(&text, Path::new("/etc/keyturn"), catalog).unwrap();
     assert_eq!(config.credentials.len(), 10_002);
 }
