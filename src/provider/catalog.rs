@@ -73,6 +73,14 @@ mod tests {
     }
 
     #[test]
+    fn a_definition_that_is_shown_can_be_read_again() {
+        for definition in Catalog::embedded().definitions.values() {
+            let shown = serde_saphyr::to_string(definition).unwrap();
+            assert_eq!(Definition::parse(&shown).as_ref(), Ok(definition), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_name_is_taken_once_and_a_wrong_one_gets_a_hint() {
         let mut catalog = Catalog::embedded();
         let own = catalog.get("adyen/api-key").unwrap().clone();
