@@ -1,5 +1,7 @@
 //! Records and entries in a real OpenBao: what is kept, what is refused, and what a lost answer comes to.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 mod vault_bed;
 
 use keyturn::ids::KvVersion;
@@ -154,7 +156,7 @@ async fn the_preflight_passes_with_all_rights_and_names_a_missing_mount() {
         credential: name("preflight"),
         entry: "secret/app/preflight".parse().unwrap(),
         secrets: vec![place("secret/app/admin#key")],
-        lasting: Duration::from_secs(3600),
+        lasting: Duration::from_hours(1),
     };
     store.preflight(&needs).await.unwrap();
     needs.entry = "absent/app".parse().unwrap();

@@ -62,7 +62,7 @@ pub struct OpenBao {
     port: u16,
     unseal_key: String,
     root_token: String,
-    http: reqwest::Client,
+    authority: Option<reqwest::Certificate>,
 }
 
 impl OpenBao {
@@ -89,11 +89,7 @@ impl OpenBao {
         let mut server = Self {
             process,
             binary: binary.to_owned(),
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .tls_certs_only([])
-                .build()
-                .map_err(|cause| no_client(&cause))?,
+            authority: None,
             home,
             options: options.clone(),
             port,
@@ -107,7 +103,7 @@ impl OpenBao {
     /// Waits for the listener, then for an active node, and learns the unseal key.
     async fn settle(&mut self) -> Result<(), Error> {
         if self.options.tls {
-            self.http = self.trusting_client().await?;
+            self.authority = Some(self.own_authority().await?);
         }
         self.wait_for_health(&[200, 429, 472, 473, 501, 503]).await?;
         if self.options.persistent {
@@ -175,7 +171,7 @@ impl OpenBao {
 
     async fn wait_for_health(&self, wanted: &[u16]) -> Result<(), Error> {
         self.wait_until(|| async move {
-            let status = self.http.get(format!("{}/v1/sys/health", self.address())).send().await;
+            let status = self.http().ok()?.get(format!("{}/v1/sys/health", self.address())).send().await;
             status.is_ok_and(|answer| wanted.contains(&answer.status().as_u16())).then_some(())
         })
         .await
@@ -219,16 +215,18 @@ impl OpenBao {
         .await
     }
 
-    async fn trusting_client(&self) -> Result<reqwest::Client, Error> {
+    async fn own_authority(&self) -> Result<reqwest::Certificate, Error> {
         let pem = self
             .wait_until(|| async { self.ca_pem().ok().filter(|pem| pem.contains("END CERTIFICATE")) })
             .await?;
-        let authority = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|cause| no_client(&cause))?;
-        reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([authority])
-            .build()
-            .map_err(|cause| no_client(&cause))
+        reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|cause| no_client(&cause))
+    }
+
+    /// A client for one request: tests have a runtime each, and a pooled connection dies with the runtime that
+    /// opened it, under the request of another test.
+    fn http(&self) -> Result<reqwest::Client, Error> {
+        let builder = reqwest::Client::builder().no_proxy().tls_certs_only(self.authority.clone());
+        builder.build().map_err(|cause| no_client(&cause))
     }
 
     async fn initialise(&mut self) -> Result<(), Error> {
