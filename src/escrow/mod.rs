@@ -1,4 +1,26 @@
 //! Escrow: the encrypted local copy of a provider's answer, durable before anything else happens to it.
+//!
+//! One directory, closed to everybody else, holds at most one slot per rotation. What a slot holds is told by
+//! its file's name alone, and a name changes only by a rename whose target is already durable, so a crash
+//! leaves either the state before or the state after:
+//!
+//! | file | slot | holds |
+//! |---|---|---|
+//! | none, or only `.tmp` | missing | nothing that counts |
+//! | `<credential>.<rotation_id>.slot` | unsent | space for the answer, preallocated |
+//! | `<credential>.<rotation_id>.sent` | sent | the same file, renamed; its content means nothing |
+//! | `<credential>.<rotation_id>.age` | sealed | the same file again: the answer was written over the space, then renamed |
+//! | `<credential>.<rotation_id>.residue.age` | any | a body without a value; stays until a person removes it |
+//!
+//! So the answer needs no new space and no new file on a disk that became full meanwhile, except on file
+//! systems that never write in place (btrfs, ZFS), where the room they keep back is all there is.
+
+mod directory;
+mod error;
+mod file;
+mod listing;
+mod name;
+mod sealed;
 
 use std::path::PathBuf;
 
@@ -7,6 +29,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CredentialName, RotationId};
 use crate::secret::SecretValue;
+
+pub use error::Error;
+pub use file::FileEscrow;
+pub use listing::list_directory;
+pub use sealed::{Opened, check_recipient, open_file};
 
 /// What an escrow slot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,21 +120,4 @@ pub trait Escrow: Send + Sync + 'static {
 
     /// All slots of one credential, or of all; damaged or foreign files are reported in the log and left alone.
     fn list(&self, credential: Option<&CredentialName>) -> Result<Vec<Listed>, Error>;
-}
-
-/// Why the escrow could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The disk refused.
-    #[error("{action} {path}")]
-    Disk {
-        /// What was tried, as a verb phrase.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
 }

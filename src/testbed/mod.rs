@@ -1,1 +1,23 @@
 //! Provider simulators and a throw-away OpenBao, for the demo and the tests.
+//!
+//! A simulator speaks its provider's wire contract on a loopback port of its own, on a thread of its own, so that
+//! a test that blocks, or a keyturn in another process, can use it alike. [`Fault`]s make it misbehave in the ways
+//! that lose keys.
+
+mod connection;
+mod exchange;
+mod fault;
+mod keyring;
+mod ledger;
+pub mod openbao;
+mod reply;
+mod simulator;
+mod spritz_signature;
+
+pub mod adyen;
+pub mod publicsquare;
+pub mod spritz;
+
+pub use fault::{Fault, Gate};
+pub use ledger::{Call, CallOutcome, Operation};
+pub use simulator::Simulator;

@@ -1,0 +1,118 @@
+//! Why a command did not do what was asked, in words and as an exit code.
+
+use std::io;
+use std::path::Path;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::console::{Console, Tone};
+use super::exit::Exit;
+use super::words::{plain, span};
+use crate::mistake::Mistake;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub(super) exit: Exit,
+    pub(super) what: String,
+    pub(super) notes: Vec<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), notes: Vec::new() }
+    }
+
+    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    pub(super) fn mistakes(file: &Path, mistakes: &[Mistake]) -> Self {
+        let count = mistakes.len();
+        let noun = if count == 1 { "mistake" } else { "mistakes" };
+        let mut failure = Self::new(Exit::Usage, format!("{} has {count} {noun}", file.display()));
+        failure.notes.extend(mistakes.iter().map(Mistake::to_string));
+        failure
+    }
+
+    /// Writes it where errors go, and gives its exit code.
+    pub fn report(&self, console: &mut Console<'_>) -> Exit {
+        let label = console.painted(Tone::Alarm, "error:");
+        console.remark(&format!("{label} {}", self.what));
+        for note in &self.notes {
+            console.remark(&format!("  {note}"));
+        }
+        self.exit
+    }
+}
+
+/// The output is gone: whoever read it has read enough.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Unexpected, format!("the output cannot be written: {error}"))
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| plain(&info.reason));
+        let message = plain(status.message());
+        let what = match &reason {
+            Some(reason) => format!("{message} [{reason}]"),
+            None => format!("{message} [{:?}]", status.code()),
+        };
+        let mut failure = Self::new(exit_of(status.code()), what);
+        if let Some(precondition) = details.precondition_failure() {
+            let texts = precondition.violations.iter().map(|violation| plain(&violation.description));
+            failure.notes.extend(texts.filter(|text| *text != message && !text.is_empty()));
+        }
+        if let Some(bad_request) = details.bad_request() {
+            let texts = bad_request.field_violations.iter();
+            let texts =
+                texts.map(|violation| plain(&format!("{}: {}", violation.field, violation.description)));
+            failure.notes.extend(texts.filter(|text| *text != message));
+        }
+        if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+            failure.notes.push(format!("possible again in {}", span(delay)));
+        }
+        failure.notes.extend(reason.as_deref().and_then(advice).map(str::to_owned));
+        if reason.is_none() && status.code() == Code::Unavailable {
+            failure
+                .notes
+                .push("the connection to keyturn broke; `keyturn status` shows where things are".into());
+        }
+        failure
+    }
+}
+
+const fn exit_of(code: Code) -> Exit {
+    match code {
+        Code::Unavailable => Exit::Unreachable,
+        Code::InvalidArgument | Code::NotFound => Exit::Usage,
+        Code::FailedPrecondition
+        | Code::Aborted
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::ResourceExhausted => Exit::Refused,
+        _ => Exit::Unexpected,
+    }
+}
+
+/// What helps, as a command, where the server's message cannot name one.
+fn advice(reason: &str) -> Option<&'static str> {
+    match reason {
+        "ROTATION_IN_PROGRESS" => Some("follow it with `keyturn watch NAME`"),
+        "GRACE_WINDOW_OPEN" | "TOO_SOON" => {
+            Some("`--emergency` goes ahead all the same; applications that still use the old key may break")
+        }
+        "CREDENTIAL_PAUSED" => Some("`keyturn resume NAME` ends the pause"),
+        "CREDENTIAL_NOT_FOUND" => Some("`keyturn status` lists the credentials"),
+        "ROTATION_NOT_FOUND" => Some("`keyturn history NAME` lists the rotations"),
+        "DECISION_NOT_POSSIBLE" => Some("`keyturn status NAME` lists the possible decisions"),
+        "STOPPING" => Some("try again when keyturn is back; nothing is lost"),
+        _ => None,
+    }
+}

@@ -1,0 +1,372 @@
+//! The escrow on a disk: one directory, one file per slot, every change by a durable rename.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::num::NonZeroU32;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use age::x25519;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::directory::{Directory, Lock, readable, writable};
+use super::error::Error;
+use super::listing::list_directory;
+use super::name::{FileName, Kind};
+use super::sealed::{self, Sealing};
+use super::{Escrow, Listed, SealedAnswer, Slot};
+use crate::ids::{CredentialName, ReplicaId, RotationId};
+use crate::secret::SecretValue;
+
+/// The escrow of this process, in a directory of its own.
+#[derive(Debug)]
+pub struct FileEscrow {
+    directory: Directory,
+    path: PathBuf,
+    replica_id: ReplicaId,
+    operators: Vec<x25519::Recipient>,
+    _lock: Lock,
+}
+
+/// Room for one answer with its seal; a provider's answer is a few hundred bytes, its residue at most this.
+const SLOT_BYTES: u64 = 128 * 1024;
+
+impl FileEscrow {
+    /// Opens the directory, creating it where there is none, and holds it until the escrow is dropped.
+    ///
+    /// `recipients` are the operators' break-glass recipients (`age1…`): every answer is sealed to them too.
+    pub fn open(
+        directory: impl AsRef<Path>,
+        recipients: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
+        let operators = sealed::parse_recipients(recipients)?;
+        let path = directory.as_ref().to_owned();
+        let directory = Directory::create(&path)?;
+        let lock = directory.lock()?;
+        let replica_id = directory.replica_id()?;
+        Ok(Self { directory, path, replica_id, operators, _lock: lock })
+    }
+
+    /// This replica's id; it stays the same as long as the directory does.
+    pub const fn replica_id(&self) -> ReplicaId {
+        self.replica_id
+    }
+
+    fn place(&self, credential: &CredentialName, rotation: RotationId, kind: Kind) -> PathBuf {
+        self.directory.join(FileName::new(credential, rotation, kind))
+    }
+
+    fn prepare_by(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        allocate: impl Fn(&File) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let place = |kind| self.place(credential, rotation, kind);
+        match self.slot(credential, rotation)? {
+            Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Unsent), allocate),
+            Slot::Unsent => Ok(()),
+            Slot::Sent => Err(Error::Used { path: place(Kind::Sent) }),
+            Slot::Sealed => Err(Error::Used { path: place(Kind::Sealed) }),
+        }
+    }
+
+    /// Fills the file at `from`, makes it durable and gives it the name `to`.
+    fn write(&self, from: &Path, to: &Path, put: impl Fn(&File) -> io::Result<()>) -> Result<(), Error> {
+        let file = writable(from).map_err(Error::disk("create", from))?;
+        put(&file).and_then(|()| file.sync_all()).map_err(Error::disk("write", from))?;
+        self.rename(from, to)
+    }
+
+    /// The same from a scratch file, which keeps no space where that fails.
+    fn write_anew(
+        &self,
+        scratch: &Path,
+        to: &Path,
+        put: impl Fn(&File) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        self.write(scratch, to, put).inspect_err(|_| drop(fs::remove_file(scratch)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        fs::rename(from, to).map_err(Error::disk("rename", from))?;
+        self.directory.sync()
+    }
+
+    fn seal_by(
+        &self,
+        content: Sealing<'_>,
+        identity: &SecretValue,
+        put: impl Fn(&File, &[u8]) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let sealed = sealed::seal(content, identity, &self.operators)?;
+        let place = |kind| self.place(content.credential, content.rotation_id, kind);
+        // The slot's own space; an answer without a slot (read back by another replica) takes new space.
+        let own_space = [Kind::Sent, Kind::Unsent].map(place).into_iter().find(|path| path.exists());
+        match own_space {
+            Some(slot) => self.write(&slot, &place(Kind::Sealed), |file| put(file, &sealed)),
+            None => self.write_anew(&place(Kind::Scratch), &place(Kind::Sealed), |file| put(file, &sealed)),
+        }
+    }
+
+    fn seal_residue_by(
+        &self,
+        content: Sealing<'_>,
+        identity: &SecretValue,
+        put: impl Fn(&File, &[u8]) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let sealed = sealed::seal(content, identity, &self.operators)?;
+        let place = |kind| self.place(content.credential, content.rotation_id, kind);
+        let to = (1..=u32::MAX)
+            .filter_map(NonZeroU32::new)
+            .map(|number| place(Kind::Residue(number)))
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| place(Kind::Residue(NonZeroU32::MIN)));
+        let write = || self.write_anew(&place(Kind::Scratch), &to, |file| put(file, &sealed));
+        match write() {
+            // The body at hand may hold the only copy of a key; the space is kept for one that may never come.
+            Err(error) if error.is_disk_full() => {
+                release_space(&place(Kind::Sent))?;
+                write()
+            }
+            other => other,
+        }
+    }
+}
+
+impl Escrow for FileEscrow {
+    fn new_identity(&self) -> SecretValue {
+        sealed::new_identity()
+    }
+
+    fn prepare(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
+        self.prepare_by(credential, rotation, allocate)
+    }
+
+    fn mark_sent(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
+        let place = |kind| self.place(credential, rotation, kind);
+        match self.slot(credential, rotation)? {
+            Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Sent), allocate),
+            Slot::Unsent => self.rename(&place(Kind::Unsent), &place(Kind::Sent)),
+            // Its rename may have been seen before it was durable.
+            Slot::Sent | Slot::Sealed => self.directory.sync(),
+        }
+    }
+
+    fn seal(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<(), Error> {
+        let content = Sealing {
+            credential,
+            rotation_id: rotation,
+            secret: &answer.secret,
+            is_residue: false,
+            previous_expires_at: answer.previous_expires_at,
+            received_at: Some(answer.received_at),
+        };
+        self.seal_by(content, identity, overwrite)
+    }
+
+    fn seal_residue(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+        residue: &SecretValue,
+    ) -> Result<(), Error> {
+        let content = Sealing {
+            credential,
+            rotation_id: rotation,
+            secret: residue,
+            is_residue: true,
+            previous_expires_at: None,
+            received_at: None,
+        };
+        self.seal_residue_by(content, identity, overwrite)
+    }
+
+    fn slot(&self, credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
+        let held = [(Kind::Sealed, Slot::Sealed), (Kind::Sent, Slot::Sent), (Kind::Unsent, Slot::Unsent)];
+        for (kind, slot) in held {
+            let path = self.place(credential, rotation, kind);
+            // Not `exists`, which takes a disk error for an absence, and an absence for "never sent".
+            if fs::exists(&path).map_err(Error::disk("look at", &path))? {
+                return Ok(slot);
+            }
+        }
+        Ok(Slot::Missing)
+    }
+
+    fn open(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+    ) -> Result<SealedAnswer, Error> {
+        let path = self.place(credential, rotation, Kind::Sealed);
+        let opened = sealed::open_file(&path, identity)?;
+        if opened.credential != *credential || opened.rotation_id != rotation || opened.is_residue {
+            return Err(Error::Foreign { path });
+        }
+        let received_at = opened.received_at.ok_or(Error::Damaged { path, cause: "it does not say when" })?;
+        Ok(SealedAnswer {
+            secret: opened.secret,
+            previous_expires_at: opened.previous_expires_at,
+            received_at,
+        })
+    }
+
+    fn erase(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
+        for kind in [Kind::Scratch, Kind::Unsent, Kind::Sent, Kind::Sealed] {
+            let path = self.place(credential, rotation, kind);
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::disk("remove", &path)(error)),
+            }
+        }
+        self.directory.sync()
+    }
+
+    fn list(&self, credential: Option<&CredentialName>) -> Result<Vec<Listed>, Error> {
+        list_directory(&self.path, credential)
+    }
+}
+
+/// Takes the slot's space from the disk now.
+fn allocate(mut file: &File) -> io::Result<()> {
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, SLOT_BYTES)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            io::copy(&mut io::Read::take(io::repeat(0), SLOT_BYTES), &mut file)?;
+            file.flush()
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Writes over the file's own space, then gives the rest of it back.
+fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)
+}
+
+fn release_space(slot: &Path) -> Result<(), Error> {
+    // Looked at first, so that no slot comes into being that says something was sent.
+    if readable(slot).is_err() {
+        return Ok(());
+    }
+    let release = || {
+        let file = writable(slot)?;
+        file.set_len(0)?;
+        file.sync_all()
+    };
+    release().map_err(Error::disk("shorten", slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn full((): ()) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn names() -> (CredentialName, RotationId) {
+        let id = "01999999-0000-7000-8000-000000000001";
+        ("stripe".parse().unwrap(), id.parse().unwrap())
+    }
+
+    fn content<'a>(names: &'a (CredentialName, RotationId), secret: &'a SecretValue) -> Sealing<'a> {
+        Sealing {
+            credential: &names.0,
+            rotation_id: names.1,
+            secret,
+            is_residue: false,
+            previous_expires_at: None,
+            received_at: Some(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    fn files(home: &tempfile::TempDir) -> usize {
+        fs::read_dir(home.path().join("escrow")).unwrap().count()
+    }
+
+    fn escrow(home: &tempfile::TempDir) -> FileEscrow {
+        FileEscrow::open(home.path().join("escrow"), Vec::<String>::new()).unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_shows_when_the_slot_is_prepared_and_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let (escrow, names) = (escrow(&home), names());
+        let before = files(&home);
+        let error = escrow.prepare_by(&names.0, names.1, |_| full(())).unwrap_err();
+        assert_eq!(error.code(), "ESCROW_DISK_FULL");
+        assert_eq!(escrow.slot(&names.0, names.1).unwrap(), Slot::Missing);
+        assert_eq!(files(&home), before);
+        escrow.prepare(&names.0, names.1).unwrap();
+        assert_eq!(escrow.slot(&names.0, names.1).unwrap(), Slot::Unsent);
+    }
+
+    #[test]
+    fn the_answer_is_written_into_the_space_that_was_taken_before_the_call() {
+        let home = tempfile::tempdir().unwrap();
+        let (escrow, names) = (escrow(&home), names());
+        escrow.prepare(&names.0, names.1).unwrap();
+        let prepared = fs::metadata(escrow.place(&names.0, names.1, Kind::Unsent)).unwrap();
+        assert!(prepared.blocks() * 512 >= SLOT_BYTES, "only {} blocks are taken", prepared.blocks());
+        escrow.mark_sent(&names.0, names.1).unwrap();
+        let secret = SecretValue::new("s".repeat(4096));
+        escrow.seal_by(content(&names, &secret), &escrow.new_identity(), overwrite).unwrap();
+        let sealed = fs::metadata(escrow.place(&names.0, names.1, Kind::Sealed)).unwrap();
+        assert_eq!((sealed.dev(), sealed.ino()), (prepared.dev(), prepared.ino()), "a new file was made");
+        assert!(sealed.len() < SLOT_BYTES);
+        assert_eq!(sealed.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_write_that_fails_half_way_seals_nothing_and_can_be_made_again() {
+        let home = tempfile::tempdir().unwrap();
+        let (escrow, names) = (escrow(&home), names());
+        escrow.mark_sent(&names.0, names.1).unwrap();
+        let secret = SecretValue::new("canary".into());
+        let identity = escrow.new_identity();
+        let half = |file: &File, bytes: &[u8]| {
+            file.write_all_at(&bytes[..bytes.len() / 2], 0)?;
+            full(())
+        };
+        escrow.seal_by(content(&names, &secret), &identity, half).unwrap_err();
+        assert_eq!(escrow.slot(&names.0, names.1).unwrap(), Slot::Sent);
+        assert_eq!(escrow.open(&names.0, names.1, &identity).unwrap_err().code(), "ESCROW_NOTHING_SEALED");
+        escrow.seal_by(content(&names, &secret), &identity, overwrite).unwrap();
+        escrow.open(&names.0, names.1, &identity).unwrap();
+    }
+
+    #[test]
+    fn on_a_full_disk_a_residue_takes_the_slots_space() {
+        let home = tempfile::tempdir().unwrap();
+        let (escrow, names) = (escrow(&home), names());
+        escrow.mark_sent(&names.0, names.1).unwrap();
+        let slot = escrow.place(&names.0, names.1, Kind::Sent);
+        let full_until_released = |file: &File, bytes: &[u8]| match fs::metadata(&slot)?.len() {
+            0 => overwrite(file, bytes),
+            _ => full(()),
+        };
+        let secret = SecretValue::new("<html>".into());
+        escrow
+            .seal_residue_by(content(&names, &secret), &escrow.new_identity(), full_until_released)
+            .unwrap();
+        assert_eq!(escrow.slot(&names.0, names.1).unwrap(), Slot::Sent);
+        assert_eq!(escrow.list(None).unwrap().len(), 2);
+    }
+}
