@@ -58,9 +58,9 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         }
         Command::Escrow(EscrowCommand::List { dir, output }) => Ok(cli::list_escrow(&dir, &output, console)),
         Command::Completions { shell } => Ok(cli::complete(shell, &mut io::stdout())),
-        Command::Client(command) => runtime()?.block_on(async {
-            Ok(cli::execute(command, target_of, console).await)
-        }),
+        Command::Client(command) => {
+            runtime()?.block_on(async { Ok(cli::execute(command, target_of, console).await) })
+        }
         #[cfg(not(feature = "crash-points"))]
         Command::Run { config } => serve(&config, console),
         #[cfg(feature = "crash-points")]
@@ -72,7 +72,10 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime does not start")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime does not start")
 }
 
 fn target_of(file: &Path) -> Result<Target, Vec<Mistake>> {
@@ -91,7 +94,7 @@ fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         Err(mistakes) => return Ok(cli::report_mistakes(file, &mistakes, console)),
     };
     forbid_core_dumps()?;
-    telemetry::log::init(config.log.format.into(), config.log.level.into());
+    telemetry::log::init(config.log.format, config.log.level);
     let ended = runtime()?.block_on(run(config));
     if let Err(error) = &ended {
         tracing::error!("keyturn ends: {error:#}");
@@ -121,7 +124,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         telemetry::metrics::serve(address, fleet.clone(), shutdown.clone()).await?;
     }
-    tracing::info!(credentials = config.credentials.len(), version = env!("CARGO_PKG_VERSION"), "keyturn serves");
+    tracing::info!(
+        credentials = config.credentials.len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "keyturn serves"
+    );
     let serving = tokio::spawn(api::serve(listeners, fleet, clock, readiness, shutdown.clone()));
     signals.first().await;
     tracing::info!("asked to stop: no new rotation begins, a sent call comes to its end");
@@ -136,7 +143,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn listen_options(config: &Config) -> ListenOptions {
-    let unix = config.listen.unix.as_ref().map(|unix| UnixOptions { path: unix.path.clone(), mode: unix.mode });
+    let unix =
+        config.listen.unix.as_ref().map(|unix| UnixOptions { path: unix.path.clone(), mode: unix.mode });
     ListenOptions { unix, tcp: config.listen.tcp, ..ListenOptions::default() }
 }
 
@@ -170,7 +178,10 @@ fn start_fleet(
 /// A task that panics takes the process with it: a restart recovers, a silent hole in the fleet does not.
 async fn watch_over(name: String, task: JoinHandle<()>, shutdown: CancellationToken) {
     if task.await.is_err() {
-        tracing::error!(credential = name, "a credential's task broke; keyturn stops, and a restart recovers");
+        tracing::error!(
+            credential = name,
+            "a credential's task broke; keyturn stops, and a restart recovers"
+        );
         shutdown.cancel();
     }
 }
@@ -238,10 +249,12 @@ struct Signals {
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
-        let signals = || io::Result::Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        });
+        let signals = || {
+            io::Result::Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            })
+        };
         signals().context("signals cannot be received")
     }
 
