@@ -177,7 +177,7 @@ impl Metrics {
         set(&self.next_due, &by, snapshot.next_due.map(Timestamp::as_second));
         let reasoned =
             |reason: &str| ByReason { credential: by.credential.clone(), reason: reason.to_owned() };
-        for hold in &snapshot.hold {
+        if let Some(hold) = &snapshot.hold {
             self.hold.get_or_create(&reasoned(hold.code)).set(1);
         }
         for condition in &snapshot.conditions {

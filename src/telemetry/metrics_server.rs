@@ -50,7 +50,7 @@ pub async fn serve_metrics(
 
 async fn answer(stream: &mut TcpStream, metrics: &mut Metrics, fleet: &Fleet) -> io::Result<()> {
     let request = read_head(stream).await?;
-    let mut words = request.split(|byte| byte.is_ascii_whitespace());
+    let mut words = request.split(u8::is_ascii_whitespace);
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     let (status, media_type, body) = match (method, path) {
