@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use keyturn::api::{ListenOptions, Listeners, UnixOptions};
 use keyturn::cli::{Cli, Command, ConfigCommand, Console, EscrowCommand, Exit, Target};
-use keyturn::clock::SystemClock;
+use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::config::{self, Config, Signer};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
 use keyturn::escrow::FileEscrow;
@@ -19,6 +19,7 @@ use keyturn::mistake::Mistake;
 use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::VaultStore;
 use keyturn::{api, cli, engine, telemetry};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -94,12 +95,28 @@ fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         Err(mistakes) => return Ok(cli::report_mistakes(file, &mistakes, console)),
     };
     forbid_core_dumps()?;
-    telemetry::log::init(config.log.format, config.log.level);
+    start_log(&config)?;
     let ended = runtime()?.block_on(run(config));
     if let Err(error) = &ended {
         tracing::error!("keyturn ends: {error:#}");
     }
     ended.map(|()| Exit::Done)
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        config::LogFormat::Json => telemetry::LogFormat::Json,
+        config::LogFormat::Text => telemetry::LogFormat::Text,
+    };
+    let level = match config.log.level {
+        config::LogLevel::Error => "error",
+        config::LogLevel::Warn => "warn",
+        config::LogLevel::Info => "info",
+        config::LogLevel::Debug => "debug",
+        config::LogLevel::Trace => "trace",
+    };
+    telemetry::install_panic_hook();
+    Ok(telemetry::start_log(format, level)?)
 }
 
 /// A core dump would hold every secret in memory.
@@ -119,10 +136,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = VaultStore::connect(settings, clock)?;
     let vault_ready = store.ready();
-    let (fleet, tasks) = start_fleet(&config, Arc::new(store), Arc::new(escrow), clock, &shutdown)?;
+    let (fleet, tasks) = start_fleet(&config, &Arc::new(store), &Arc::new(escrow), clock, &shutdown)?;
     let readiness = readiness(vault_ready, &fleet, &shutdown);
     if let Some(address) = config.metrics {
-        telemetry::metrics::serve(address, fleet.clone(), shutdown.clone()).await?;
+        let listener = TcpListener::bind(address).await.context("metrics cannot be served")?;
+        let metrics = telemetry::Metrics::new(clock.now());
+        tokio::spawn(telemetry::serve_metrics(listener, metrics, fleet.clone(), shutdown.clone()));
     }
     tracing::info!(
         credentials = config.credentials.len(),
@@ -150,21 +169,22 @@ fn listen_options(config: &Config) -> ListenOptions {
 
 fn start_fleet(
     config: &Config,
-    store: Arc<VaultStore<SystemClock>>,
-    escrow: Arc<FileEscrow>,
+    store: &Arc<VaultStore<SystemClock>>,
+    escrow: &Arc<FileEscrow>,
     clock: SystemClock,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Fleet, JoinSet<()>)> {
-    let shared = Transport::new(&TransportOptions::default())?;
+    let connect_timeout = config.timeouts.provider_call / CONNECT_SHARE;
+    let shared = Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() })?;
     let mut handles = Vec::new();
     let mut tasks = JoinSet::new();
     for configured in &config.credentials {
-        let transport = transport(configured, &shared)?;
+        let transport = transport(configured, &shared, connect_timeout)?;
         let adapters = Adapters {
-            provider: HttpProvider::new(configured.definition.clone(), clock, transport),
-            store: Arc::clone(&store),
+            provider: HttpProvider::new(configured.definition.clone(), clock, transport)?,
+            store: Arc::clone(store),
             replica: escrow.replica_id(),
-            escrow: Arc::clone(&escrow),
+            escrow: Arc::clone(escrow),
             clock,
             new_rotation_id,
         };
@@ -186,12 +206,20 @@ async fn watch_over(name: String, task: JoinHandle<()>, shutdown: CancellationTo
     }
 }
 
-fn transport(configured: &config::Credential, shared: &Transport) -> anyhow::Result<Transport> {
+/// The share of a provider call's time that its connect may take; only a connect that fails by itself proves
+/// that nothing was sent.
+const CONNECT_SHARE: u32 = 3;
+
+fn transport(
+    configured: &config::Credential,
+    shared: &Transport,
+    connect_timeout: Duration,
+) -> anyhow::Result<Transport> {
     match configured.ca_pem().map_err(|mistake| anyhow::anyhow!("{mistake}"))? {
         None => Ok(shared.clone()),
         Some(pem) => {
             let extra_ca_pem = vec![pem.into_bytes()];
-            Ok(Transport::new(&TransportOptions { extra_ca_pem, ..TransportOptions::default() })?)
+            Ok(Transport::new(&TransportOptions { extra_ca_pem, connect_timeout })?)
         }
     }
 }

@@ -1,20 +1,13 @@
-//! Logs and metrics.
+//! Logs and metrics: what operators see while nobody looks.
 
-/// stub
-pub mod log {
-    /// stub
-    pub fn init<A, B>(_a: A, _b: B) {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    }
-}
-/// stub
-pub mod metrics {
-    /// stub
-    pub async fn serve(
-        _a: std::net::SocketAddr,
-        _f: crate::engine::Fleet,
-        _s: tokio_util::sync::CancellationToken,
-    ) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+mod log;
+mod metrics;
+mod metrics_server;
+mod panic_hook;
+#[cfg(test)]
+mod sample;
+
+pub use log::{InvalidFilter, LogFormat, start_log, subscriber};
+pub use metrics::Metrics;
+pub use metrics_server::serve_metrics;
+pub use panic_hook::install_panic_hook;
