@@ -139,6 +139,7 @@ impl VaultPath {
     }
 
     /// The path one level below this one.
+    #[must_use]
     pub fn join(&self, name: &CredentialName) -> Self {
         Self(format!("{}/{name}", self.0))
     }

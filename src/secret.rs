@@ -59,6 +59,13 @@ impl FingerprintKey {
         Self(SecretString::from(text))
     }
 
+    /// A fresh random key of 256 bits.
+    pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+        aws_lc_rs::rand::fill(bytes.as_mut())?;
+        Ok(Self::new(data_encoding::HEXLOWER.encode(bytes.as_ref())))
+    }
+
     /// The key in clear, for the record's codec.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -1,3 +1,24 @@
-//! What applications see: the gRPC services.
+//! What applications see: the gRPC services, on a Unix socket or on the loopback.
+//!
+//! [`Listeners::bind`] takes the addresses, [`serve`] answers on them until it is told to stop. The services look
+//! at [`crate::engine`]'s snapshots and send it commands; they know no adapter and hold no secret.
 
+mod connection;
+mod convert;
+mod credential;
+mod health;
+mod listen;
+mod page;
+mod peer;
 pub mod proto;
+mod replay;
+mod request;
+mod rotate;
+mod serve;
+mod socket;
+mod status;
+mod words;
+
+pub use listen::{Error, ListenOptions, Listeners, UnixOptions};
+pub use serve::serve;
+pub use status::ERROR_DOMAIN;

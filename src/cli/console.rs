@@ -59,6 +59,16 @@ impl<'a> Console<'a> {
         };
     }
 
+    /// Writes a text that is the output itself.
+    pub fn print(&mut self, text: &str) -> io::Result<()> {
+        self.say(text)
+    }
+
+    /// Tells what went wrong.
+    pub fn fail(&mut self, text: &str) {
+        self.remark(&format!("error: {text}"));
+    }
+
     pub(super) const fn is_table(&self) -> bool {
         matches!(self.format, OutputFormat::Table)
     }

@@ -1,7 +1,28 @@
 //! The shell: one task per credential runs the core's effects and publishes what it sees.
+//!
+//! Read it in this order: [`Handle`] is how the program speaks to a task and [`Snapshot`] what it sees of it;
+//! `driver` is the loop (load, step, run effects, rest); `hands` holds the outsides and the secret in flight,
+//! and `load`, `preflight` and `act` are what it does with them; `desk` answers commands; `interruption` says what
+//! ends a run of effects and how long to wait before everything is read afresh.
 
+mod act;
+pub mod crash;
+mod credential;
+mod desk;
+mod driver;
 mod handle;
+mod hands;
+mod interruption;
+mod leftovers;
+mod load;
+mod preflight;
+mod rest;
+#[cfg(feature = "testbed")]
+pub mod scripted;
+mod show;
 mod snapshot;
+mod stopwatch;
 
+pub use credential::{Adapters, Credential, spawn};
 pub use handle::{Finding, Fleet, Handle, PlanReport, Rejection, RotateRequest};
-pub use snapshot::{Activity, Condition, Hold, Role, Snapshot};
+pub use snapshot::{Activity, Condition, Hold, Role, Snapshot, Withdrawn};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::credential::Credential;
 use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId};
 use crate::rotation::{Request, State};
 
@@ -30,6 +31,43 @@ pub struct Snapshot {
     pub next_due: Option<Timestamp>,
     /// What somebody should know, though nothing waits for it.
     pub conditions: Vec<Condition>,
+    /// Requests that ended before their intent was written, newest first; bounded, and forgotten at a restart.
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+impl Snapshot {
+    /// A credential of which nothing is known yet.
+    pub(super) fn starting(credential: &Credential) -> Self {
+        Self {
+            credential: credential.name.clone(),
+            provider: credential.provider.clone(),
+            store: credential.store.clone(),
+            state: None,
+            entry_version: None,
+            role: Role::Own,
+            activity: Activity::Loading,
+            pending: None,
+            hold: None,
+            next_due: None,
+            conditions: Vec::new(),
+            withdrawn: Vec::new(),
+        }
+    }
+}
+
+/// A rotation that was asked for and never began; nothing has happened to the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// The id that was promised.
+    pub rotation_id: RotationId,
+    /// Who asked.
+    pub request: Request,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Why, as a stable name: `CANCELLED`, or the code of what came in between.
+    pub code: &'static str,
+    /// Why, in words.
+    pub message: String,
 }
 
 /// Who drives the open rotation.

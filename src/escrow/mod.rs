@@ -33,7 +33,7 @@ use crate::secret::SecretValue;
 pub use error::Error;
 pub use file::FileEscrow;
 pub use listing::list_directory;
-pub use sealed::{Opened, open_file};
+pub use sealed::{Opened, check_recipient, open_file};
 
 /// What an escrow slot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

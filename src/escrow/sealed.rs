@@ -55,6 +55,11 @@ pub(super) fn parse_recipients(
     (1..).zip(texts).map(parse).collect()
 }
 
+/// Whether a text is an operator's recipient, for whoever reads it from a person.
+pub fn check_recipient(text: &str) -> Result<(), Error> {
+    parse_recipient(text, 1).map(drop)
+}
+
 fn parse_recipient(text: &str, position: usize) -> Result<x25519::Recipient, Error> {
     text.parse().map_err(|_: &str| Error::BadRecipient { position })
 }

@@ -1,6 +1,33 @@
 //! Providers as data: a declarative definition, bound to one credential, spoken over HTTP.
 //!
-//! The trait is what the engine sees; [`http`](self) is the only implementation in the product.
+//! The trait is what the engine sees; [`HttpProvider`] is its only implementation in the product. A
+//! [`Definition`] is what a file says, [`bind()`] joins it with what an owner says about one credential, and the
+//! rest turns that into requests and answers into outcomes.
+
+mod answer;
+mod base_url;
+mod bind;
+mod catalog;
+pub mod definition;
+mod describe;
+mod http;
+mod json;
+mod nearest;
+mod problem;
+mod request;
+mod retry_after;
+mod signing;
+mod template;
+mod transport;
+mod wire;
+
+pub use bind::{Binding, BoundDefinition, bind};
+pub use catalog::Catalog;
+pub use definition::Definition;
+pub use describe::{if_answer_is_lost, steps};
+pub use http::HttpProvider;
+pub use template::{Pointer, Template};
+pub use transport::{Error, Transport, TransportOptions};
 
 use std::future::Future;
 

@@ -23,10 +23,12 @@ pub enum Effect {
     Read,
     /// Seal the answer in the shell's hand into escrow.
     Seal,
-    /// Ask the provider whether it accepts the new key.
+    /// Ask the provider whether it accepts the staged key.
     Probe,
     /// Write the new key into the application's entry, by check-and-set.
     Publish,
+    /// Read the application's entry back, and ask the provider whether it accepts the published key.
+    Verify,
     /// Erase the escrow slot of a rotation that is closed.
     Erase {
         /// The closed rotation.

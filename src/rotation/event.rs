@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::history::{Decision, Timings};
 use super::outcome::{Outcome, Problem, Refusal};
-use super::state::{Answer, Baseline, Decision, Request, Timings};
+use super::state::{Answer, Baseline, Request};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 
 /// One thing that happened, as the shell saw it.
@@ -107,7 +108,7 @@ pub enum Event {
     },
     /// A person lets the schedule run again.
     Unpaused,
-    /// The shell measured where the open rotation's time went; closes with it.
+    /// The shell measured where the open rotation's time went; the rotation closes with these figures.
     Measured {
         /// The figures.
         timings: Timings,

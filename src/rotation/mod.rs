@@ -1,17 +1,26 @@
 //! The pure core: what a rotation is, and what happens next. No I/O, no clock, no async, no secret.
 
+mod close;
 mod effect;
 mod event;
+mod history;
 mod outcome;
 mod plan;
+mod resolve;
+mod resume;
 pub mod schedule;
 mod state;
+mod step;
 
+pub use close::{NotNow, admit, next_due, scheduled_request};
 pub use effect::Effect;
 pub use event::{Event, Holding, Reading, Verdict};
+pub use history::{Closed, ClosedAs, Decision, Timings};
 pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 pub use plan::{Plan, Propagation};
+pub use resolve::possible_decisions;
 pub use state::{
-    Answer, Baseline, Closed, ClosedAs, Decision, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication,
-    Request, Retry, Rotation, State, Timings, Trigger, Unknown,
+    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
+    State, Trigger, Unknown,
 };
+pub use step::{IllegalEvent, Step, step};

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::history::{Closed, ClosedAs, Timings};
 use super::outcome::{Doubt, Refusal};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
@@ -39,7 +40,7 @@ impl State {
         self.history.iter().find(|closed| matches!(closed.outcome, ClosedAs::Rotated { .. }))
     }
 
-    /// Until when the provider still accepts the key before the present one.
+    /// Until when the provider accepts a key that keyturn has replaced.
     pub fn grace_until(&self) -> Option<Timestamp> {
         self.history.iter().filter_map(|closed| closed.outcome.previous_expires_at()).max()
     }
@@ -113,6 +114,43 @@ impl Phase {
         }
     }
 
+    /// What is known of the new key, where it is known.
+    pub const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Answered { answer, .. } | Self::Staged { answer, .. } | Self::Published { answer, .. } => {
+                Some(answer)
+            }
+            Self::Halted { halt, .. } => halt.answer.as_ref(),
+            Self::Idle | Self::Intended { .. } | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether the record itself holds the new key: it is known, and the entry does not have it yet.
+    pub const fn keeps_secret_in_record(&self) -> bool {
+        match self {
+            Self::Staged { .. } => true,
+            Self::Halted { halt, .. } => halt.answer.is_some() && halt.publication.is_none(),
+            Self::Idle
+            | Self::Intended { .. }
+            | Self::Unknown { .. }
+            | Self::Answered { .. }
+            | Self::Published { .. } => false,
+        }
+    }
+
+    /// The open rotation, to be changed.
+    pub(super) const fn rotation_mut(&mut self) -> Option<&mut Rotation> {
+        match self {
+            Self::Idle => None,
+            Self::Intended { rotation }
+            | Self::Unknown { rotation, .. }
+            | Self::Answered { rotation, .. }
+            | Self::Staged { rotation, .. }
+            | Self::Published { rotation, .. }
+            | Self::Halted { rotation, .. } => Some(rotation),
+        }
+    }
+
     /// The phase's stable name.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -148,6 +186,9 @@ pub struct Rotation {
     pub calls: u32,
     /// What provider and Vault held before the call.
     pub baseline: Baseline,
+    /// Where its time went so far, as the holder measured it.
+    #[serde(default)]
+    pub timings: Timings,
 }
 
 /// Who asked for a rotation, and how.
@@ -200,7 +241,7 @@ pub struct Unknown {
     pub doubt: Doubt,
     /// Since when.
     pub since: Timestamp,
-    /// How many replays were made; [`super::resolve::REPLAYS_MAX`] and no more.
+    /// How many replays the record has allowed so far.
     pub replays: u32,
     /// Set once the provider refused a replay or a further call, which then is no way out any more.
     #[serde(default)]
@@ -293,93 +334,4 @@ pub struct Retry {
     pub not_before: Timestamp,
     /// How many tries have failed in a row.
     pub failures: u32,
-}
-
-/// A rotation that has come to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// Its id.
-    pub rotation_id: RotationId,
-    /// Who asked for it, and how.
-    pub request: Request,
-    /// When its intent was written.
-    pub intended_at: Timestamp,
-    /// When it was closed.
-    pub closed_at: Timestamp,
-    /// How many regenerate calls were made.
-    pub calls: u32,
-    /// How it ended.
-    pub outcome: ClosedAs,
-    /// Where its time went.
-    #[serde(default)]
-    pub timings: Timings,
-}
-
-/// How a rotation ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum ClosedAs {
-    /// The new key is in Vault.
-    Rotated {
-        /// What is known of it.
-        answer: Answer,
-        /// Where it is.
-        publication: Publication,
-        /// Whether the provider was seen to accept it.
-        verified: bool,
-    },
-    /// The provider did not act; the old key stands.
-    Failed {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// A read showed that the lost call never took effect; the old key stands.
-    NotApplied {
-        /// What had happened to the answer.
-        doubt: Doubt,
-    },
-    /// A person settled it.
-    Resolved {
-        /// What the person decided.
-        decision: Decision,
-    },
-}
-
-impl ClosedAs {
-    /// When the key before the new one dies, where the provider said so.
-    pub const fn previous_expires_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Rotated { answer, .. } => answer.previous_expires_at,
-            Self::Failed { .. } | Self::NotApplied { .. } | Self::Resolved { .. } => None,
-        }
-    }
-}
-
-/// What a person decides about an unknown or halted rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// What the application's entry holds is right (the call never took effect, or it was mended by hand).
-    KeepCurrent,
-    /// The new key is known, and shall be published although the provider did not accept it yet.
-    PublishAnyway,
-    /// Try the automatic means again, with what the person has mended in the meantime.
-    TryAgain,
-    /// Give this rotation up and regenerate once more, knowing that its key may be lost.
-    RotateAgain,
-}
-
-/// Where a rotation's time went, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timings {
-    /// In calls to the provider.
-    pub provider_us: u64,
-    /// In calls to Vault.
-    pub vault_us: u64,
-    /// On the escrow's disk.
-    pub escrow_us: u64,
-    /// In keyturn itself.
-    pub own_us: u64,
-    /// Waiting on purpose: propagation, polls, backoff and holds.
-    pub waiting_us: u64,
 }

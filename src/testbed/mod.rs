@@ -7,9 +7,12 @@
 mod connection;
 mod exchange;
 mod fault;
+pub mod installation;
 mod keyring;
 mod ledger;
+pub mod openbao;
 mod reply;
+pub mod sidecar;
 mod simulator;
 mod spritz_signature;
 

@@ -1,5 +1,17 @@
 //! Vault (or OpenBao): the record, the application's entry, and the session with which both are reached.
 
+mod client;
+mod entry;
+mod error;
+mod failure;
+mod kv;
+mod login;
+mod preflight;
+mod record;
+mod session;
+mod settings;
+mod store;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
@@ -12,6 +24,10 @@ use zeroize::Zeroize;
 use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
 use crate::rotation::State;
 use crate::secret::{FingerprintKey, SecretValue};
+
+pub use error::{Error, MissingCapability, WriteError};
+pub use settings::{Auth, RoleId, Settings};
+pub use store::VaultStore;
 
 /// keyturn's own entry for one credential: the durable state, and the secrets that belong to it.
 #[derive(Debug)]
@@ -51,12 +67,14 @@ pub struct Entry {
     fields: Map<String, Value>,
     /// keyturn's stamps, by field.
     stamps: BTreeMap<String, Stamp>,
+    /// The stamps as they were read, with members that a later version of keyturn wrote.
+    raw_stamps: Map<String, Value>,
 }
 
 impl Entry {
     /// An entry as the codec read it.
     pub fn new(version: KvVersion, fields: Map<String, Value>, stamps: BTreeMap<String, Stamp>) -> Self {
-        Self { version, fields, stamps }
+        Self { version, fields, stamps, raw_stamps: Map::new() }
     }
 
     /// A field's value, where it is a text.
@@ -150,124 +168,4 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads one field of one entry.
     fn read_secret(&self, place: &FieldPath) -> impl Future<Output = Result<SecretValue, Error>> + Send;
-}
-
-/// Why a check-and-set write gave no new version.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Somebody else wrote in between: nothing was written.
-    #[error("the entry was changed by somebody else in the meantime")]
-    Conflict,
-    /// Certainly not written.
-    #[error(transparent)]
-    NotWritten(Error),
-    /// It may have been written, and it could not be read back.
-    #[error("it is not known whether the write took effect")]
-    Unclear(#[source] Error),
-}
-
-/// What stands between keyturn and Vault.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// 503 with "sealed".
-    #[error("Vault is sealed; unseal it, and keyturn goes on by itself")]
-    Sealed,
-    /// 472, 473, 429 of a standby, or a 500 that says there is no active node.
-    #[error("Vault has no active node that could answer")]
-    Standby,
-    /// 429.
-    #[error("Vault limits the request rate")]
-    RateLimited {
-        /// How long it asks us to stay away.
-        retry_after: Option<Duration>,
-    },
-    /// No connection, a timeout, or a 5xx that says nothing more.
-    #[error("Vault cannot be reached: {cause}")]
-    Unavailable {
-        /// What failed, without addresses that hold secrets.
-        cause: String,
-    },
-    /// 403: the token has not the capability, or is no longer valid.
-    #[error("Vault refuses {action} on {path}; check the policy in docs/vault-policy.hcl")]
-    PermissionDenied {
-        /// The capability that was needed.
-        action: &'static str,
-        /// The API path.
-        path: String,
-    },
-    /// Vault does not accept the login.
-    #[error("Vault refuses the {method} login: {cause}")]
-    LoginRefused {
-        /// The auth method.
-        method: &'static str,
-        /// What it said.
-        cause: String,
-    },
-    /// What the login needs is not on this machine, or unusable.
-    #[error("the {method} login cannot be tried: {cause}")]
-    LoginMaterial {
-        /// The auth method.
-        method: &'static str,
-        /// What is missing.
-        cause: String,
-    },
-    /// No secrets engine is mounted there.
-    #[error("no secrets engine is mounted at {path}")]
-    MountMissing {
-        /// The configured path.
-        path: VaultPath,
-    },
-    /// A KV v1 engine, or another kind of engine: it has no check-and-set.
-    #[error("{path} is on a {kind} engine; keyturn needs KV version 2, which has check-and-set")]
-    NotKvV2 {
-        /// The configured path.
-        path: VaultPath,
-        /// What is mounted there.
-        kind: String,
-    },
-    /// A field that should be read is not there, or is no text.
-    #[error("{place} does not hold a text")]
-    FieldMissing {
-        /// The field.
-        place: FieldPath,
-    },
-    /// A record or stamp that keyturn cannot understand.
-    #[error("the data at {path} is not what keyturn wrote there: {cause}")]
-    Malformed {
-        /// The path.
-        path: String,
-        /// What is wrong, without values.
-        cause: String,
-    },
-    /// Any other answer.
-    #[error("Vault answered {status} to {action} on {path}")]
-    Unexpected {
-        /// The HTTP status.
-        status: u16,
-        /// What was tried.
-        action: &'static str,
-        /// The API path.
-        path: String,
-    },
-}
-
-impl Error {
-    /// The stable name in metrics, status details and documentation.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Sealed => "VAULT_SEALED",
-            Self::Standby => "VAULT_STANDBY",
-            Self::RateLimited { .. } => "VAULT_RATE_LIMITED",
-            Self::Unavailable { .. } => "VAULT_UNAVAILABLE",
-            Self::PermissionDenied { .. } => "VAULT_PERMISSION_DENIED",
-            Self::LoginRefused { .. } => "VAULT_LOGIN_REFUSED",
-            Self::LoginMaterial { .. } => "VAULT_LOGIN_MATERIAL",
-            Self::MountMissing { .. } => "VAULT_MOUNT_MISSING",
-            Self::NotKvV2 { .. } => "VAULT_NOT_KV_V2",
-            Self::FieldMissing { .. } => "VAULT_FIELD_MISSING",
-            Self::Malformed { .. } => "VAULT_DATA_MALFORMED",
-            Self::Unexpected { .. } => "VAULT_UNEXPECTED_ANSWER",
-        }
-    }
 }

@@ -1,0 +1,160 @@
+//! The service that shows credentials and pauses their schedules.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+use tracing::info;
+
+use super::peer::Caller;
+use super::replay::Replay;
+use super::{convert, page, proto, request, status};
+use crate::clock::Clock;
+use crate::engine::{Fleet, Handle, Rejection};
+use crate::ids::CredentialName;
+
+/// The most credentials in one message of a stream.
+const BATCH_MAX: usize = 100;
+
+/// Credentials of a fleet.
+#[derive(Debug)]
+pub(super) struct CredentialApi<C> {
+    fleet: Fleet,
+    clock: C,
+    replay: Replay,
+    shutdown: CancellationToken,
+}
+
+impl<C: Clock> CredentialApi<C> {
+    /// A service whose streams end when `shutdown` is cancelled.
+    pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
+        Self { fleet, clock, replay: Replay::default(), shutdown }
+    }
+
+    fn rejected(&self, rejection: &Rejection, name: &CredentialName) -> Status {
+        status::rejected(rejection, name, self.clock.now())
+    }
+}
+
+fn see(handle: &Handle) -> proto::Credential {
+    convert::credential(&handle.watch().borrow())
+}
+
+#[tonic::async_trait]
+impl<C: Clock> proto::credential_service_server::CredentialService for CredentialApi<C> {
+    async fn get_credential(
+        &self,
+        request: Request<proto::GetCredentialRequest>,
+    ) -> Result<Response<proto::GetCredentialResponse>, Status> {
+        let (_, handle) = request::credential(&self.fleet, &request.into_inner().credential, "credential")?;
+        Ok(Response::new(proto::GetCredentialResponse { credential: Some(see(handle)) }))
+    }
+
+    async fn list_credentials(
+        &self,
+        request: Request<proto::ListCredentialsRequest>,
+    ) -> Result<Response<proto::ListCredentialsResponse>, Status> {
+        let message = request.into_inner();
+        let size = page::size(message.page_size)?;
+        let behind = page::behind::<CredentialName>(&message.page_token, "")?;
+        let mut rest =
+            self.fleet.iter().filter(|(name, _)| behind.as_ref().is_none_or(|last| *name > last)).peekable();
+        let listed: Vec<_> = rest.by_ref().take(size).collect();
+        let more = rest.peek().is_some();
+        let last = listed.last().filter(|_| more).map(|(name, _)| page::token("", name));
+        Ok(Response::new(proto::ListCredentialsResponse {
+            credentials: listed.into_iter().map(|(_, handle)| see(handle)).collect(),
+            next_page_token: last.unwrap_or_default(),
+        }))
+    }
+
+    type WatchCredentialsStream = BoxStream<proto::WatchCredentialsResponse>;
+
+    async fn watch_credentials(
+        &self,
+        request: Request<proto::WatchCredentialsRequest>,
+    ) -> Result<Response<Self::WatchCredentialsStream>, Status> {
+        let names = request.into_inner().credentials;
+        let handles = watched(&self.fleet, &names)?;
+        let ended = self.shutdown.clone().cancelled_owned();
+        let messages = follow(&handles).take_until(ended).map(Ok);
+        let last = stream::once(async { Err(status::stopping()) });
+        Ok(Response::new(Box::pin(messages.chain(last))))
+    }
+
+    async fn pause_credential(
+        &self,
+        request: Request<proto::PauseCredentialRequest>,
+    ) -> Result<Response<proto::PauseCredentialResponse>, Status> {
+        const METHOD: &str = "PauseCredential";
+        let caller = Caller::of(&request);
+        let message = request.into_inner();
+        let request_id = request::request_id(message.request_id.clone())?;
+        if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
+            return Ok(Response::new(answer));
+        }
+        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
+        let reason = request::pause_reason(message.reason.clone())?;
+        handle.pause(reason).await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        info!(%caller, pid = caller.pid, credential = %name, "credential paused");
+        let answer = proto::PauseCredentialResponse { credential: Some(see(handle)) };
+        self.replay.remember(request_id, METHOD, &message, &answer).await;
+        Ok(Response::new(answer))
+    }
+
+    async fn resume_credential(
+        &self,
+        request: Request<proto::ResumeCredentialRequest>,
+    ) -> Result<Response<proto::ResumeCredentialResponse>, Status> {
+        const METHOD: &str = "ResumeCredential";
+        let caller = Caller::of(&request);
+        let message = request.into_inner();
+        let request_id = request::request_id(message.request_id.clone())?;
+        if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
+            return Ok(Response::new(answer));
+        }
+        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
+        handle.resume().await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        info!(%caller, pid = caller.pid, credential = %name, "credential resumed");
+        let answer = proto::ResumeCredentialResponse { credential: Some(see(handle)) };
+        self.replay.remember(request_id, METHOD, &message, &answer).await;
+        Ok(Response::new(answer))
+    }
+}
+
+/// The handles of the named credentials, each once; all of them where none is named.
+fn watched<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Handle>, Status> {
+    if names.is_empty() {
+        return Ok(fleet.iter().map(|(_, handle)| handle).collect());
+    }
+    let names: BTreeSet<_> = names.iter().collect();
+    names.into_iter().map(|name| Ok(request::credential(fleet, name, "credentials")?.1)).collect()
+}
+
+/// Every watched credential once, then the changed ones. Only the newest snapshot of each waits for a slow reader.
+fn follow(handles: &[&Handle]) -> BoxedResponses {
+    if handles.is_empty() {
+        let nothing = proto::WatchCredentialsResponse { credentials: Vec::new(), synced: true };
+        return stream::once(async { nothing }).chain(stream::pending()).boxed();
+    }
+    let mut missing = handles.len();
+    let snapshots = stream::select_all(handles.iter().map(|handle| {
+        WatchStream::new(handle.watch())
+            .map(|snapshot| convert::credential(&snapshot))
+            .enumerate()
+            .map(|(index, credential)| (index == 0, credential))
+    }));
+    snapshots
+        .ready_chunks(BATCH_MAX)
+        .map(move |batch| {
+            missing = missing.saturating_sub(batch.iter().filter(|(first, _)| *first).count());
+            let credentials = batch.into_iter().map(|(_, credential)| credential).collect();
+            proto::WatchCredentialsResponse { credentials, synced: missing == 0 }
+        })
+        .boxed()
+}
+
+type BoxedResponses = stream::BoxStream<'static, proto::WatchCredentialsResponse>;

@@ -1,0 +1,128 @@
+//! The Unix socket's file: bound without a moment of open doors, replaced only when dead, removed only when ours.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tracing::{info, warn};
+
+use super::listen::{Error, UnixOptions};
+
+/// How many clients may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long a process that holds the socket has to take a connection; one that takes none is alive all the same.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// Binds the socket.
+///
+/// The directory is locked meanwhile, so that of two processes that start together neither takes the other's
+/// socket, bound and not yet listening, for a dead one.
+pub(super) async fn bind(options: &UnixOptions) -> Result<(UnixListener, SocketFile), Error> {
+    let path = options.path.as_path();
+    let _lock = lock_directory(path)?;
+    clear_the_way(path).await?;
+    let failed = |action| move |source| Error::Socket { action, path: path.to_owned(), source };
+    let socket = UnixSocket::new_stream().map_err(failed("create a socket for"))?;
+    socket.bind(path).map_err(failed("bind"))?;
+    let file = SocketFile::of(path).map_err(failed("look at"))?;
+    // Before it listens nobody can connect, so the mode that the umask gave it opens no door.
+    fs::set_permissions(path, Permissions::from_mode(options.mode)).map_err(failed("set the mode of"))?;
+    let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
+    Ok((listener, file))
+}
+
+/// Holds the directory's lock until it is dropped.
+fn lock_directory(path: &Path) -> Result<File, Error> {
+    let directory = directory_of(path);
+    let failed = |source| Error::Socket { action: "open the directory of", path: path.to_owned(), source };
+    let opened = File::open(&directory).map_err(|source| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoDirectory { path: directory.clone() },
+        _ => failed(source),
+    })?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if !metadata.is_dir() {
+        return Err(Error::NoDirectory { path: directory });
+    }
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 && metadata.mode() & STICKY == 0 {
+        warn!(directory = %directory.display(),
+            "every local user can replace the socket, because everybody may write to its directory");
+    }
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(opened),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::SocketInUse { path: path.to_owned() }),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Removes a socket on which nobody answers any more.
+async fn clear_the_way(path: &Path) -> Result<(), Error> {
+    let failed = |action| move |source| Error::Socket { action, path: path.to_owned(), source };
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at")(error)),
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(Error::NotASocket { path: path.to_owned() });
+    }
+    match tokio::time::timeout(ALIVE_TIMEOUT, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+            info!(path = %path.display(), "replacing the socket that a dead process left behind");
+            fs::remove_file(path).map_err(failed("remove the dead socket"))
+        }
+        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
+            Err(failed("find out whether a process answers on")(error))
+        }
+        Ok(_) | Err(_) => Err(Error::SocketInUse { path: path.to_owned() }),
+    }
+}
+
+/// A bound socket's file; dropping it removes the file, unless another process has put its own there.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _lock = lock_directory(&self.path);
+        let still_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
+        if !still_ours {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            warn!(path = %self.path.display(), %error, "the socket could not be removed; the next start replaces it");
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}

@@ -1,0 +1,114 @@
+//! Errors as callers see them: a gRPC code, a stable reason, and the google.rpc details that help.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::engine::Rejection;
+use crate::ids::{CredentialName, RotationId};
+use crate::rotation::HISTORY_MAX;
+
+/// The domain of every `google.rpc.ErrorInfo` that keyturn sends.
+pub const ERROR_DOMAIN: &str = "keyturn.dev";
+
+/// A task's refusal. Nothing in here is UNAVAILABLE but the shutdown, because clients repeat that by themselves.
+pub(super) fn rejected(rejection: &Rejection, credential: &CredentialName, now: Timestamp) -> Status {
+    let message = rejection.to_string();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(rejection.code(), ERROR_DOMAIN, metadata(rejection, credential));
+    if let Some(until) = not_before(rejection) {
+        details.set_retry_info(Some(now.duration_until(until).try_into().unwrap_or_default()));
+    }
+    let code = match rejection {
+        Rejection::InProgress { .. } => Code::Aborted,
+        Rejection::RequestIdReused { .. } => {
+            details.add_bad_request_violation("request_id", "was used before for another request");
+            Code::InvalidArgument
+        }
+        Rejection::Stopping => Code::Unavailable,
+        Rejection::GraceWindowOpen { .. }
+        | Rejection::TooSoon { .. }
+        | Rejection::Paused { .. }
+        | Rejection::NotOpen { .. }
+        | Rejection::TooLateToCancel { .. }
+        | Rejection::DecisionNotPossible { .. }
+        | Rejection::Held { .. } => {
+            details.add_precondition_failure_violation(rejection.code(), credential.as_str(), &message);
+            Code::FailedPrecondition
+        }
+    };
+    Status::with_error_details(code, message, details)
+}
+
+fn metadata(rejection: &Rejection, credential: &CredentialName) -> HashMap<String, String> {
+    let mut metadata = HashMap::from([("credential".to_owned(), credential.to_string())]);
+    if let Rejection::InProgress { rotation_id }
+    | Rejection::NotOpen { rotation_id }
+    | Rejection::TooLateToCancel { rotation_id } = rejection
+    {
+        metadata.insert("rotation_id".to_owned(), rotation_id.to_string());
+    }
+    if let Some(until) = not_before(rejection) {
+        metadata.insert("until".to_owned(), until.to_string());
+    }
+    metadata
+}
+
+const fn not_before(rejection: &Rejection) -> Option<Timestamp> {
+    match rejection {
+        Rejection::GraceWindowOpen { until } | Rejection::TooSoon { until } => Some(*until),
+        _ => None,
+    }
+}
+
+/// A field of the request that cannot be understood.
+pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
+    let description = description.into();
+    let message = format!("{field}: {description}");
+    let mut details = ErrorDetails::with_bad_request_violation(field, description);
+    details.set_error_info("INVALID_REQUEST", ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The request id was used before, for another request.
+pub(super) fn request_id_reused(request_id: &str) -> Status {
+    let rejection = Rejection::RequestIdReused { request_id: request_id.to_owned() };
+    let mut details = ErrorDetails::with_error_info(rejection.code(), ERROR_DOMAIN, HashMap::new());
+    details.add_bad_request_violation("request_id", "was used before for another request");
+    Status::with_error_details(Code::InvalidArgument, rejection.to_string(), details)
+}
+
+/// No credential of that name is configured here.
+pub(super) fn credential_not_found(name: &CredentialName) -> Status {
+    not_found(
+        "CREDENTIAL_NOT_FOUND",
+        "credential",
+        &name.to_string(),
+        "no credential of that name is configured here",
+    )
+}
+
+/// No credential remembers a rotation of that id.
+pub(super) fn rotation_not_found(id: RotationId) -> Status {
+    let description = format!(
+        "no such rotation is queued or open here, and it is not among the last {HISTORY_MAX} closed ones that each \
+         credential remembers"
+    );
+    not_found("ROTATION_NOT_FOUND", "rotation_id", &id.to_string(), &description)
+}
+
+fn not_found(reason: &str, kind: &str, name: &str, description: &str) -> Status {
+    let metadata = HashMap::from([(kind.to_owned(), name.to_owned())]);
+    let resource = format!("keyturn.v1.{}", if kind == "credential" { "Credential" } else { "Rotation" });
+    let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
+    details.set_resource_info(resource, name, "", description);
+    Status::with_error_details(Code::NotFound, format!("{name}: {description}"), details)
+}
+
+/// The server shuts down, and a stream ends with it.
+pub(super) fn stopping() -> Status {
+    let details = ErrorDetails::with_error_info(Rejection::Stopping.code(), ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Unavailable, Rejection::Stopping.to_string(), details)
+}

@@ -1,0 +1,217 @@
+//! Holds a file against the schema: unknown and missing fields and wrong types, all at once.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::document::member;
+use super::nearest::did_you_mean;
+use crate::mistake::Mistake;
+
+/// Everything in `value` that does not fit `schema`.
+///
+/// Whatever does not fit is cut out of `value`, or replaced by an empty stand-in, so that the rest of the file
+/// can still be read and checked.
+pub(super) fn fit(value: &mut Value, schema: &Value) -> Misfits {
+    let mut misfits = Misfits::default();
+    Walk { root: schema, misfits: &mut misfits }.check("", value, schema);
+    misfits
+}
+
+/// What does not fit, and where.
+#[derive(Debug, Default)]
+pub(super) struct Misfits {
+    pub(super) mistakes: Vec<Mistake>,
+    places: BTreeSet<String>,
+}
+
+impl Misfits {
+    /// Whether a place holds a stand-in, so that nothing said about it means anything.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        let ends = path.match_indices(['.', '[']).map(|(end, _)| end).chain([path.len()]);
+        ends.filter_map(|end| path.get(..end)).any(|above| self.places.contains(above))
+    }
+
+    fn add(&mut self, path: &str, mistake: Mistake) {
+        self.places.insert(path.to_owned());
+        self.mistakes.push(mistake);
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Value,
+    misfits: &'a mut Misfits,
+}
+
+impl<'a> Walk<'a> {
+    /// Whether the value, as it is now, fits; where it does not, the caller takes it out.
+    fn check(&mut self, path: &str, value: &mut Value, schema: &'a Value) -> bool {
+        let candidates = self.alternatives(schema);
+        let Some(schema) = candidates.iter().find(|schema| accepts(schema, value)) else {
+            let wanted: BTreeSet<&str> = candidates.iter().map(|schema| in_words(schema)).collect();
+            let wanted = wanted.into_iter().collect::<Vec<_>>().join(" or ");
+            let mistake = Mistake::new(path, format!("expected {wanted}, found {}", kind(value)));
+            let is_plain = matches!(value, Value::Number(_) | Value::Bool(_));
+            let quoted = is_plain && wanted.contains("text");
+            let hint = if quoted { "put it in quotes" } else { description(schema) };
+            self.misfits.add(path, with_hint(mistake, hint));
+            // A section of the file itself has no caller that could take it out.
+            *value = self.stand_in(candidates.first().copied().unwrap_or(schema));
+            return false;
+        };
+        match value {
+            Value::Object(members) => self.check_members(path, members, schema),
+            Value::Array(items) => {
+                if let Some(schema) = schema.get("items") {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        self.check(&format!("{path}[{index}]"), item, schema);
+                    }
+                }
+                true
+            }
+            Value::String(text) => self.check_word(path, text, schema),
+            _ => true,
+        }
+    }
+
+    fn check_members(&mut self, path: &str, members: &mut Map<String, Value>, schema: &'a Value) -> bool {
+        // An empty field is one that is left out.
+        members.retain(|_, value| !value.is_null());
+        let known = schema.get("properties").and_then(Value::as_object);
+        let other = schema.get("additionalProperties").filter(|other| other.is_object());
+        let names: Vec<String> = members.keys().cloned().collect();
+        for name in names {
+            let place = member(path, &name);
+            let schema = known.and_then(|known| known.get(&name)).or(other);
+            let fits = if let (Some(schema), Some(value)) = (schema, members.get_mut(&name)) {
+                self.check(&place, value, schema)
+            } else {
+                let known = known.into_iter().flat_map(Map::keys).map(String::as_str);
+                let mistake = Mistake::new(&*place, "there is no such field");
+                self.misfits.add(&place, mistake.hint(did_you_mean(&name, known)));
+                false
+            };
+            if !fits {
+                members.remove(&name);
+            }
+        }
+        self.add_missing(path, members, schema);
+        true
+    }
+
+    fn add_missing(&mut self, path: &str, members: &mut Map<String, Value>, schema: &'a Value) {
+        for (name, schema) in required(schema) {
+            if members.contains_key(name) {
+                continue;
+            }
+            let place = member(path, name);
+            if !self.misfits.places.contains(&place) {
+                let mistake = Mistake::new(&*place, "it is missing");
+                self.misfits.add(&place, with_hint(mistake, description(schema)));
+            }
+            members.insert(name.to_owned(), self.stand_in(schema));
+        }
+    }
+
+    fn check_word(&mut self, path: &str, text: &str, schema: &Value) -> bool {
+        let Some(words) = schema.get("enum").and_then(Value::as_array) else { return true };
+        let mut words = words.iter().filter_map(Value::as_str);
+        if words.clone().any(|word| word == text) {
+            return true;
+        }
+        let list = words.by_ref().collect::<Vec<_>>().join(", ");
+        self.misfits.add(path, Mistake::new(path, "there is no such word").hint(format!("one of: {list}")));
+        false
+    }
+
+    /// The schemas one of which a value has to fit; an absent value is never asked about.
+    fn alternatives(&self, schema: &'a Value) -> Vec<&'a Value> {
+        let schema = self.resolve(schema);
+        let either = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(*key)?.as_array());
+        let is_null = |schema: &&Value| schema.get("type").and_then(Value::as_str) == Some("null");
+        match either {
+            Some(schemas) => schemas
+                .iter()
+                .filter(|it| !is_null(it))
+                .map(|it| self.resolve(it))
+                .flat_map(|it| self.alternatives(it))
+                .collect(),
+            None => vec![schema],
+        }
+    }
+
+    fn resolve(&self, schema: &'a Value) -> &'a Value {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+        target.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(schema)
+    }
+
+    /// The least value that fits, with everything that is required.
+    fn stand_in(&self, schema: &'a Value) -> Value {
+        let alternatives = self.alternatives(schema);
+        let Some(schema) = alternatives.first() else { return Value::Null };
+        match types(schema).first() {
+            Some(&"object") => {
+                required(schema).map(|(name, schema)| (name.to_owned(), self.stand_in(schema))).collect()
+            }
+            Some(&"array") => Value::Array(Vec::new()),
+            Some(&"string") => Value::String(String::new()),
+            Some(&"boolean") => Value::Bool(false),
+            _ => Value::Null,
+        }
+    }
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).filter_map(|name| Some((name, schema.get("properties")?.get(name)?)))
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn accepts(schema: &Value, value: &Value) -> bool {
+    let types = types(schema);
+    let wanted = match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::Null => "null",
+    };
+    types.contains(&wanted)
+}
+
+fn in_words(schema: &Value) -> &'static str {
+    match types(schema).first() {
+        Some(&"object") => "fields",
+        Some(&"array") => "a list",
+        Some(&"string") => "text",
+        Some(&"boolean") => "true or false",
+        _ => "a number",
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "fields",
+        Value::Array(_) => "a list",
+        Value::String(_) => "text",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::Null => "nothing",
+    }
+}
+
+fn description(schema: &Value) -> &str {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn with_hint(mistake: Mistake, hint: &str) -> Mistake {
+    if hint.is_empty() { mistake } else { mistake.hint(hint.trim_end_matches('.')) }
+}

@@ -1,0 +1,296 @@
+//! Answering commands, whatever the task is doing, and publishing snapshots.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{Command, Rejection, RotateRequest};
+use super::snapshot::{Activity, Hold, Snapshot, Withdrawn};
+use crate::ids::RotationId;
+use crate::rotation::{Decision, NotNow, Phase, Plan, Request, State, Trigger, admit, possible_decisions};
+
+pub(super) struct Desk {
+    commands: mpsc::Receiver<Command>,
+    snapshots: watch::Sender<Snapshot>,
+    new_rotation_id: fn() -> RotationId,
+    pub(super) shutdown: CancellationToken,
+    /// The rotation that is wanted and has not written its intent yet.
+    pending: Option<(RotationId, Request)>,
+    /// Commands that came while an effect ran and need the task at rest.
+    deferred: VecDeque<Command>,
+    /// Who waits for the next save.
+    unacknowledged: Vec<oneshot::Sender<Result<(), Rejection>>>,
+}
+
+/// What a command at rest asks the task to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Look at what is pending.
+    Begin,
+    Resolve(Decision),
+    Pause(String),
+    Unpause,
+    Plan(bool, oneshot::Sender<Result<super::handle::PlanReport, Rejection>>),
+}
+
+impl Desk {
+    pub(super) fn new(
+        commands: mpsc::Receiver<Command>,
+        snapshots: watch::Sender<Snapshot>,
+        new_rotation_id: fn() -> RotationId,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (deferred, unacknowledged) = (VecDeque::new(), Vec::new());
+        Self { commands, snapshots, new_rotation_id, shutdown, pending: None, deferred, unacknowledged }
+    }
+
+    /// Changes the snapshot; watchers hear of it only if it differs.
+    pub(super) fn show(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let pending = self.pending.clone();
+        self.snapshots.send_if_modified(|snapshot| {
+            let before = snapshot.clone();
+            snapshot.pending = pending;
+            change(snapshot);
+            *snapshot != before
+        });
+    }
+
+    pub(super) fn show_activity(&mut self, activity: Activity) {
+        self.show(|snapshot| snapshot.activity = activity);
+    }
+
+    pub(super) fn show_hold(&mut self, hold: Hold) {
+        self.show(|snapshot| {
+            let since = snapshot.hold.as_ref().filter(|held| held.code == hold.code).map(|held| held.since);
+            snapshot.hold = Some(Hold { since: since.unwrap_or(hold.since), ..hold });
+            snapshot.activity = Activity::Held;
+        });
+    }
+
+    pub(super) fn pending(&self) -> Option<(RotationId, Request)> {
+        self.pending.clone()
+    }
+
+    /// Puts the schedule's own request on the desk.
+    pub(super) fn want(&mut self, request: Request) {
+        if self.pending.is_none() {
+            self.pending = Some(((self.new_rotation_id)(), request));
+        }
+    }
+
+    /// The pending rotation has written its intent.
+    pub(super) fn begun(&mut self, rotation_id: RotationId) {
+        self.pending.take_if(|(id, _)| *id == rotation_id);
+    }
+
+    /// The pending rotation will not begin.
+    pub(super) fn withdraw(&mut self, code: &'static str, message: String, at: Timestamp) {
+        let Some((rotation_id, request)) = self.pending.take() else { return };
+        tracing::info!(%rotation_id, code, "a rotation was withdrawn before it began: {message}");
+        self.show(|snapshot| {
+            snapshot.withdrawn.insert(0, Withdrawn { rotation_id, request, at, code, message });
+            snapshot.withdrawn.truncate(WITHDRAWN_MAX);
+        });
+    }
+
+    /// Waits for a command that the task can act on at rest. Cancel-safe.
+    pub(super) async fn order(&mut self, plan: &Plan, now: impl Fn() -> Timestamp) -> Order {
+        loop {
+            let command = match self.deferred.pop_front() {
+                Some(command) => command,
+                None => match self.commands.recv().await {
+                    Some(command) => command,
+                    None => std::future::pending().await,
+                },
+            };
+            if let Some(order) = self.at_rest(plan, command, now()) {
+                return order;
+            }
+        }
+    }
+
+    /// Waits for a command while something outside holds the task up, and answers it. Cancel-safe.
+    pub(super) async fn answer_while_held(&mut self, plan: &Plan, now: impl Fn() -> Timestamp) {
+        while let Some(command) = self.commands.recv().await {
+            let now = now();
+            match command {
+                Command::Rotate(request, reply) => answer(reply, self.take_rotate(plan, request, now)),
+                Command::Cancel(id, reply) => answer(reply, self.take_cancel(id, now)),
+                Command::Resolve(_, _, reply) | Command::Pause(_, reply) | Command::Resume(reply) => {
+                    answer(reply, Err(self.held()));
+                }
+                Command::Plan(_, reply) => answer(reply, Err(self.held())),
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits for a command while an effect runs; ends when the pending rotation is cancelled. Cancel-safe.
+    pub(super) async fn answer_while_busy(&mut self, plan: &Plan, now: impl Fn() -> Timestamp) {
+        while let Some(command) = self.commands.recv().await {
+            match command {
+                Command::Rotate(request, reply) => answer(reply, self.take_rotate(plan, request, now())),
+                Command::Cancel(id, reply) => {
+                    let cancelled = self.take_cancel(id, now());
+                    let ended = cancelled.is_ok();
+                    answer(reply, cancelled);
+                    if ended {
+                        return;
+                    }
+                }
+                later => self.deferred.push_back(later),
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn at_rest(&mut self, plan: &Plan, command: Command, now: Timestamp) -> Option<Order> {
+        match command {
+            Command::Rotate(request, reply) => {
+                let taken = self.take_rotate(plan, request, now);
+                let begin = taken.is_ok() && self.pending.is_some();
+                answer(reply, taken);
+                begin.then_some(Order::Begin)
+            }
+            Command::Cancel(id, reply) => {
+                answer(reply, self.take_cancel(id, now));
+                None
+            }
+            Command::Resolve(id, decision, reply) => match self.may_resolve(id, decision) {
+                Ok(()) => {
+                    self.unacknowledged.push(reply);
+                    Some(Order::Resolve(decision))
+                }
+                Err(rejection) => {
+                    answer(reply, Err(rejection));
+                    None
+                }
+            },
+            Command::Pause(reason, reply) => {
+                self.unacknowledged.push(reply);
+                Some(Order::Pause(reason))
+            }
+            Command::Resume(reply) => {
+                self.unacknowledged.push(reply);
+                Some(Order::Unpause)
+            }
+            Command::Plan(emergency, reply) => Some(Order::Plan(emergency, reply)),
+        }
+    }
+
+    /// Answers everybody who waited for a save.
+    pub(super) fn acknowledge(&mut self) {
+        self.unacknowledged.drain(..).for_each(|reply| answer(reply, Ok(())));
+    }
+
+    /// Tells everybody who waited for a save that it did not come about.
+    pub(super) fn disappoint(&mut self) {
+        let held = self.held();
+        self.unacknowledged.drain(..).for_each(|reply| answer(reply, Err(held.clone())));
+    }
+
+    fn held(&self) -> Rejection {
+        let (code, message) = match &self.snapshots.borrow().hold {
+            Some(hold) => (hold.code, hold.message.clone()),
+            None => ("RECORD_CHANGED", "the record was changed by somebody else; look again".to_owned()),
+        };
+        Rejection::Held { code, message }
+    }
+
+    fn take_rotate(
+        &mut self,
+        plan: &Plan,
+        request: RotateRequest,
+        now: Timestamp,
+    ) -> Result<RotationId, Rejection> {
+        let state = self.snapshots.borrow().state.clone();
+        let Some(state) = state else { return Err(self.held()) };
+        if let Some(known) = self.known(&state, &request) {
+            return known;
+        }
+        if let Some((rotation_id, _)) = &self.pending {
+            return Err(Rejection::InProgress { rotation_id: *rotation_id });
+        }
+        let RotateRequest { emergency, request_id, caller } = request;
+        let request = Request { trigger: Trigger::Manual, emergency, request_id, caller };
+        admit(plan, &state, &request, now).map_err(Rejection::from)?;
+        let rotation_id = (self.new_rotation_id)();
+        self.pending = Some((rotation_id, request));
+        self.show(|_| ());
+        Ok(rotation_id)
+    }
+
+    /// The rotation that an earlier request with the same request id got.
+    fn known(&self, state: &State, wanted: &RotateRequest) -> Option<Result<RotationId, Rejection>> {
+        let request_id = wanted.request_id.as_ref()?;
+        let snapshot = self.snapshots.borrow();
+        let pending = self.pending.iter().map(|(id, request)| (*id, request));
+        let open = state.phase.rotation().into_iter().map(|open| (open.rotation_id, &open.request));
+        let closed = state.history.iter().map(|closed| (closed.rotation_id, &closed.request));
+        let withdrawn = snapshot.withdrawn.iter().map(|ended| (ended.rotation_id, &ended.request));
+        let mut all = pending.chain(open).chain(closed).chain(withdrawn);
+        let (rotation_id, request) =
+            all.find(|(_, request)| request.request_id.as_ref() == Some(request_id))?;
+        Some(if request.emergency == wanted.emergency {
+            Ok(rotation_id)
+        } else {
+            Err(Rejection::RequestIdReused { request_id: request_id.clone() })
+        })
+    }
+
+    fn take_cancel(&mut self, id: RotationId, now: Timestamp) -> Result<(), Rejection> {
+        if self.pending.as_ref().is_some_and(|(pending, _)| *pending == id) {
+            self.withdraw("CANCELLED", "cancelled before it began; the key was not touched".to_owned(), now);
+            return Ok(());
+        }
+        let snapshot = self.snapshots.borrow();
+        let open = snapshot.state.as_ref().and_then(|state| state.phase.rotation());
+        Err(match open {
+            Some(open) if open.rotation_id == id => Rejection::TooLateToCancel { rotation_id: id },
+            _ => Rejection::NotOpen { rotation_id: id },
+        })
+    }
+
+    fn may_resolve(&self, id: RotationId, decision: Decision) -> Result<(), Rejection> {
+        let snapshot = self.snapshots.borrow();
+        let phase = snapshot.state.as_ref().map(|state| &state.phase);
+        let Some(phase) = phase.filter(|phase| phase.rotation().is_some_and(|open| open.rotation_id == id))
+        else {
+            return Err(Rejection::NotOpen { rotation_id: id });
+        };
+        let possible = possible_decisions(phase);
+        if possible.contains(&decision) {
+            return Ok(());
+        }
+        Err(Rejection::DecisionNotPossible { why: not_possible(phase, &possible) })
+    }
+}
+
+/// Withdrawn requests that a snapshot remembers.
+const WITHDRAWN_MAX: usize = 20;
+
+fn not_possible(phase: &Phase, possible: &[Decision]) -> String {
+    if possible.is_empty() {
+        return format!("the rotation is {} and goes on by itself", phase.name());
+    }
+    let names: Vec<_> = possible.iter().map(|decision| decision.name()).collect();
+    format!("the rotation is {}; possible are {}", phase.name(), names.join(", "))
+}
+
+/// The asker may have gone; then nobody wants the answer.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    drop(reply.send(value));
+}
+
+impl From<NotNow> for Rejection {
+    fn from(reason: NotNow) -> Self {
+        match reason {
+            NotNow::InProgress { rotation_id } => Self::InProgress { rotation_id },
+            NotNow::Paused { reason } => Self::Paused { reason },
+            NotNow::GraceWindowOpen { until } => Self::GraceWindowOpen { until },
+            NotNow::TooSoon { until } => Self::TooSoon { until },
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The loop of one credential's task: load, let the core decide, run what it wants, rest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::desk::Desk;
+use super::hands::Hands;
+use super::interruption::{Cause, Interruption, delay};
+use super::snapshot::{Activity, Hold};
+use super::stopwatch::{Share, Stopwatch};
+use crate::clock::Clock;
+use crate::escrow::Escrow;
+use crate::provider::Provider;
+use crate::rotation::{self, Effect, Event, Phase, Rotation, State};
+use crate::vault::Store;
+
+pub(super) struct Driver<P, S, E, C> {
+    pub(super) desk: Desk,
+    pub(super) hands: Hands<P, S, E, C>,
+    /// Tries since the task last came to rest.
+    pub(super) tries: u32,
+}
+
+impl<P, S, E, C> Driver<P, S, E, C>
+where
+    P: Provider,
+    S: Store,
+    E: Escrow,
+    C: Clock,
+{
+    pub(super) const fn new(desk: Desk, hands: Hands<P, S, E, C>) -> Self {
+        Self { desk, hands, tries: 0 }
+    }
+
+    /// Runs until shutdown. Everything that fails ends in the same place: wait, read all afresh, go on.
+    pub(super) async fn run(mut self) {
+        loop {
+            let interruption = self.go_on().await;
+            self.desk.disappoint();
+            let cause = match interruption {
+                Interruption::Stop => break,
+                Interruption::Reload if self.tries < FREE_RELOADS => {
+                    self.tries += 1;
+                    continue;
+                }
+                Interruption::Reload => {
+                    Cause::new("RECORD_CHANGED", "another replica works on the credential".to_owned())
+                }
+                Interruption::Held(cause) => cause,
+            };
+            if self.hold(cause).await.is_err() {
+                break;
+            }
+        }
+        self.desk.show_activity(Activity::Stopped);
+    }
+
+    /// From the record to the next interruption.
+    async fn go_on(&mut self) -> Interruption {
+        self.desk.show_activity(Activity::Loading);
+        let (mut state, mut event) = match self.load().await {
+            Ok(loaded) => loaded,
+            Err(interruption) => return interruption,
+        };
+        loop {
+            match self.advance(state, event).await {
+                Ok(next) => (state, event) = next,
+                Err(interruption) => return interruption,
+            }
+        }
+    }
+
+    async fn load(&mut self) -> Result<(State, Event), Interruption> {
+        let (desk, hands) = (&mut self.desk, &mut self.hands);
+        let shutdown = desk.shutdown.clone();
+        let (state, event) = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Err(Interruption::Stop),
+            loaded = hands.load() => loaded?,
+        };
+        if state.phase == Phase::Idle {
+            hands.look_after_leftovers(&state).await?;
+        }
+        self.show_state(&state);
+        Ok((state, event))
+    }
+
+    /// One step of the core with its effects; without an event of their own, the task rests until one comes.
+    async fn advance(&mut self, state: State, event: Event) -> Result<(State, Event), Interruption> {
+        let (state, event) = self.measure(state, event)?;
+        let (state, effects) = self.step(state, event)?;
+        let mut next = None;
+        for effect in effects {
+            next = self.run_effect(&state, effect).await?;
+        }
+        match next {
+            Some(event) => Ok((state, event)),
+            None => self.rest(state).await,
+        }
+    }
+
+    fn step(&self, state: State, event: Event) -> Result<(State, Vec<Effect>), Interruption> {
+        rotation::step(self.hands.plan(), state, event).map_err(|illegal| {
+            tracing::error!(credential = %self.hands.credential.name, %illegal, "a defect in keyturn; reading afresh");
+            Interruption::Held(Cause::new("ILLEGAL_EVENT", illegal.to_string()))
+        })
+    }
+
+    /// Lets the open rotation know where its time went, before anything that may close it.
+    fn measure(&self, state: State, event: Event) -> Result<(State, Event), Interruption> {
+        if state.phase.rotation().is_none() {
+            return Ok((state, event));
+        }
+        let timings = self.hands.stopwatch.read(self.hands.clock.monotonic());
+        let (state, _) = self.step(state, Event::Measured { timings })?;
+        Ok((state, event))
+    }
+
+    async fn run_effect(&mut self, state: &State, effect: Effect) -> Result<Option<Event>, Interruption> {
+        self.show_effect(state, &effect);
+        let open = state.phase.rotation();
+        let event = match effect {
+            Effect::Preflight { rotation_id, request } => {
+                self.hands.stopwatch = Stopwatch::started(self.hands.clock.monotonic());
+                let (desk, hands) = (&mut self.desk, &mut self.hands);
+                let shutdown = desk.shutdown.clone();
+                let (clock, plan) = (hands.clock.clone(), hands.plan().clone());
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return Err(Interruption::Stop),
+                    () = desk.answer_while_busy(&plan, || clock.now()) => return Err(Interruption::Reload),
+                    done = hands.preflight(rotation_id, request) => done?,
+                }
+            }
+            Effect::Save => {
+                self.save(state).await?;
+                return Ok(None);
+            }
+            Effect::Erase { rotation_id } => {
+                self.hands.erase(rotation_id).await;
+                return Ok(None);
+            }
+            Effect::Wait { until } => return self.wait(state, until).await.map(Some),
+            Effect::Call => self.busy(open, Work::Call).await?,
+            Effect::Read => self.busy(open, Work::Read).await?,
+            Effect::Seal => self.busy(open, Work::Seal).await?,
+            Effect::Probe => self.busy(open, Work::Probe).await?,
+            Effect::Publish => self.busy(open, Work::Publish).await?,
+            Effect::Verify => self.busy(open, Work::Verify).await?,
+        };
+        Ok(Some(event))
+    }
+
+    async fn save(&mut self, state: &State) -> Result<(), Interruption> {
+        self.hands.save(state).await?;
+        if let Some(open) = state.phase.rotation() {
+            self.desk.begun(open.rotation_id);
+        }
+        self.desk.acknowledge();
+        self.show_state(state);
+        Ok(())
+    }
+
+    /// Runs an effect to its end, whatever is asked or shut down in the meantime.
+    async fn busy(&mut self, open: Option<&Rotation>, work: Work) -> Result<Event, Interruption> {
+        let Some(open) = open else { return Err(Interruption::Reload) };
+        let (desk, hands) = (&mut self.desk, &mut self.hands);
+        let (clock, plan) = (hands.clock.clone(), hands.plan().clone());
+        let mut work = std::pin::pin!(async move {
+            match work {
+                Work::Call => hands.call(open).await,
+                Work::Read => hands.read(open).await,
+                Work::Seal => Ok(hands.seal(open).await),
+                Work::Probe => hands.probe().await,
+                Work::Publish => hands.publish(open).await,
+                Work::Verify => hands.verify(open).await,
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = desk.answer_while_busy(&plan, || clock.now()) => {}
+            }
+        }
+    }
+
+    /// Waits as the core asked, unless a person decides something.
+    async fn wait(&mut self, state: &State, until: Timestamp) -> Result<Event, Interruption> {
+        self.tries = 0;
+        let started = self.hands.clock.monotonic();
+        let left = until.duration_since(self.hands.now());
+        let left = Duration::try_from(left).unwrap_or(Duration::ZERO).max(WAIT_MIN);
+        let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
+        let shutdown = self.desk.shutdown.clone();
+        let mut sleep = std::pin::pin!(clock.sleep(left));
+        let event = loop {
+            let order = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(Interruption::Stop),
+                order = self.desk.order(&plan, || clock.now()) => order,
+                () = &mut sleep => break Event::Woke { now: clock.now() },
+            };
+            if let Some(event) = self.obey(state, order).await {
+                break event;
+            }
+        };
+        self.hands.stopwatch.add(Share::Waiting, self.hands.clock.monotonic().saturating_sub(started));
+        Ok(event)
+    }
+
+    /// Waits out a cause, answering whoever asks; an error means shutdown.
+    async fn hold(&mut self, cause: Cause) -> Result<(), Interruption> {
+        let wait = delay(&self.hands.credential.name, &self.hands.replica, self.tries);
+        let wait = cause.retry_after.map_or(wait, |asked| asked.max(wait));
+        self.tries = self.tries.saturating_add(1);
+        let now = self.hands.now();
+        tracing::warn!(credential = %self.hands.credential.name, code = cause.code, wait_ms = wait.as_millis(),
+            "held up: {}", cause.message);
+        self.desk.show_hold(Hold {
+            code: cause.code,
+            message: cause.message,
+            since: now,
+            next_try_at: now.checked_add(wait).unwrap_or(now),
+        });
+        let started = self.hands.clock.monotonic();
+        let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
+        let shutdown = self.desk.shutdown.clone();
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(Interruption::Stop),
+            () = clock.sleep(wait) => Ok(()),
+            () = self.desk.answer_while_held(&plan, || clock.now()) => Ok(()),
+        };
+        self.hands.stopwatch.add(Share::Waiting, self.hands.clock.monotonic().saturating_sub(started));
+        ended
+    }
+}
+
+/// The effects that run to their end once begun.
+enum Work {
+    Call,
+    Read,
+    Seal,
+    Probe,
+    Publish,
+    Verify,
+}
+
+/// Lost check-and-sets in a row after which the task slows down.
+const FREE_RELOADS: u32 = 3;
+/// The shortest wait, so that a clock that stands still never makes a busy loop.
+pub(super) const WAIT_MIN: Duration = Duration::from_millis(20);

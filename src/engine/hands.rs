@@ -1,0 +1,169 @@
+//! The effects: each touches one outside, once, and says what it saw.
+//!
+//! The secret in flight lives here and nowhere else in the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::credential::{Adapters, Credential};
+use super::interruption::{Cause, Interruption};
+use super::snapshot::Condition;
+use super::stopwatch::{Share, Stopwatch};
+use crate::clock::Clock;
+use crate::escrow::Escrow;
+use crate::ids::{KvVersion, ReplicaId, RotationId};
+use crate::provider::{self, Provider, Signer};
+use crate::rotation::{Answer, Outcome, Plan, Rotation, State};
+use crate::secret::{Fingerprint, SecretValue};
+use crate::vault::{Entry, Record, Store};
+
+pub(super) struct Hands<P, S, E, C> {
+    pub(super) credential: Credential,
+    pub(super) replica: ReplicaId,
+    pub(super) clock: C,
+    pub(super) provider: P,
+    pub(super) store: Arc<S>,
+    pub(super) escrow: Arc<E>,
+    /// The record as it was last read or written, and its version.
+    pub(super) record: Option<Record>,
+    pub(super) version: KvVersion,
+    /// The monotonic time at which `version` was first seen here.
+    pub(super) seen_at: Duration,
+    /// The new key, from the moment it is known until the rotation is closed.
+    pub(super) answer: Option<(RotationId, provider::Answer)>,
+    /// What the newest call of an open rotation came to when it gave no key: known here before it is durable.
+    pub(super) heard: Option<(RotationId, u32, Outcome<Answer>)>,
+    /// The application's entry, as the next publication will be based on.
+    pub(super) entry: Option<Entry>,
+    pub(super) signer: Option<Secrets>,
+    pub(super) stopwatch: Stopwatch,
+    /// What should be known of the open rotation, though it goes on.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// The secrets that sign the provider's calls.
+pub(super) struct Secrets {
+    pub(super) main: SecretValue,
+    pub(super) extra: Vec<(String, SecretValue)>,
+}
+
+impl Secrets {
+    pub(super) fn signer(&self) -> Signer<'_> {
+        Signer { main: &self.main, extra: &self.extra }
+    }
+}
+
+impl<P, S, E, C> Hands<P, S, E, C>
+where
+    P: Provider,
+    S: Store,
+    E: Escrow,
+    C: Clock,
+{
+    pub(super) fn new(credential: Credential, adapters: Adapters<P, S, E, C>) -> Self {
+        Self {
+            credential,
+            replica: adapters.replica,
+            clock: adapters.clock,
+            provider: adapters.provider,
+            store: adapters.store,
+            escrow: adapters.escrow,
+            record: None,
+            version: KvVersion(0),
+            seen_at: Duration::ZERO,
+            answer: None,
+            heard: None,
+            entry: None,
+            signer: None,
+            stopwatch: Stopwatch::default(),
+            conditions: Vec::new(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        self.provider.plan()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The version that the record's next write will have.
+    pub(super) const fn epoch(&self) -> KvVersion {
+        KvVersion(self.version.0 + 1)
+    }
+
+    pub(super) const fn entry_version(&self) -> Option<KvVersion> {
+        match &self.entry {
+            Some(entry) => Some(entry.version),
+            None => None,
+        }
+    }
+
+    /// Whether another replica's claim has run out on our own monotonic clock, with a margin in which a living
+    /// holder that was cut off comes first.
+    pub(super) fn holder_is_silent(&self, state: &State) -> bool {
+        let Some(rotation) = state.phase.rotation() else { return false };
+        let claim = Duration::from_millis(rotation.claim_ms);
+        let silent = self.clock.monotonic().saturating_sub(self.seen_at);
+        silent > claim.saturating_add(claim / 4)
+    }
+
+    /// How long until another replica's claim can have run out.
+    pub(super) fn silence_left(&self, rotation: &Rotation) -> Duration {
+        let claim = Duration::from_millis(rotation.claim_ms);
+        let silent = self.clock.monotonic().saturating_sub(self.seen_at);
+        claim.saturating_add(claim / 4).saturating_sub(silent)
+    }
+
+    pub(super) fn identity(&self, id: RotationId) -> Option<SecretValue> {
+        let record = self.record.as_ref()?;
+        let (_, identity) = record.identities.iter().find(|(rotation, _)| *rotation == id)?;
+        Some(identity.duplicate())
+    }
+
+    pub(super) fn answer_facts(&self, id: RotationId) -> Option<Answer> {
+        let (_, answer) = self.answer.as_ref().filter(|(rotation, _)| *rotation == id)?;
+        Some(self.facts(answer))
+    }
+
+    pub(super) fn facts(&self, answer: &provider::Answer) -> Answer {
+        Answer {
+            fingerprint: self.fingerprint(&answer.secret),
+            previous_expires_at: answer.previous_expires_at,
+            received_at: answer.received_at,
+        }
+    }
+
+    pub(super) fn fingerprint(&self, secret: &SecretValue) -> Fingerprint {
+        match &self.record {
+            Some(record) => secret.fingerprint(&record.fingerprint_key),
+            None => Fingerprint::from_text(""),
+        }
+    }
+
+    pub(super) fn note(&mut self, code: &'static str, message: String) {
+        tracing::warn!(credential = %self.credential.name, code, "{message}");
+        self.conditions.retain(|condition| condition.code != code);
+        self.conditions.push(Condition { code, message });
+    }
+
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&E) -> Result<T, crate::escrow::Error> + Send + 'static,
+    ) -> Result<T, Interruption> {
+        let escrow = Arc::clone(&self.escrow);
+        match tokio::task::spawn_blocking(move || work(&escrow)).await {
+            Ok(done) => done.map_err(Interruption::from),
+            Err(_) => {
+                Err(Interruption::Held(Cause::new("ESCROW_DISK", "the disk work was cut off".to_owned())))
+            }
+        }
+    }
+
+    pub(super) fn took(&mut self, share: Share, started: Duration) {
+        self.stopwatch.add(share, self.clock.monotonic().saturating_sub(started));
+    }
+}

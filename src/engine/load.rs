@@ -1,0 +1,140 @@
+//! Reading record, entry and escrow afresh: what a start, a hold or a lost check-and-set begins with.
+
+use super::hands::Hands;
+use super::interruption::{Cause, Interruption};
+use crate::clock::Clock;
+use crate::escrow::{Escrow, Slot};
+use crate::ids::{KvVersion, RotationId};
+use crate::provider::{self, Provider};
+use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State};
+use crate::secret::FingerprintKey;
+use crate::vault::{Record, Store};
+
+impl<P, S, E, C> Hands<P, S, E, C>
+where
+    P: Provider,
+    S: Store,
+    E: Escrow,
+    C: Clock,
+{
+    /// Reads record, entry and escrow afresh; what follows from them is the core's to say.
+    pub(super) async fn load(&mut self) -> Result<(State, Event), Interruption> {
+        let (record, version) = match self.store.read_record(&self.credential.name).await? {
+            Some(found) => found,
+            None => self.adopt().await?,
+        };
+        if version != self.version || self.record.is_none() {
+            self.version = version;
+            self.seen_at = self.clock.monotonic();
+        }
+        let state = record.state.clone();
+        self.record = Some(record);
+        self.signer = None;
+        self.entry = None;
+        let (holding, published) = match state.phase.rotation() {
+            Some(rotation) => (self.holding(&state, rotation).await?, self.published(rotation).await?),
+            None => {
+                self.answer = None;
+                (Holding::Nothing, None)
+            }
+        };
+        if let Some(event) = self.heard_already(&state) {
+            return Ok((state, event));
+        }
+        let lapsed = self.holder_is_silent(&state);
+        let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
+        Ok((state, Event::Resumed { replica, lapsed, epoch, holding, published, now }))
+    }
+
+    /// A call of this very process whose outcome could not be saved yet needs no guessing.
+    fn heard_already(&self, state: &State) -> Option<Event> {
+        let Phase::Intended { rotation } = &state.phase else { return None };
+        let (id, calls, outcome) = self.heard.as_ref()?;
+        let same = rotation.rotation_id == *id && rotation.calls == *calls && rotation.holder == self.replica;
+        same.then(|| Event::Called { outcome: outcome.clone(), now: self.now() })
+    }
+
+    /// Writes the first record of a credential that keyturn has never seen.
+    async fn adopt(&self) -> Result<(Record, KvVersion), Interruption> {
+        let fingerprint_key = FingerprintKey::random().map_err(|_| {
+            Interruption::Held(Cause::new("NO_RANDOMNESS", "the system gives no random bytes".to_owned()))
+        })?;
+        let record = Record {
+            state: State::adopted(self.now()),
+            fingerprint_key,
+            identities: Vec::new(),
+            staged: None,
+            unknown: serde_json::Map::new(),
+        };
+        let version = self.store.write_record(&self.credential.name, &record, KvVersion(0)).await?;
+        Ok((record, version))
+    }
+
+    async fn holding(&mut self, state: &State, rotation: &Rotation) -> Result<Holding, Interruption> {
+        let id = rotation.rotation_id;
+        if let Some(staged) = self.record.as_mut().and_then(|record| record.staged.take())
+            && let Some(facts) = state.phase.answer()
+        {
+            let answer = provider::Answer {
+                secret: staged,
+                previous_expires_at: facts.previous_expires_at,
+                received_at: facts.received_at,
+            };
+            self.answer = Some((id, answer));
+        }
+        if let Some(facts) = self.answer_facts(id) {
+            return Ok(Holding::Answer(facts));
+        }
+        self.answer = None;
+        match self.slot(id).await? {
+            Slot::Missing => Ok(Holding::Nothing),
+            Slot::Unsent => Ok(Holding::Unsent),
+            Slot::Sent => Ok(Holding::Sent),
+            Slot::Sealed => self.unseal(id).await,
+        }
+    }
+
+    async fn slot(&self, id: RotationId) -> Result<Slot, Interruption> {
+        let name = self.credential.name.clone();
+        self.on_disk(move |escrow| escrow.slot(&name, id)).await
+    }
+
+    async fn unseal(&mut self, id: RotationId) -> Result<Holding, Interruption> {
+        let Some(identity) = self.identity(id) else {
+            self.note(
+                "ESCROW_IDENTITY_MISSING",
+                format!(
+                    "an answer of rotation {id} is sealed in escrow, but the record has no identity for it; \
+                 an operator's break-glass key may open it with age"
+                ),
+            );
+            return Ok(Holding::Sent);
+        };
+        let name = self.credential.name.clone();
+        let sealed = self.on_disk(move |escrow| escrow.open(&name, id, &identity)).await?;
+        let answer = provider::Answer {
+            secret: sealed.secret,
+            previous_expires_at: sealed.previous_expires_at,
+            received_at: sealed.received_at,
+        };
+        self.answer = Some((id, answer));
+        Ok(self.answer_facts(id).map_or(Holding::Sent, Holding::Answer))
+    }
+
+    /// The open rotation's publication, recognised by its id in the entry's stamp.
+    async fn published(&mut self, rotation: &Rotation) -> Result<Option<(Answer, KvVersion)>, Interruption> {
+        let entry = self.store.read_entry(&self.credential.store.path).await?;
+        let field = &self.credential.store.field;
+        let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
+        let published = found.zip(entry.field(field)).map(|(stamp, value)| {
+            let answer = Answer {
+                fingerprint: self.fingerprint(&value),
+                previous_expires_at: stamp.previous_expires_at,
+                received_at: stamp.published_at,
+            };
+            (answer, entry.version)
+        });
+        self.entry = Some(entry);
+        Ok(published)
+    }
+}

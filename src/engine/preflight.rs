@@ -1,0 +1,170 @@
+//! Checking that a rotation would succeed, before anything outside has changed.
+
+use super::crash;
+use super::hands::{Hands, Secrets};
+use super::interruption::{Cause, Interruption};
+use super::stopwatch::Share;
+use crate::clock::Clock;
+use crate::escrow::Escrow;
+use crate::ids::RotationId;
+use crate::provider::{self, Provider};
+use crate::rotation::{Baseline, Event, Request};
+use crate::secret::{Fingerprint, SecretValue};
+use crate::vault::{Entry, Needs, Store};
+
+impl<P, S, E, C> Hands<P, S, E, C>
+where
+    P: Provider,
+    S: Store,
+    E: Escrow,
+    C: Clock,
+{
+    /// Everything that a rotation needs, checked; outside nothing changes but the escrow's empty slot.
+    pub(super) async fn preflight(
+        &mut self,
+        rotation_id: RotationId,
+        request: Request,
+    ) -> Result<Event, Interruption> {
+        let baseline = self.inspect().await?;
+        let name = self.credential.name.clone();
+        let started = self.clock.monotonic();
+        self.on_disk(move |escrow| escrow.prepare(&name, rotation_id)).await?;
+        self.took(Share::Escrow, started);
+        let identity = self.escrow.new_identity();
+        if let Some(record) = &mut self.record {
+            record.identities.retain(|(id, _)| *id != rotation_id);
+            record.identities.insert(0, (rotation_id, identity));
+            record.identities.truncate(IDENTITIES_MAX);
+        }
+        crash::point("before-intent");
+        let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
+        Ok(Event::Preflighted { rotation_id, request, replica, epoch, baseline, now })
+    }
+
+    /// The reading half of a preflight: what stands in the way, and what provider and Vault hold.
+    pub(super) async fn inspect(&mut self) -> Result<Baseline, Interruption> {
+        self.conditions.clear();
+        let started = self.clock.monotonic();
+        self.store.preflight(&self.needs()).await?;
+        let entry = self.store.read_entry(&self.credential.store.path).await?;
+        self.refuse_record_behind_entry(&entry)?;
+        self.entry = Some(entry);
+        self.signer = None;
+        self.collect_secrets().await?;
+        self.took(Share::Vault, started);
+        let field = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
+        let baseline = Baseline {
+            provider: self.provider_baseline().await?,
+            entry: field.map(|value| self.fingerprint(&value)),
+            entry_version: self.entry_version().unwrap_or_default(),
+        };
+        if baseline.has_drift() {
+            self.note(
+                "DRIFT",
+                format!(
+                    "provider and Vault hold different keys at {}: somebody rotated without keyturn; \
+                 this rotation puts the newest key into Vault",
+                    self.credential.store
+                ),
+            );
+        }
+        Ok(baseline)
+    }
+
+    fn needs(&self) -> Needs {
+        let signer = self.credential.signer.iter();
+        let extra = self.credential.extra.iter().map(|(_, place)| place);
+        Needs {
+            credential: self.credential.name.clone(),
+            entry: self.credential.store.path.clone(),
+            secrets: signer.chain(extra).cloned().collect(),
+            lasting: self.plan().claim,
+        }
+    }
+
+    /// A stamp that is newer than the record means that the record was deleted or Vault was restored from a
+    /// snapshot: rotating now would be blind.
+    fn refuse_record_behind_entry(&self, entry: &Entry) -> Result<(), Interruption> {
+        match entry.stamp(&self.credential.store.field) {
+            Some(stamp) if stamp.epoch > self.version => Err(Interruption::Held(Cause::new(
+                "RECORD_BEHIND_ENTRY",
+                format!(
+                    "the entry at {} was published by a newer record (epoch {}) than Vault has now (version {}): \
+                     the record was deleted, or Vault was restored from a snapshot; no key is touched. Check \
+                     that the entry's key works, then remove its _keyturn member, and keyturn goes on",
+                    self.credential.store, stamp.epoch, self.version
+                ),
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn provider_baseline(&mut self) -> Result<Option<Fingerprint>, Interruption> {
+        if self.plan().read.is_none() {
+            return Ok(None);
+        }
+        match self.read_provider().await? {
+            provider::Reading::Value(answer) => Ok(Some(self.fingerprint(&answer.secret))),
+            provider::Reading::Unavailable(problem) => Err(Interruption::Held(Cause::new(
+                "PROVIDER_UNREACHABLE",
+                format!("the provider's present key cannot be read, so nothing was rotated: {problem}"),
+            ))),
+            provider::Reading::Refused(refusal) => Err(Interruption::Held(Cause {
+                code: refusal.class.code(),
+                message: format!(
+                    "the provider refuses to show its present key, so nothing was rotated: {}",
+                    refusal.problem
+                ),
+                retry_after: refusal.retry_after,
+            })),
+        }
+    }
+
+    pub(super) async fn read_provider(&mut self) -> Result<provider::Reading, Interruption> {
+        self.collect_secrets().await?;
+        let started = self.clock.monotonic();
+        let reading = match &self.signer {
+            Some(secrets) => self.provider.read(secrets.signer()).await,
+            None => return Err(Interruption::Reload),
+        };
+        self.took(Share::Provider, started);
+        Ok(reading)
+    }
+
+    /// Reads the signing secrets, unless they are in hand.
+    pub(super) async fn collect_secrets(&mut self) -> Result<(), Interruption> {
+        if self.signer.is_some() {
+            return Ok(());
+        }
+        let main = match &self.credential.signer {
+            Some(place) => self.store.read_secret(place).await?,
+            None => self.own_secret().await?,
+        };
+        let mut extra = Vec::new();
+        for (name, place) in &self.credential.extra {
+            extra.push((name.clone(), self.store.read_secret(place).await?));
+        }
+        self.signer = Some(Secrets { main, extra });
+        Ok(())
+    }
+
+    async fn own_secret(&mut self) -> Result<SecretValue, Interruption> {
+        let place = &self.credential.store;
+        if self.entry.is_none() {
+            self.entry = Some(self.store.read_entry(&place.path).await?);
+        }
+        let found = self.entry.as_ref().and_then(|entry| entry.field(&place.field));
+        found.ok_or_else(|| {
+            Interruption::Held(Cause::new(
+                "FIRST_SECRET_MISSING",
+                format!(
+                    "the credential signs its own rotation, and {place} is empty; put the secret that the provider \
+                     accepts now there, and keyturn goes on"
+                ),
+            ))
+        })
+    }
+}
+
+/// The open rotation's escrow identity, and the one before it.
+const IDENTITIES_MAX: usize = 2;

@@ -1,0 +1,150 @@
+//! A task at rest: until the next due time, a person's order, or another replica's doing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::desk::Order;
+use super::driver::{Driver, WAIT_MIN};
+use super::handle::{Finding, PlanReport};
+use super::interruption::{Interruption, delay};
+use crate::clock::Clock;
+use crate::escrow::Escrow;
+use crate::provider::{self, Provider};
+use crate::rotation::{Event, Phase, Request, State, admit, next_due, scheduled_request};
+use crate::vault::Store;
+
+impl<P, S, E, C> Driver<P, S, E, C>
+where
+    P: Provider,
+    S: Store,
+    E: Escrow,
+    C: Clock,
+{
+    /// Nothing to do: until the next due time, a request, or another replica's doing.
+    pub(super) async fn rest(&mut self, state: State) -> Result<(State, Event), Interruption> {
+        self.tries = 0;
+        self.show_state(&state);
+        loop {
+            if let Some(event) = self.begin(&state) {
+                return Ok((state, event));
+            }
+            self.show_rest(&state);
+            let timer = self.attention_in(&state);
+            let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
+            let shutdown = self.desk.shutdown.clone();
+            let order = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(Interruption::Stop),
+                order = self.desk.order(&plan, || clock.now()) => Some(order),
+                () = clock.sleep(timer) => None,
+            };
+            let event = match order {
+                Some(order) => self.obey(&state, order).await,
+                None => self.look_up(&state).await?,
+            };
+            if let Some(event) = event {
+                return Ok((state, event));
+            }
+        }
+    }
+
+    /// Begins what is pending, if it still may.
+    fn begin(&mut self, state: &State) -> Option<Event> {
+        let (rotation_id, request) = self.desk.pending()?;
+        let now = self.hands.now();
+        match admit(self.hands.plan(), state, &request, now) {
+            Ok(()) => Some(Event::Requested { rotation_id, request, now }),
+            Err(reason) => {
+                let rejection = super::handle::Rejection::from(reason);
+                self.desk.withdraw(rejection.code(), rejection.to_string(), now);
+                None
+            }
+        }
+    }
+
+    /// How long until something must be looked at: the due time, or the record, which others may change.
+    fn attention_in(&self, state: &State) -> Duration {
+        let poll = match state.phase.rotation() {
+            Some(open) if open.holder != self.hands.replica => {
+                FOLLOW_POLL.min(self.hands.silence_left(open)).max(WAIT_MIN)
+            }
+            _ => REST_POLL / 2 + delay(&self.hands.credential.name, &self.hands.replica, 9),
+        };
+        match self.due(state) {
+            Some(due) => {
+                let left = due.duration_since(self.hands.now());
+                Duration::try_from(left).unwrap_or(Duration::ZERO).clamp(WAIT_MIN, poll.max(WAIT_MIN))
+            }
+            None => poll,
+        }
+    }
+
+    pub(super) fn due(&self, state: &State) -> Option<Timestamp> {
+        next_due(self.hands.plan(), state, &self.hands.credential.name, self.hands.now())
+    }
+
+    /// Looks whether a rotation is due, or somebody changed the record.
+    async fn look_up(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
+        let version = self.hands.store.record_version(&self.hands.credential.name).await?;
+        if version != self.hands.version {
+            return Err(Interruption::Reload);
+        }
+        if let Some(open) = state.phase.rotation().filter(|open| open.holder != self.hands.replica) {
+            let over =
+                self.hands.silence_left(open).is_zero() && !matches!(state.phase, Phase::Halted { .. });
+            return if over { Err(Interruption::Reload) } else { Ok(None) };
+        }
+        if self.due(state).is_some_and(|due| due <= self.hands.now()) {
+            self.desk.want(scheduled_request());
+        }
+        Ok(None)
+    }
+
+    /// Turns an order into an event, where it is one.
+    pub(super) async fn obey(&mut self, state: &State, order: Order) -> Option<Event> {
+        let (replica, epoch, now) = (self.hands.replica, self.hands.epoch(), self.hands.now());
+        match order {
+            Order::Begin => self.begin(state),
+            Order::Resolve(decision) => Some(Event::Resolved { decision, replica, epoch, now }),
+            Order::Pause(reason) => Some(Event::Paused { reason, now }),
+            Order::Unpause => Some(Event::Unpaused),
+            Order::Plan(emergency, reply) => {
+                let report = self.plan_report(state, emergency).await;
+                drop(reply.send(Ok(report)));
+                None
+            }
+        }
+    }
+
+    async fn plan_report(&mut self, state: &State, emergency: bool) -> PlanReport {
+        let request = Request { emergency, ..scheduled_request() };
+        let mut findings = Vec::new();
+        if let Err(reason) = admit(self.hands.plan(), state, &request, self.hands.now()) {
+            let rejection = super::handle::Rejection::from(reason);
+            findings.push(Finding { code: rejection.code(), message: rejection.to_string(), blocking: true });
+        }
+        if state.phase == Phase::Idle {
+            if let Err(Interruption::Held(cause)) = self.hands.inspect().await {
+                findings.push(Finding { code: cause.code, message: cause.message, blocking: true });
+            }
+            let noted = self.hands.conditions.iter();
+            findings.extend(noted.map(|noted| Finding {
+                code: noted.code,
+                message: noted.message.clone(),
+                blocking: false,
+            }));
+        }
+        let plan = self.hands.plan();
+        PlanReport {
+            steps: provider::steps(plan),
+            if_answer_is_lost: provider::if_answer_is_lost(plan),
+            findings,
+        }
+    }
+}
+
+/// How often the record of another replica's rotation is looked at.
+const FOLLOW_POLL: Duration = Duration::from_secs(1);
+/// How often the record is looked at when nothing happens.
+const REST_POLL: Duration = Duration::from_secs(30);

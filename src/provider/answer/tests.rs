@@ -1,0 +1,236 @@
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
+use super::*;
+use crate::provider::bind::{Binding, bind};
+use crate::provider::catalog::Catalog;
+use crate::rotation::schedule::{Cadence, Schedule};
+
+const ALL: [(&str, &[(&str, &str)]); 4] = [
+    ("adyen/api-key", &[("company_id", "Acme"), ("api_credential_id", "S2-1")]),
+    ("adyen/client-key", &[("company_id", "Acme"), ("api_credential_id", "S2-1")]),
+    ("publicsquare/api-key", &[("id", "key_7Ay5")]),
+    ("spritz/integrator-secret", &[("integrator_key", "int_1")]),
+];
+
+fn facts(name: &str) -> AnswerFacts {
+    let (_, params) = ALL.iter().find(|(known, _)| *known == name).unwrap();
+    let binding = Binding {
+        params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        environment: None,
+        base_url: None,
+        auth_scheme: None,
+        self_authenticating: name.starts_with("spritz"),
+        accepts_lock_out: false,
+        grace: None,
+        propagation: None,
+        extra_secrets: Vec::new(),
+        schedule: Schedule {
+            cadence: Cadence::Manual,
+            jitter_percent: 0,
+            window: None,
+            min_interval: Duration::ZERO,
+        },
+        call_timeout: Duration::from_secs(10),
+        settle: Duration::from_secs(30),
+        claim: Duration::from_secs(60),
+    };
+    bind(Catalog::embedded().get(name).unwrap(), binding).unwrap().wire.answer
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn received(status: u16, body: &str, end: BodyEnd) -> Received {
+    Received {
+        status,
+        headers: HeaderMap::new(),
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+        end,
+        at: now(),
+    }
+}
+
+fn outcome(name: &str, status: u16, body: &str) -> String {
+    let response = of_regenerate(&facts(name), received(status, body, BodyEnd::Whole), &[]);
+    let residue = if response.residue.is_some() { "+residue" } else { "" };
+    format!("{}{residue}", summary(&response.outcome))
+}
+
+fn summary(outcome: &Outcome<Answer>) -> String {
+    match outcome {
+        Outcome::Applied(answer) => format!("applied {}", answer.secret.expose()),
+        Outcome::AppliedNoValue => "no value".into(),
+        Outcome::NotApplied(refusal) => refusal.class.code().into(),
+        Outcome::Unknown(doubt) => doubt.code().into(),
+    }
+}
+
+#[test]
+fn every_refusal_and_every_doubt_reads_the_same_at_every_provider() {
+    for (name, _) in ALL {
+        for (status, expected) in [
+            (100, "ANSWER_STATUS"),
+            (202, "ANSWER_STATUS"),
+            (301, "ANSWER_STATUS"),
+            (304, "ANSWER_STATUS"),
+            (307, "ANSWER_STATUS"),
+            (400, "PROVIDER_INVALID_REQUEST"),
+            (401, "PROVIDER_UNAUTHENTICATED"),
+            (403, "PROVIDER_FORBIDDEN"),
+            (404, "PROVIDER_NOT_FOUND"),
+            (408, "ANSWER_STATUS"),
+            (410, "PROVIDER_INVALID_REQUEST"),
+            (421, "PROVIDER_INVALID_REQUEST"),
+            (422, "PROVIDER_INVALID_REQUEST"),
+            (425, "PROVIDER_INVALID_REQUEST"),
+            (429, "PROVIDER_RATE_LIMITED"),
+            (499, "ANSWER_STATUS"),
+            (500, "ANSWER_STATUS"),
+            (502, "ANSWER_STATUS"),
+            (503, "ANSWER_STATUS"),
+            (504, "ANSWER_STATUS"),
+            (599, "ANSWER_STATUS"),
+        ] {
+            assert_eq!(outcome(name, status, ""), expected, "{name} {status}");
+        }
+    }
+}
+
+#[test]
+fn a_conflict_is_work_in_progress_only_where_idempotency_says_so() {
+    assert_eq!(outcome("publicsquare/api-key", 409, "{}"), "PROVIDER_IN_PROGRESS");
+    assert_eq!(outcome("adyen/api-key", 409, "{}"), "PROVIDER_CONFLICT");
+    assert_eq!(outcome("spritz/integrator-secret", 409, "{}"), "PROVIDER_CONFLICT");
+}
+
+#[test]
+fn every_kind_of_success_is_told_apart() {
+    for (name, member) in [
+        ("adyen/api-key", "apiKey"),
+        ("adyen/client-key", "clientKey"),
+        ("publicsquare/api-key", "key"),
+        ("spritz/integrator-secret", "secret"),
+    ] {
+        let body = format!(r#"{{"{member}":"new"}}"#);
+        assert_eq!(outcome(name, 200, &body), "applied new", "{name}");
+        assert_eq!(outcome(name, 201, &body), "applied new", "{name}");
+        assert_eq!(outcome(name, 204, ""), "no value", "{name}");
+        assert_eq!(outcome(name, 200, &format!(r#"{{"{member}":null}}"#)), "no value+residue", "{name}");
+        assert_eq!(outcome(name, 200, &format!(r#"{{"{member}":""}}"#)), "no value+residue", "{name}");
+        assert_eq!(outcome(name, 200, r#"{"other":1}"#), "no value+residue", "{name}");
+        assert_eq!(
+            outcome(name, 200, &format!(r#"{{"{member}":{{}}}}"#)),
+            "ANSWER_UNREADABLE+residue",
+            "{name}"
+        );
+        assert_eq!(outcome(name, 200, ""), "ANSWER_UNREADABLE", "{name}");
+        assert_eq!(outcome(name, 200, "<html>"), "ANSWER_UNREADABLE+residue", "{name}");
+        assert_eq!(outcome(name, 202, "{}"), "ANSWER_STATUS+residue", "{name}");
+    }
+}
+
+#[test]
+fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
+    for end in [BodyEnd::Cut, BodyEnd::TimedOut, BodyEnd::TooLarge] {
+        let response = of_regenerate(&facts("adyen/api-key"), received(200, r#"{"apiKey":"new"}"#, end), &[]);
+        assert_eq!(summary(&response.outcome), "ANSWER_UNREADABLE", "{end:?}");
+        assert_eq!(response.residue.unwrap().expose(), r#"{"apiKey":"new"}"#);
+    }
+}
+
+#[test]
+fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
+    let end = |name: &str, body: &str| {
+        let response = of_regenerate(&facts(name), received(200, body, BodyEnd::Whole), &[]);
+        match response.outcome {
+            Outcome::Applied(answer) => answer.previous_expires_at.map(|at| at.to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(end("adyen/api-key", r#"{"apiKey":"n"}"#).unwrap(), "2026-11-22T12:00:00Z");
+    assert_eq!(end("publicsquare/api-key", r#"{"key":"n"}"#), None);
+    let spritz = |expiry: &str| {
+        end("spritz/integrator-secret", &format!(r#"{{"secret":"n","oldSecretExpiresAt":{expiry}}}"#))
+    };
+    assert_eq!(spritz(r#""2026-11-21T13:00:00.000Z""#).unwrap(), "2026-11-21T13:00:00Z");
+    assert_eq!(spritz("null"), None);
+    assert_eq!(spritz(r#""soon""#), None);
+}
+
+#[test]
+fn a_rate_limit_is_kept_away_from_as_told_or_as_declared() {
+    let wait = |name: &str, header: Option<&'static str>| {
+        let mut received = received(429, "{}", BodyEnd::Whole);
+        if let Some(header) = header {
+            received.headers.insert(RETRY_AFTER, HeaderValue::from_static(header));
+        }
+        match of_regenerate(&facts(name), received, &[]).outcome {
+            Outcome::NotApplied(refusal) => refusal.retry_after,
+            other => panic!("{other:?}"),
+        }
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(wait("publicsquare/api-key", None), seconds(30));
+    assert_eq!(wait("publicsquare/api-key", Some("7")), seconds(7));
+    assert_eq!(wait("adyen/api-key", Some("Sat, 21 Nov 2026 12:01:00 GMT")), seconds(60));
+    assert_eq!(wait("adyen/api-key", None), None);
+}
+
+#[test]
+fn a_read_gives_the_value_or_says_whose_fault_it_is() {
+    let facts = facts("adyen/client-key");
+    let read = |status, body: &str| {
+        let pointer = Pointer::literal("/clientKey");
+        match of_read(&facts, &pointer, received(status, body, BodyEnd::Whole), &[]) {
+            Reading::Value(answer) => answer.secret.expose().to_owned(),
+            Reading::Unavailable(_) => "unavailable".into(),
+            Reading::Refused(refusal) => refusal.class.code().into(),
+        }
+    };
+    assert_eq!(read(200, r#"{"clientKey":"k"}"#), "k");
+    for (status, body) in [(200, "{}"), (200, "x"), (204, ""), (307, ""), (408, ""), (429, ""), (500, "")] {
+        assert_eq!(read(status, body), "unavailable", "{status}");
+    }
+    assert_eq!(read(401, ""), "PROVIDER_UNAUTHENTICATED");
+    assert_eq!(read(403, ""), "PROVIDER_FORBIDDEN");
+}
+
+static ADYEN: LazyLock<AnswerFacts> = LazyLock::new(|| facts("adyen/api-key"));
+static SPRITZ: LazyLock<AnswerFacts> = LazyLock::new(|| facts("spritz/integrator-secret"));
+
+proptest! {
+    #[test]
+    fn no_answer_panics_or_shows_its_body(
+        status in 100u16..600,
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+        shape in 0u8..4,
+        end in prop::sample::select(&[BodyEnd::Whole, BodyEnd::Cut, BodyEnd::TimedOut, BodyEnd::TooLarge][..]),
+    ) {
+        const CANARY: &str = "canary-4711";
+        let mut body = match shape {
+            0 => CANARY.as_bytes().to_vec(),
+            1 => format!(r#"{{"apiKey":"{CANARY}"}}"#).into_bytes(),
+            2 => format!(r#"{{"value":["{CANARY}"],"title":"t"}}"#).into_bytes(),
+            _ => format!(r#"{{"apiKey":{{"x":"{CANARY}"}}}}"#).into_bytes(),
+        };
+        if shape == 0 {
+            body.extend(noise);
+        }
+        let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, at: now() };
+        let shown = format!("{:?}", of_regenerate(&ADYEN, received, &[]));
+        prop_assert!(!shown.contains(CANARY), "{}", shown);
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_it_panic(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let received = |body: &Vec<u8>| Received {
+            status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, at: now(),
+        };
+        let _ = of_regenerate(&SPRITZ, received(&body), &[]);
+        let _ = of_read(&SPRITZ, &Pointer::literal("/secret"), received(&body), &[]);
+    }
+}

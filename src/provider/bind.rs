@@ -1,0 +1,348 @@
+//! A definition bound to one credential: what its owner wrote is checked, its calls and its plan are fixed.
+
+mod calls;
+mod params;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::header::HeaderName;
+use url::Url;
+
+use super::base_url;
+use super::definition::{AuthScheme, Definition, Grace, Propagation as Declared, SelfSigning};
+use super::nearest::did_you_mean;
+use super::wire::{AnswerFacts, SecretHeader, Signing, Wire};
+use crate::mistake::Mistake;
+use crate::rotation::schedule::Schedule;
+use crate::rotation::{Plan, Propagation};
+
+/// What an owner says about one credential.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The definition's parameters.
+    pub params: BTreeMap<String, String>,
+    /// One of the definition's environments; its default, where nothing is said.
+    pub environment: Option<String>,
+    /// A base URL in place of the environment's.
+    pub base_url: Option<String>,
+    /// One of the definition's authentication schemes; its first, where nothing is said.
+    pub auth_scheme: Option<String>,
+    /// The credential signs its own regeneration: no separate credential was given.
+    pub self_authenticating: bool,
+    /// The owner knows that a lost answer may lock everybody out.
+    pub accepts_lock_out: bool,
+    /// The grace window to ask for, where the provider lets one ask.
+    pub grace: Option<Duration>,
+    /// How long the new key takes to become usable, where the owner knows better than the definition.
+    pub propagation: Option<Duration>,
+    /// The names of the further secrets that are there.
+    pub extra_secrets: Vec<String>,
+    /// When the credential is due.
+    pub schedule: Schedule,
+    /// The longest time from the first byte of a call to its answer.
+    pub call_timeout: Duration,
+    /// How long a sent request may still take effect after its sender gave up.
+    pub settle: Duration,
+    /// How long a holder may be silent.
+    pub claim: Duration,
+}
+
+/// A definition bound to one credential.
+#[derive(Debug, Clone)]
+pub struct BoundDefinition {
+    name: String,
+    base_url: Url,
+    plan: Plan,
+    pub(super) wire: Wire,
+}
+
+impl BoundDefinition {
+    /// The definition's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The facts that the core decides by.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The address below which all calls are made.
+    pub fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
+    /// The regenerate call as a person reads it: method and address, without secrets.
+    pub fn regenerate_call(&self) -> String {
+        format!("{} {}", self.wire.regenerate.method, self.wire.regenerate.url)
+    }
+}
+
+/// Binds a definition to what an owner wrote; all mistakes at once.
+pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition, Vec<Mistake>> {
+    let mut found = Vec::new();
+    let base_url = take(choose_base_url(definition, &binding), &mut found);
+    let scheme = take(choose_scheme(definition, &binding), &mut found);
+    let resource = params::check(definition, scheme, &binding.params, &mut found);
+    let extra = extra_secrets(definition, &binding, &mut found);
+    let grace = grace(definition, &binding, &mut found);
+    let propagation = propagation(definition, &binding, grace, &mut found);
+    who_signs(definition, &binding, grace, &mut found);
+    times(&binding, &mut found);
+    let (Some(base_url), Some(scheme), true) = (base_url, scheme, found.is_empty()) else {
+        return Err(found);
+    };
+    let site = calls::Site { base_url: &base_url, resource: resource.as_ref(), params: &binding.params };
+    let wire = wire(definition, &site, scheme, extra, grace).map_err(|mistake| vec![mistake])?;
+    let plan = plan(definition, binding, grace, propagation);
+    Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire })
+}
+
+fn take<T>(result: Result<T, Mistake>, found: &mut Vec<Mistake>) -> Option<T> {
+    result.map_err(|mistake| found.push(mistake)).ok()
+}
+
+fn choose_base_url(definition: &Definition, binding: &Binding) -> Result<Url, Mistake> {
+    let environment = binding.environment.as_ref().unwrap_or(&definition.default_environment);
+    let of_environment = definition.environments.get(environment).ok_or_else(|| {
+        Mistake::new("environment", format!("{} has no such environment", definition.name))
+            .hint(did_you_mean(environment, definition.environments.keys().map(String::as_str)))
+    })?;
+    match &binding.base_url {
+        Some(own) => base_url::parse(own).map_err(|mistake| mistake.under("base_url")),
+        None => base_url::parse(of_environment).map_err(|mistake| mistake.under("environment")),
+    }
+}
+
+fn choose_scheme<'d>(definition: &'d Definition, binding: &Binding) -> Result<&'d AuthScheme, Mistake> {
+    let chosen = match &binding.auth_scheme {
+        None => definition.auth.first(),
+        Some(id) => definition.auth.iter().find(|scheme| scheme.id() == id),
+    };
+    chosen.ok_or_else(|| {
+        let wanted = binding.auth_scheme.as_deref().unwrap_or_default();
+        Mistake::new("auth_scheme", format!("{} has no such authentication scheme", definition.name))
+            .hint(did_you_mean(wanted, definition.auth.iter().map(AuthScheme::id)))
+    })
+}
+
+fn extra_secrets(
+    definition: &Definition,
+    binding: &Binding,
+    found: &mut Vec<Mistake>,
+) -> BTreeMap<String, SecretHeader> {
+    for name in &binding.extra_secrets {
+        if !definition.extra_secrets.contains_key(name) {
+            found.push(
+                Mistake::new(format!("extra_secrets.{name}"), "the definition knows no such secret")
+                    .hint(did_you_mean(name, definition.extra_secrets.keys().map(String::as_str))),
+            );
+        }
+    }
+    let mut headers = BTreeMap::new();
+    for (name, extra) in &definition.extra_secrets {
+        let place = format!("extra_secrets.{name}");
+        if binding.extra_secrets.contains(name) {
+            let header = take(calls::header_name(&place, &extra.header), found);
+            headers.extend(
+                header.map(|header| {
+                    (name.clone(), SecretHeader { name: header, prefix: extra.prefix.clone() })
+                }),
+            );
+        } else if !extra.optional {
+            found.push(Mistake::new(place, "it is missing").hint(extra.description.clone()));
+        }
+    }
+    headers
+}
+
+fn grace(definition: &Definition, binding: &Binding, found: &mut Vec<Mistake>) -> Option<Duration> {
+    match (definition.grace, binding.grace) {
+        (Grace::Requested(request), wanted) => {
+            let wanted = wanted.unwrap_or(request.default);
+            if wanted.is_zero() {
+                found.push(
+                    Mistake::new(
+                        "grace",
+                        "with no grace window the old key dies at once, and a lost answer is a lock-out",
+                    )
+                    .hint(format!("leave it out, or write up to {:#}", friendly(request.max))),
+                );
+            } else if wanted > request.max {
+                found.push(
+                    Mistake::new("grace", "the provider grants no such long window")
+                        .hint(format!("at most {:#}", friendly(request.max))),
+                );
+            } else if wanted.subsec_nanos() != 0 {
+                found.push(Mistake::new("grace", "the provider counts whole seconds"));
+            }
+            Some(wanted)
+        }
+        (Grace::Fixed(fixed), wanted) => {
+            if wanted.is_some_and(|wanted| wanted != fixed) {
+                found.push(
+                    Mistake::new("grace", format!("the provider always grants {:#}", friendly(fixed)))
+                        .hint("leave it out"),
+                );
+            }
+            Some(fixed)
+        }
+        (Grace::None, wanted) => {
+            if wanted.is_some() {
+                found.push(Mistake::new("grace", "the provider grants no grace window").hint("leave it out"));
+            }
+            None
+        }
+    }
+}
+
+pub(super) fn friendly(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
+}
+
+fn propagation(
+    definition: &Definition,
+    binding: &Binding,
+    grace: Option<Duration>,
+    found: &mut Vec<Mistake>,
+) -> Option<Propagation> {
+    let declared = match (definition.propagation, binding.propagation) {
+        (None, None) => return None,
+        (None, Some(delay)) => {
+            Declared { delay, poll: Declared::default_poll(), deadline: delay + Declared::default_deadline() }
+        }
+        (Some(declared), own) => Declared { delay: own.unwrap_or(declared.delay), ..declared },
+    };
+    let Declared { delay, poll, deadline } = declared;
+    let probe = definition.probe.is_some();
+    if probe && deadline <= delay {
+        found.push(
+            Mistake::new("propagation", "the definition's deadline ends before the first probe")
+                .hint(format!("less than {:#}", friendly(deadline))),
+        );
+    }
+    if grace.is_some_and(|grace| delay >= grace) {
+        found.push(Mistake::new("propagation", "the old key would be dead before the new one is published"));
+    }
+    (probe || !delay.is_zero()).then_some(Propagation { delay, poll, deadline })
+}
+
+fn who_signs(definition: &Definition, binding: &Binding, grace: Option<Duration>, found: &mut Vec<Mistake>) {
+    match (definition.self_signing, binding.self_authenticating) {
+        (SelfSigning::Always, false) => found.push(
+            Mistake::new("auth", "only the key itself can sign its regeneration, so no other is needed")
+                .hint("leave `auth` out"),
+        ),
+        (SelfSigning::Never, true) => found.push(
+            Mistake::new("auth", "this key cannot sign its own regeneration; another credential must")
+                .hint("name the Vault field that holds it under `auth`"),
+        ),
+        (_, true) if grace.is_none() && !binding.accepts_lock_out => found.push(
+            Mistake::new(
+                "auth",
+                "the key signs its own regeneration and has no grace window: if the provider's answer is lost, \
+                 the old key is dead, the new one is unknown, and nothing can sign another call (lock-out)",
+            )
+            .hint("let a separate credential sign under `auth`, or accept the risk with accepts_lock_out: true"),
+        ),
+        _ => {}
+    }
+}
+
+fn times(binding: &Binding, found: &mut Vec<Mistake>) {
+    if binding.call_timeout.is_zero() {
+        found.push(Mistake::new("call_timeout", "no provider answers in no time"));
+    }
+    if binding.settle < binding.call_timeout {
+        found.push(
+            Mistake::new(
+                "settle",
+                "a sent request can take effect for at least as long as its call may take",
+            )
+            .hint("not shorter than call_timeout"),
+        );
+    }
+    if binding.claim < binding.call_timeout.saturating_mul(2) {
+        found.push(
+            Mistake::new("claim", "a holder in the middle of a call would lose its claim")
+                .hint("at least twice call_timeout"),
+        );
+    }
+}
+
+fn wire(
+    definition: &Definition,
+    site: &calls::Site<'_>,
+    scheme: &AuthScheme,
+    extra: BTreeMap<String, SecretHeader>,
+    grace: Option<Duration>,
+) -> Result<Wire, Mistake> {
+    let idempotency = definition.idempotency.as_ref();
+    let header: Option<HeaderName> =
+        idempotency.map(|it| calls::header_name("idempotency.header", &it.header)).transpose()?;
+    let shape = &definition.answer;
+    Ok(Wire {
+        regenerate: site.regenerate(&definition.regenerate, grace)?,
+        read: definition.read.as_ref().map(|read| site.read(read)).transpose()?,
+        probe: definition.probe.as_ref().map(|probe| site.probe(probe)).transpose()?,
+        signing: signing(scheme, site.params)?,
+        extra,
+        idempotency_header: header,
+        answer: AnswerFacts {
+            statuses: shape.statuses.clone(),
+            without_value: shape.without_value.clone(),
+            secret: shape.secret.clone(),
+            previous_expires_at: shape.previous_expires_at.clone(),
+            grace_fixed: if let Grace::Fixed(fixed) = definition.grace { Some(fixed) } else { None },
+            in_progress: idempotency.and_then(|it| it.in_progress),
+            rate_limit_block: definition.rate_limit_block,
+            problem: definition.problem.clone(),
+        },
+    })
+}
+
+fn signing(scheme: &AuthScheme, params: &BTreeMap<String, String>) -> Result<Signing, Mistake> {
+    Ok(match scheme {
+        AuthScheme::Header(header) => Signing::Header(SecretHeader {
+            name: calls::header_name("auth.header", &header.name)?,
+            prefix: header.prefix.clone(),
+        }),
+        AuthScheme::Basic(basic) => Signing::Basic {
+            username: basic
+                .username
+                .render(|name| params.get(name).cloned())
+                .map_err(|name| Mistake::new(format!("params.{name}"), "it is missing"))?,
+        },
+        AuthScheme::Hmac(hmac) => Signing::Hmac { scheme: Box::new(hmac.clone()), params: params.clone() },
+    })
+}
+
+fn plan(
+    definition: &Definition,
+    binding: Binding,
+    grace: Option<Duration>,
+    propagation: Option<Propagation>,
+) -> Plan {
+    // A key that signs for itself and dies at once cannot sign a replay, a read or a second call: after a lost
+    // answer the one key it could be done with is the one that nobody has.
+    let can_sign_again = !binding.self_authenticating || grace.is_some();
+    let replay = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);
+    Plan {
+        schedule: binding.schedule,
+        self_authenticating: binding.self_authenticating,
+        grace,
+        lock: definition.lock,
+        replay: replay.filter(|_| can_sign_again),
+        read: definition.read.as_ref().map(|read| read.lag).filter(|_| can_sign_again),
+        redo: definition.redo.map(|redo| redo.max_calls).filter(|_| can_sign_again),
+        propagation,
+        probe: definition.probe.is_some(),
+        call_timeout: binding.call_timeout,
+        settle: binding.settle,
+        claim: binding.claim,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Whether an owner gave the parameters that the definition needs, and only those.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use crate::mistake::Mistake;
+use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Param};
+use crate::provider::nearest::did_you_mean;
+use crate::provider::template::Template;
+
+/// Checks all parameters and says which of the definition's resources they choose.
+pub(super) fn check(
+    definition: &Definition,
+    scheme: Option<&AuthScheme>,
+    given: &BTreeMap<String, String>,
+    found: &mut Vec<Mistake>,
+) -> Option<Template> {
+    for (name, value) in given {
+        match definition.params.get(name) {
+            None => found.push(
+                Mistake::new(
+                    format!("params.{name}"),
+                    format!("{} knows no such parameter", definition.name),
+                )
+                .hint(did_you_mean(name, definition.params.keys().map(String::as_str))),
+            ),
+            Some(param) => found.extend(value_mistake(name, param, value)),
+        }
+    }
+    let resource = choose_resource(definition, given, found);
+    let needed = needed(definition, scheme, resource);
+    for name in &needed {
+        if let Some(param) = definition.params.get(*name).filter(|_| !given.contains_key(*name)) {
+            found.push(
+                Mistake::new(format!("params.{name}"), "it is missing").hint(param.description.clone()),
+            );
+        }
+    }
+    let resource_is_settled = definition.resource.is_empty() || resource.is_some();
+    for name in given.keys().filter(|name| resource_is_settled && definition.params.contains_key(*name)) {
+        if !needed.contains(name.as_str()) {
+            found.push(
+                Mistake::new(format!("params.{name}"), "nothing uses it, given the other settings")
+                    .hint("leave it out, or look whether another parameter or auth scheme was meant"),
+            );
+        }
+    }
+    resource.cloned()
+}
+
+fn value_mistake(name: &str, param: &Param, value: &str) -> Option<Mistake> {
+    let mistake = |message: String| {
+        Some(Mistake::new(format!("params.{name}"), message).hint(param.description.clone()))
+    };
+    if value.is_empty() || matches!(value, "." | "..") || value.chars().any(char::is_control) {
+        return mistake("it is empty, or nothing that can stand in a path".into());
+    }
+    if value.chars().count() > param.max_length {
+        return mistake(format!("it has more than {} characters", param.max_length));
+    }
+    let pattern = param.pattern.as_deref()?;
+    let matches = Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(value));
+    if matches { None } else { mistake(format!("it does not match {pattern}")) }
+}
+
+fn choose_resource<'d>(
+    definition: &'d Definition,
+    given: &BTreeMap<String, String>,
+    found: &mut Vec<Mistake>,
+) -> Option<&'d Template> {
+    let missing = |template: &Template| template.names().filter(|name| !given.contains_key(*name)).count();
+    let fewest = definition.resource.iter().map(missing).min()?;
+    let mut nearest = definition.resource.iter().filter(|template| missing(template) == fewest);
+    let (Some(first), second) = (nearest.next(), nearest.next()) else { return None };
+    if second.is_none() {
+        return Some(first);
+    }
+    let alternatives: Vec<String> = definition
+        .resource
+        .iter()
+        .map(|template| template.names().collect::<Vec<_>>().join(" and "))
+        .collect();
+    let message = if fewest == 0 { "only one may be given" } else { "which one is meant cannot be told" };
+    found.push(Mistake::new("params", message).hint(format!("either {}", alternatives.join(", or "))));
+    None
+}
+
+fn needed<'d>(
+    definition: &'d Definition,
+    scheme: Option<&'d AuthScheme>,
+    resource: Option<&'d Template>,
+) -> BTreeSet<&'d str> {
+    let mut templates: Vec<&Template> = vec![&definition.regenerate.path];
+    templates.extend(definition.read.as_ref().map(|read| &read.path));
+    templates.extend(definition.probe.as_ref().map(|probe| &probe.path));
+    templates.extend(resource);
+    match scheme {
+        Some(AuthScheme::Basic(basic)) => templates.push(&basic.username),
+        Some(AuthScheme::Hmac(hmac)) => {
+            templates.push(&hmac.message);
+            templates.extend(hmac.headers.values());
+        }
+        Some(AuthScheme::Header(_)) | None => {}
+    }
+    if let Some(Body::Json(members)) = &definition.regenerate.body {
+        templates.extend(members.values().filter_map(|value| match value {
+            BodyValue::Text(template) => Some(template),
+            BodyValue::Bool(_) | BodyValue::Number(_) | BodyValue::From { .. } => None,
+        }));
+    }
+    let names = templates.into_iter().flat_map(Template::names);
+    names.filter(|name| definition.params.contains_key(*name)).collect()
+}

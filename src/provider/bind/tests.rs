@@ -1,0 +1,223 @@
+use super::*;
+use crate::provider::catalog::Catalog;
+use crate::provider::describe::{if_answer_is_lost, steps};
+use crate::rotation::schedule::Cadence;
+
+fn binding(params: &[(&str, &str)]) -> Binding {
+    Binding {
+        params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        environment: None,
+        base_url: None,
+        auth_scheme: None,
+        self_authenticating: false,
+        accepts_lock_out: false,
+        grace: None,
+        propagation: None,
+        extra_secrets: Vec::new(),
+        schedule: Schedule {
+            cadence: Cadence::Manual,
+            jitter_percent: 0,
+            window: None,
+            min_interval: Duration::ZERO,
+        },
+        call_timeout: Duration::from_secs(30),
+        settle: Duration::from_secs(60),
+        claim: Duration::from_secs(120),
+    }
+}
+
+const ADYEN: &[(&str, &str)] = &[("company_id", "Acme"), ("api_credential_id", "S2-1")];
+const PUBLICSQUARE: &[(&str, &str)] = &[("id", "key_7Ay5mcUXAxwrN6wQEQUVEHBCJ")];
+const SPRITZ: &[(&str, &str)] = &[("integrator_key", "int_123")];
+
+fn try_bind(name: &str, binding: Binding) -> Result<BoundDefinition, Vec<String>> {
+    bind(Catalog::embedded().get(name).unwrap(), binding)
+        .map_err(|found| found.into_iter().map(|mistake| mistake.to_string()).collect())
+}
+
+fn plan_of(name: &str, binding: Binding) -> Plan {
+    try_bind(name, binding).unwrap().plan().clone()
+}
+
+fn only_mistake(name: &str, binding: Binding) -> String {
+    let found = try_bind(name, binding).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_levels_param_decides_the_path() {
+    let company = try_bind("adyen/client-key", binding(ADYEN)).unwrap();
+    assert_eq!(
+        company.regenerate_call(),
+        "POST https://management-live.adyen.com/v3/companies/Acme/apiCredentials/S2-1/generateClientKey"
+    );
+    let merchant = [("merchant_id", "Shop"), ("api_credential_id", "S2-1")];
+    let merchant = Binding { environment: Some("test".into()), ..binding(&merchant) };
+    assert_eq!(
+        try_bind("adyen/api-key", merchant).unwrap().regenerate_call(),
+        "POST https://management-test.adyen.com/v3/merchants/Shop/apiCredentials/S2-1/generateApiKey"
+    );
+}
+
+#[test]
+fn params_are_missing_unknown_malformed_or_too_many() {
+    let mistake =
+        |params: &[(&str, &str)]| try_bind("adyen/client-key", binding(params)).unwrap_err().join("\n");
+    let both = [("company_id", "A"), ("merchant_id", "B"), ("api_credential_id", "S2-1")];
+    assert!(
+        mistake(&both).starts_with("params: only one may be given (either company_id and"),
+        "{}",
+        mistake(&both)
+    );
+    assert!(mistake(&[("api_credential_id", "S2-1")]).contains("which one is meant cannot be told"));
+    let one = mistake(&[("company_id", "A")]);
+    assert!(one.starts_with("params.api_credential_id: it is missing (The API credential's id"), "{one}");
+    let wrong = mistake(&[("compani_id", "A"), ("merchant_id", "B"), ("api_credential_id", "S2-1")]);
+    assert!(wrong.contains("did you mean \"company_id\"?"), "{wrong}");
+    let unused = mistake(&[("merchant_id", "B"), ("api_credential_id", "S2-1"), ("ws_user", "ws@Company.A")]);
+    assert!(unused.starts_with("params.ws_user: nothing uses it"), "{unused}");
+    for bad in ["", ".", "..", "a/b", "a b", "a\nb", &"a".repeat(101)] {
+        assert!(
+            mistake(&[("company_id", bad), ("api_credential_id", "S2-1")]).starts_with("params.company_id"),
+            "{bad:?} was taken"
+        );
+    }
+}
+
+#[test]
+fn params_are_percent_encoded_into_the_path() {
+    let mut definition = Catalog::embedded().get("publicsquare/api-key").unwrap().clone();
+    definition.params.get_mut("id").unwrap().pattern = None;
+    let bound = bind(&definition, binding(&[("id", "a/../b?c#d%2e ä")])).unwrap();
+    assert_eq!(bound.wire.regenerate.path_and_query, "/api-keys/a%2F..%2Fb%3Fc%23d%252e%20%C3%A4/regenerate");
+}
+
+#[test]
+fn a_query_is_sent_as_it_is_signed() {
+    let mut definition = Catalog::embedded().get("spritz/integrator-secret").unwrap().clone();
+    definition.regenerate.query =
+        BTreeMap::from([("version".into(), "2 b".into()), ("api".into(), "x".into())]);
+    let bound = bind(&definition, Binding { self_authenticating: true, ..binding(SPRITZ) }).unwrap();
+    let call = &bound.wire.regenerate;
+    assert_eq!(call.path_and_query, "/v1/integrator/regenerate-secret?api=x&version=2%20b");
+    assert!(call.url.as_str().ends_with(&call.path_and_query), "{}", call.url);
+}
+
+#[test]
+fn who_signs_must_fit_the_definition() {
+    let own = |params| Binding { self_authenticating: true, ..binding(params) };
+    assert!(only_mistake("adyen/client-key", own(ADYEN)).contains("another credential must"));
+    assert!(only_mistake("spritz/integrator-secret", binding(SPRITZ)).contains("leave `auth` out"));
+    assert!(try_bind("adyen/api-key", own(ADYEN)).is_ok(), "24 hours of grace cover a lost answer");
+    let refused = only_mistake("publicsquare/api-key", own(PUBLICSQUARE));
+    assert!(refused.contains("lock-out") && refused.contains("accepts_lock_out: true"), "{refused}");
+}
+
+#[test]
+fn a_dead_key_signs_no_replay_no_read_and_no_second_call() {
+    let separate = plan_of("publicsquare/api-key", binding(PUBLICSQUARE));
+    assert_eq!(separate.replay, Some(Duration::from_hours(24)));
+    assert_eq!(separate.read, Some(Duration::from_secs(30)));
+    let own = Binding { self_authenticating: true, accepts_lock_out: true, ..binding(PUBLICSQUARE) };
+    let own = plan_of("publicsquare/api-key", own);
+    assert_eq!((own.replay, own.read, own.redo), (None, None, None));
+    assert!(if_answer_is_lost(&own).contains("lock-out"));
+}
+
+#[test]
+fn plans_say_what_the_definitions_say() {
+    let client_key = plan_of("adyen/client-key", binding(ADYEN));
+    assert_eq!(client_key.grace, Some(Duration::from_hours(24)));
+    assert_eq!((client_key.replay, client_key.redo, client_key.probe), (None, None, false));
+    assert_eq!(client_key.propagation.unwrap().delay, Duration::from_mins(5));
+    assert!(client_key.read.is_some());
+
+    let api_key = plan_of("adyen/api-key", binding(ADYEN));
+    assert_eq!((api_key.read, api_key.redo, api_key.probe), (None, Some(2), true));
+    let propagation = api_key.propagation.unwrap();
+    assert_eq!((propagation.delay, propagation.deadline), (Duration::ZERO, Duration::from_mins(10)));
+
+    let spritz =
+        plan_of("spritz/integrator-secret", Binding { self_authenticating: true, ..binding(SPRITZ) });
+    assert_eq!((spritz.grace, spritz.redo), (Some(Duration::from_hours(1)), Some(3)));
+    assert!(spritz.self_authenticating && spritz.probe && spritz.propagation.is_none());
+}
+
+#[test]
+fn grace_can_be_asked_for_only_where_it_is_granted() {
+    let ask = |name: &str, params, grace| {
+        let self_authenticating = name.starts_with("spritz");
+        let grace = Some(Duration::from_secs(grace));
+        try_bind(name, Binding { grace, self_authenticating, ..binding(params) })
+    };
+    let spritz = ask("spritz/integrator-secret", SPRITZ, 600).unwrap();
+    assert_eq!(spritz.plan().grace, Some(Duration::from_mins(10)));
+    assert_eq!(spritz.wire.regenerate.body.unwrap(), br#"{"oldSecretValidForSeconds":600}"#);
+    assert!(ask("spritz/integrator-secret", SPRITZ, 0).unwrap_err()[0].contains("lock-out"));
+    assert!(ask("spritz/integrator-secret", SPRITZ, 3601).unwrap_err()[0].contains("no such long window"));
+    assert!(ask("publicsquare/api-key", PUBLICSQUARE, 60).unwrap_err()[0].contains("no grace window"));
+    assert!(ask("adyen/api-key", ADYEN, 60).unwrap_err()[0].contains("always grants"));
+    assert!(ask("adyen/api-key", ADYEN, 86_400).is_ok());
+}
+
+#[test]
+fn the_other_settings_are_checked_with_hints() {
+    let base = || binding(PUBLICSQUARE);
+    let name = "publicsquare/api-key";
+    let cases = [
+        (Binding { environment: Some("producton".into()), ..base() }, "did you mean \"production\"?"),
+        (Binding { base_url: Some("http://10.0.0.1".into()), ..base() }, "https only"),
+        (Binding { auth_scheme: Some("heeder".into()), ..base() }, "did you mean \"header\"?"),
+        (Binding { extra_secrets: vec!["token".into()], ..base() }, "knows no such secret"),
+        (Binding { call_timeout: Duration::ZERO, ..base() }, "no time"),
+        (Binding { settle: Duration::from_secs(1), ..base() }, "settle"),
+        (Binding { claim: Duration::from_secs(40), ..base() }, "claim"),
+    ];
+    for (binding, expected) in cases {
+        let mistake = only_mistake(name, binding);
+        assert!(mistake.contains(expected), "{expected}: {mistake}");
+    }
+    let local = Binding { base_url: Some("http://127.0.0.1:8080/base".into()), ..base() };
+    assert!(
+        try_bind(name, local)
+            .unwrap()
+            .regenerate_call()
+            .starts_with("POST http://127.0.0.1:8080/base/api-keys/")
+    );
+}
+
+#[test]
+fn an_owner_may_know_the_propagation_better() {
+    let with = |name: &str, seconds| {
+        let propagation = Some(Duration::from_secs(seconds));
+        let params = if name.starts_with("adyen") { ADYEN } else { PUBLICSQUARE };
+        try_bind(name, Binding { propagation, ..binding(params) })
+    };
+    let delay = |bound: BoundDefinition| bound.plan().propagation.map(|it| it.delay.as_secs());
+    assert_eq!(delay(with("adyen/client-key", 60).unwrap()), Some(60));
+    assert_eq!(delay(with("adyen/client-key", 0).unwrap()), None);
+    assert_eq!(delay(with("publicsquare/api-key", 5).unwrap()), Some(5));
+    assert!(with("adyen/client-key", 90_000).unwrap_err()[0].contains("dead before"));
+    assert!(with("adyen/api-key", 900).unwrap_err()[0].contains("before the first probe"));
+}
+
+#[test]
+fn plans_can_be_told_in_words() {
+    let separate = plan_of("publicsquare/api-key", binding(PUBLICSQUARE));
+    assert_eq!(
+        if_answer_is_lost(&separate),
+        "First the same request is sent again with the same idempotency key, which returns the same answer for \
+         24h; then the provider's current key is read and compared with the one before the call, for 30s. If \
+         nothing of that settles it, a person resolves it."
+    );
+    let spritz =
+        plan_of("spritz/integrator-secret", Binding { self_authenticating: true, ..binding(SPRITZ) });
+    assert!(if_answer_is_lost(&spritz).contains("signed with the old key while its 1h last"));
+    let told = steps(&plan_of("adyen/client-key", binding(ADYEN)));
+    assert_eq!(told.len(), 8, "{told:#?}");
+    assert!(
+        told[3].starts_with("Call the provider once, signed with the separate credential, for at most 30s")
+    );
+    assert!(told[5].contains("for 5m"), "{told:#?}");
+}

@@ -1,0 +1,217 @@
+//! What a provider's definition says: the schema of `catalog/*.yaml` and of an owner's own files.
+//!
+//! Each member is one axis, independent of the others; what a file does not say is the careful reading: no
+//! grace, no replay, no read, no second call.
+
+mod auth;
+mod call;
+mod check;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use auth::{
+    AuthScheme, BasicAuth, BodyHash, EmptyBody, ExtraSecret, HashAlgorithm, HeaderAuth, HmacAuth,
+    KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
+};
+pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+
+use super::template::Template;
+use crate::mistake::Mistake;
+
+/// How one kind of key is regenerated at one provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Its name, `provider/kind-of-key`.
+    pub name: String,
+    /// What a person calls it.
+    pub title: String,
+    /// The pages from which it was written.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// What the provider's documentation leaves open, and what is assumed instead.
+    #[serde(default)]
+    pub unconfirmed: Vec<String>,
+    /// Base URLs by the name of the environment.
+    pub environments: BTreeMap<String, String>,
+    /// The environment that counts where the credential names none.
+    pub default_environment: String,
+    /// What a credential has to say about itself, by name; templates call it `{name}`.
+    #[serde(default)]
+    pub params: BTreeMap<String, Param>,
+    /// What `{resource}` in a path stands for. Of several, the one whose parameters are given counts.
+    #[serde(default)]
+    pub resource: Vec<Template>,
+    /// How calls are authenticated; the first scheme counts where the credential names none.
+    pub auth: Vec<AuthScheme>,
+    /// Further secrets that are sent along, by name.
+    #[serde(default)]
+    pub extra_secrets: BTreeMap<String, ExtraSecret>,
+    /// Whether the regenerated key itself authenticates its own regeneration.
+    #[serde(rename = "self")]
+    pub self_signing: SelfSigning,
+    /// The call that makes the new key.
+    pub regenerate: Regenerate,
+    /// Where its answer holds what.
+    pub answer: AnswerShape,
+    /// How long the old key goes on to work.
+    #[serde(default)]
+    pub grace: Grace,
+    /// The header that makes the call idempotent.
+    #[serde(default)]
+    pub idempotency: Option<Idempotency>,
+    /// How the current key can be read back.
+    #[serde(default)]
+    pub read: Option<Read>,
+    /// The old key can sign the call again while its grace lasts.
+    #[serde(default)]
+    pub redo: Option<Redo>,
+    /// The new key is not accepted at once.
+    #[serde(default)]
+    pub propagation: Option<Propagation>,
+    /// The harmless request that shows whether a key is accepted.
+    #[serde(default)]
+    pub probe: Option<Probe>,
+    /// How long after a rotation the provider refuses, or punishes, another.
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<String>")]
+    pub lock: Option<Duration>,
+    /// How long to stay away after a 429 that does not say it.
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<String>")]
+    pub rate_limit_block: Option<Duration>,
+    /// Where an error answer holds what; as in RFC 9457, where nothing else is said.
+    #[serde(default)]
+    pub problem: ProblemShape,
+}
+
+impl Definition {
+    /// Parses and checks a definition; all mistakes at once, a mistake in the YAML itself alone.
+    pub fn parse(yaml: &str) -> Result<Self, Vec<Mistake>> {
+        let definition: Self = serde_saphyr::from_str(yaml).map_err(|error| vec![yaml_mistake(&error)])?;
+        let mistakes = check::mistakes(&definition);
+        if mistakes.is_empty() { Ok(definition) } else { Err(mistakes) }
+    }
+}
+
+fn yaml_mistake(error: &serde_saphyr::Error) -> Mistake {
+    // Without the snippet: a definition should hold no secret, but a wrong file may have been given.
+    let error = error.without_snippet();
+    Mistake::new("definition", error.to_string())
+}
+
+/// One thing that a credential says about itself. It goes into a path only percent-encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    /// What it is and where a person finds it.
+    pub description: String,
+    /// The regular expression that the whole value must match.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// The most characters it may have.
+    #[serde(default = "Param::default_max_length")]
+    pub max_length: usize,
+}
+
+impl Param {
+    const fn default_max_length() -> usize {
+        100
+    }
+}
+
+/// How long the old key goes on to work after a regeneration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grace {
+    /// Not at all, or nobody says.
+    #[default]
+    None,
+    /// Always this long, counted from the answer.
+    Fixed(
+        /// How long.
+        #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+        #[schemars(with = "String")]
+        Duration,
+    ),
+    /// As long as the call asks for; the body then holds `{ from: grace_seconds }`.
+    Requested(GraceRequest),
+}
+
+/// The bounds of a grace window that the call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GraceRequest {
+    /// What is asked for where the credential says nothing.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub default: Duration,
+    /// The longest that the provider grants.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub max: Duration,
+}
+
+/// The header whose value, the rotation's id, names one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Idempotency {
+    /// The header's name.
+    pub header: String,
+    /// How long the same value returns the same answer. Left out: the header is sent, but never relied on.
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<String>")]
+    pub replays_for: Option<Duration>,
+    /// The status that says that the first call with this value is still being worked on.
+    #[serde(default)]
+    pub in_progress: Option<u16>,
+}
+
+/// The call can be made again while the old key still signs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redo {
+    /// The most calls for one rotation, the first included.
+    pub max_calls: u32,
+}
+
+/// How the new key becomes usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Propagation {
+    /// Without a probe the key counts as usable after this time; with one, the first probe is made after it.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub delay: Duration,
+    /// How often the probe is repeated.
+    #[serde(
+        default = "Propagation::default_poll",
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
+    )]
+    #[schemars(with = "String")]
+    pub poll: Duration,
+    /// How long the provider may go on to refuse the new key before a person is called.
+    #[serde(
+        default = "Propagation::default_deadline",
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
+    )]
+    #[schemars(with = "String")]
+    pub deadline: Duration,
+}
+
+impl Propagation {
+    pub(super) const fn default_poll() -> Duration {
+        Duration::from_secs(15)
+    }
+
+    pub(super) const fn default_deadline() -> Duration {
+        Duration::from_mins(15)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use super::*;
+use crate::provider::template::Pointer;
+
+const SMALL: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+params: { id: { description: "the id" } }
+auth: [ { header: { name: X-Key } } ]
+self: possible
+regenerate: { path: "/keys/{id}/rotate" }
+answer: { secret: /key }
+"#;
+
+fn mistakes(change: impl FnOnce(&mut Definition)) -> Vec<String> {
+    let mut definition = Definition::parse(SMALL).unwrap();
+    change(&mut definition);
+    check::mistakes(&definition).into_iter().map(|mistake| mistake.to_string()).collect()
+}
+
+#[test]
+fn what_is_not_said_is_read_carefully() {
+    let definition = Definition::parse(SMALL).unwrap();
+    assert_eq!(definition.grace, Grace::None);
+    assert!(definition.read.is_none() && definition.redo.is_none() && definition.idempotency.is_none());
+    assert_eq!(
+        (&definition.answer.statuses[..], &definition.answer.without_value[..]),
+        (&[200][..], &[204][..])
+    );
+    assert_eq!(definition.regenerate.body, None);
+    assert_eq!(definition.problem.code, Pointer::literal("/type"));
+}
+
+#[test]
+fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
+    for (yaml, expected) in [
+        (SMALL.replace("title: Example", "titel: Example"), "titel"),
+        (SMALL.replace("secret: /key", "secret: key"), "begins with '/'"),
+        (SMALL.replace("{id}/rotate", "{id/rotate"), "between '{' and '}'"),
+        (format!("{SMALL}lock: 3 parsecs\n"), "line 11"),
+        (format!("{SMALL}title: [canary-4711"), "line"),
+    ] {
+        let found = Definition::parse(&yaml).unwrap_err();
+        let text = found[0].to_string();
+        assert_eq!(found.len(), 1);
+        assert!(text.contains(expected) && text.contains("line"), "{text}");
+        assert!(!text.contains("canary") && !text.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_found_at_once() {
+    let found = mistakes(|definition| {
+        definition.name = "Example".into();
+        definition.default_environment = "lvie".into();
+        definition.environments.insert("other".into(), "http://api.example.com".into());
+        definition.auth.clear();
+        definition.answer.statuses.clear();
+    });
+    assert_eq!(found.len(), 5, "{found:#?}");
+    assert!(found[1].starts_with("environments.other: keys go over https only"), "{found:#?}");
+    assert!(found[2].contains("did you mean \"live\"?"), "{found:#?}");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let template = |text: &str| Template::try_from(text.to_owned()).unwrap();
+    let cases: Vec<(&str, Vec<String>)> = vec![
+        ("stands for nothing", mistakes(|it| it.regenerate.path = template("/keys/{idd}"))),
+        ("begins with '/'", mistakes(|it| it.regenerate.path = template("keys/{id}"))),
+        ("no '?'", mistakes(|it| it.regenerate.path = template("/keys/{id}?a=b"))),
+        ("which is missing", mistakes(|it| it.regenerate.path = template("{resource}/{id}"))),
+        ("no path begins with {resource}", mistakes(|it| it.resource.push(template("/a/{id}")))),
+        ("2 or more", mistakes(|it| it.redo = Some(Redo { max_calls: 1 }))),
+        (
+            "no grace window keeps it alive",
+            mistakes(|it| {
+                it.self_signing = SelfSigning::Always;
+                it.redo = Some(Redo { max_calls: 2 });
+            }),
+        ),
+        (
+            "no body asks",
+            mistakes(|it| {
+                let hour = Duration::from_hours(1);
+                it.grace = Grace::Requested(GraceRequest { default: hour, max: hour });
+            }),
+        ),
+        (
+            "that the definition has not",
+            mistakes(|it| {
+                let value = BodyValue::From { from: Fact::GraceSeconds };
+                it.regenerate.body = Some(Body::Json(BTreeMap::from([("grace".into(), value)])));
+            }),
+        ),
+        (
+            "sent twice",
+            mistakes(|it| {
+                it.idempotency =
+                    Some(Idempotency { header: "x-key".into(), replays_for: None, in_progress: None });
+            }),
+        ),
+        ("the same status", mistakes(|it| it.answer.without_value = vec![200])),
+        (
+            "set by keyturn itself",
+            mistakes(|it| {
+                it.regenerate.headers.insert("Host".into(), "other".into());
+            }),
+        ),
+    ];
+    for (expected, found) in cases {
+        assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:#?}");
+    }
+}
+
+#[test]
+fn the_schema_names_every_member() {
+    let schema = serde_json::to_value(schemars::schema_for!(Definition)).unwrap();
+    let properties = schema.pointer("/properties").and_then(serde_json::Value::as_object).unwrap();
+    for member in ["self", "grace", "idempotency", "probe", "rate_limit_block"] {
+        assert!(properties.contains_key(member), "{member} is missing");
+    }
+}

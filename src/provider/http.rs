@@ -1,0 +1,250 @@
+//! The provider adapter over HTTP: sends what was bound, and says what came of it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderMap;
+use zeroize::Zeroizing;
+
+use super::answer::{self, BodyEnd, Received};
+use super::bind::BoundDefinition;
+use super::transport::{Transport, innermost};
+use super::wire::{Call, Signing};
+use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after};
+use crate::clock::Clock;
+use crate::ids::RotationId;
+use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
+use crate::secret::SecretValue;
+
+/// No answer that holds one key is nearly as large.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// One credential's provider, spoken to over HTTP.
+#[derive(Debug)]
+pub struct HttpProvider<C> {
+    bound: BoundDefinition,
+    clock: C,
+    transport: Transport,
+    /// The provider's clock minus ours, as its last `Date` header showed it, in milliseconds.
+    skew_ms: AtomicI64,
+}
+
+impl<C: Clock> HttpProvider<C> {
+    /// A provider for what was bound; makes no request.
+    pub const fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Self {
+        Self { bound, clock, transport, skew_ms: AtomicI64::new(0) }
+    }
+
+    /// What it speaks for.
+    pub const fn bound(&self) -> &BoundDefinition {
+        &self.bound
+    }
+
+    fn headers(
+        &self,
+        call: &Call,
+        main: &SecretValue,
+        extra: &[(String, SecretValue)],
+    ) -> Result<HeaderMap, Failure> {
+        request::headers(&self.bound.wire, call, main, extra, self.signing_time())
+            .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))
+    }
+
+    /// Sends one request, once, on a connection of its own.
+    async fn send(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
+        let begun = self.clock.monotonic();
+        let client = self.transport.client_for(&call.url);
+        let mut request = client
+            .request(call.method.clone(), call.url.clone())
+            .headers(headers)
+            .timeout(self.bound.plan().call_timeout);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let sent = request.send().await;
+        let result = match sent {
+            Ok(response) => Ok(self.receive(response).await),
+            Err(error) => Err(Failure::of(&error, &call.url)),
+        };
+        tracing::debug!(
+            method = %call.method,
+            path = call.url.path(),
+            status = result.as_ref().ok().map(|received| received.status),
+            failure = result.as_ref().err().map(Failure::name),
+            elapsed_ms = millis(self.clock.monotonic().saturating_sub(begun)),
+            "called the provider"
+        );
+        result
+    }
+
+    async fn receive(&self, mut response: reqwest::Response) -> Received {
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        self.learn_skew(&headers);
+        // Its whole size at once: a buffer that grows leaves copies of the secret behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
+        let end = loop {
+            match response.chunk().await {
+                Ok(None) => break BodyEnd::Whole,
+                Ok(Some(chunk)) => {
+                    let room = BODY_BYTES_MAX - body.len();
+                    body.extend(chunk.iter().take(room));
+                    if chunk.len() > room {
+                        break BodyEnd::TooLarge;
+                    }
+                }
+                Err(error) if error.is_timeout() => break BodyEnd::TimedOut,
+                Err(_) => break BodyEnd::Cut,
+            }
+        };
+        Received { status, headers, body, end, at: self.clock.now() }
+    }
+
+    fn learn_skew(&self, headers: &HeaderMap) {
+        if let Some(theirs) = retry_after::date(headers) {
+            let skew = theirs.duration_since(self.clock.now()).as_millis();
+            self.skew_ms.store(i64::try_from(skew).unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
+    ///
+    /// `Date` has whole seconds and travels; a clock that is nearly right is better than that.
+    fn signing_time(&self) -> Timestamp {
+        let now = self.clock.now();
+        let Signing::Hmac { scheme, .. } = &self.bound.wire.signing else { return now };
+        let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
+        if skew.unsigned_abs() < scheme.skew / 4 { now } else { now.checked_add(skew).unwrap_or(now) }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<C: Clock> Provider for HttpProvider<C> {
+    fn plan(&self) -> &Plan {
+        self.bound.plan()
+    }
+
+    async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
+        let wire = &self.bound.wire;
+        let headers = self.headers(&wire.regenerate, signer.main, signer.extra).and_then(|mut headers| {
+            request::add_rotation_id(&mut headers, wire, rotation)
+                .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))?;
+            Ok(headers)
+        });
+        let result = match headers {
+            Ok(headers) => self.send(&wire.regenerate, headers).await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(received) => answer::of_regenerate(&wire.answer, received, &sent(signer.main, signer.extra)),
+            Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
+        }
+    }
+
+    async fn read(&self, signer: Signer<'_>) -> Reading {
+        let wire = &self.bound.wire;
+        let Some(read) = &wire.read else {
+            let problem = Problem::local("the definition declares no way to read the key back");
+            return Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None });
+        };
+        let result = match self.headers(&read.call, signer.main, signer.extra) {
+            Ok(headers) => self.send(&read.call, headers).await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(received) => {
+                answer::of_read(&wire.answer, &read.secret, received, &sent(signer.main, signer.extra))
+            }
+            Err(failure) => failure.into_reading(),
+        }
+    }
+
+    async fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)]) -> Probe {
+        let wire = &self.bound.wire;
+        let Some(probe) = &wire.probe else {
+            return Probe::Unavailable(Problem::local("the definition declares no probe"));
+        };
+        let result = match self.headers(&probe.call, key, extra) {
+            Ok(headers) => self.send(&probe.call, headers).await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(received) => answer::of_probe(&wire.answer, probe, &received, &sent(key, extra)),
+            Err(failure) => Probe::Unavailable(failure.into_problem()),
+        }
+    }
+}
+
+/// The secrets in a request, so that an answer that repeats one can be recognised.
+fn sent<'a>(main: &'a SecretValue, extra: &'a [(String, SecretValue)]) -> Vec<&'a SecretValue> {
+    std::iter::once(main).chain(extra.iter().map(|(_, secret)| secret)).collect()
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// Certainly no byte of the request left.
+    NotSent(RefusalClass, Problem),
+    /// It may have been sent; no answer came in time.
+    TimedOut,
+    /// It may have been sent; the connection broke before an answer.
+    ConnectionLost,
+}
+
+impl Failure {
+    /// Only a connection that never came about counts as "not sent"; every other failure may have come after
+    /// the last byte.
+    fn of(error: &reqwest::Error, url: &url::Url) -> Self {
+        let site = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
+        if error.is_connect() {
+            let what = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
+            let problem = Problem::local(format!("cannot connect to {site}: {what}"));
+            Self::NotSent(RefusalClass::Unreachable, problem)
+        } else if error.is_builder() {
+            let problem = Problem::local("the request cannot be built from the definition");
+            Self::NotSent(RefusalClass::Invalid, problem)
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::ConnectionLost
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::NotSent(class, _) => class.code(),
+            Self::TimedOut => Doubt::Timeout.code(),
+            Self::ConnectionLost => Doubt::ConnectionLost.code(),
+        }
+    }
+
+    fn into_outcome(self) -> Outcome<Answer> {
+        match self {
+            Self::NotSent(class, problem) => {
+                Outcome::NotApplied(Refusal { class, problem, retry_after: None })
+            }
+            Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
+            Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
+        }
+    }
+
+    fn into_reading(self) -> Reading {
+        match self {
+            Self::NotSent(RefusalClass::Invalid, problem) => {
+                Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None })
+            }
+            other => Reading::Unavailable(other.into_problem()),
+        }
+    }
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotSent(_, problem) => problem,
+            Self::TimedOut => Problem::local("the provider did not answer in time"),
+            Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What one credential's calls look like on the wire: everything but secrets, time and the rotation's id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName};
+use url::Url;
+
+use super::definition::{HmacAuth, ProblemShape};
+use super::template::Pointer;
+
+/// All calls of one credential.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    pub(super) regenerate: Call,
+    pub(super) read: Option<ReadCall>,
+    pub(super) probe: Option<ProbeCall>,
+    pub(super) signing: Signing,
+    pub(super) extra: BTreeMap<String, SecretHeader>,
+    pub(super) idempotency_header: Option<HeaderName>,
+    pub(super) answer: AnswerFacts,
+}
+
+/// One request that is always the same.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    /// The path, and the canonical query where there is one: what a signature covers.
+    pub(super) path_and_query: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// The request that reads the current key.
+#[derive(Debug, Clone)]
+pub(super) struct ReadCall {
+    pub(super) call: Call,
+    pub(super) secret: Pointer,
+}
+
+/// The request that probes a key.
+#[derive(Debug, Clone)]
+pub(super) struct ProbeCall {
+    pub(super) call: Call,
+    pub(super) accepted: Vec<u16>,
+    pub(super) not_accepted: Vec<u16>,
+}
+
+/// How the secret gets into a request.
+#[derive(Debug, Clone)]
+pub(super) enum Signing {
+    Header(SecretHeader),
+    Basic { username: String },
+    Hmac { scheme: Box<HmacAuth>, params: BTreeMap<String, String> },
+}
+
+/// A header whose value is a secret.
+#[derive(Debug, Clone)]
+pub(super) struct SecretHeader {
+    pub(super) name: HeaderName,
+    pub(super) prefix: String,
+}
+
+/// What tells an answer's meaning.
+#[derive(Debug, Clone)]
+pub(super) struct AnswerFacts {
+    pub(super) statuses: Vec<u16>,
+    pub(super) without_value: Vec<u16>,
+    pub(super) secret: Pointer,
+    pub(super) previous_expires_at: Option<Pointer>,
+    pub(super) grace_fixed: Option<Duration>,
+    pub(super) in_progress: Option<u16>,
+    pub(super) rate_limit_block: Option<Duration>,
+    pub(super) problem: ProblemShape,
+}

@@ -1,0 +1,109 @@
+//! Rotations that have come to their end, and what people decide about those that cannot.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Doubt, Refusal};
+use super::state::{Answer, Publication, Request};
+use crate::ids::RotationId;
+
+/// A rotation that has come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Its id.
+    pub rotation_id: RotationId,
+    /// Who asked for it, and how.
+    pub request: Request,
+    /// When its intent was written.
+    pub intended_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Timestamp,
+    /// How many regenerate calls were made.
+    pub calls: u32,
+    /// How it ended.
+    pub outcome: ClosedAs,
+    /// Where its time went.
+    #[serde(default)]
+    pub timings: Timings,
+}
+
+/// How a rotation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ClosedAs {
+    /// The new key is in Vault.
+    Rotated {
+        /// What is known of it.
+        answer: Answer,
+        /// Where it is.
+        publication: Publication,
+        /// Whether the provider was seen to accept it.
+        verified: bool,
+    },
+    /// The provider did not act; the old key stands.
+    Failed {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A read showed that the lost call never took effect; the old key stands.
+    NotApplied {
+        /// What had happened to the answer.
+        doubt: Doubt,
+    },
+    /// A person settled it.
+    Resolved {
+        /// What the person decided.
+        decision: Decision,
+    },
+}
+
+impl ClosedAs {
+    /// When the key before the new one dies, where the provider said so.
+    pub const fn previous_expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Rotated { answer, .. } => answer.previous_expires_at,
+            Self::Failed { .. } | Self::NotApplied { .. } | Self::Resolved { .. } => None,
+        }
+    }
+}
+
+/// What a person decides about an unknown or halted rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// What the application's entry holds is right (the call never took effect, or it was mended by hand).
+    KeepCurrent,
+    /// The new key is known, and shall be published although the provider did not accept it yet.
+    PublishAnyway,
+    /// Try the automatic means again, with what the person has mended in the meantime.
+    TryAgain,
+    /// Give this rotation up and regenerate once more, knowing that its key may be lost.
+    RotateAgain,
+}
+
+impl Decision {
+    /// The decision's name in the API, the command line and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeepCurrent => "keep-current",
+            Self::PublishAnyway => "publish-anyway",
+            Self::TryAgain => "try-again",
+            Self::RotateAgain => "rotate-again",
+        }
+    }
+}
+
+/// Where a rotation's time went, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// In calls to the provider.
+    pub provider_us: u64,
+    /// In calls to Vault.
+    pub vault_us: u64,
+    /// On the escrow's disk.
+    pub escrow_us: u64,
+    /// In keyturn itself.
+    pub own_us: u64,
+    /// Waiting on purpose: propagation, polls, backoff and holds.
+    pub waiting_us: u64,
+}

@@ -1,0 +1,282 @@
+//! Settling an unknown outcome: by the strongest means that the provider declares, else by a person.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::close::{self, Closing};
+use super::effect::Effect;
+use super::event::Reading;
+use super::history::{ClosedAs, Decision};
+use super::outcome::{Doubt, Outcome, Refusal};
+use super::plan::Plan;
+use super::resume::{Claimant, claim};
+use super::state::{Answer, Halt, HaltReason, Phase, Publication, Retry, Rotation, State, Unknown};
+use super::step::{Next, later, staged_next};
+
+/// How many replays are made at most for one rotation.
+const REPLAYS_MAX: u32 = 6;
+/// The wait before the second replay; doubled each time.
+const REPLAY_DELAY: Duration = Duration::from_secs(1);
+/// How often a provider is asked again while its answer settles nothing.
+const POLL: Duration = Duration::from_secs(5);
+/// What is kept free at the end of a grace window, for a call and for clocks that differ.
+const GRACE_MARGIN: Duration = Duration::from_mins(2);
+
+/// The next thing to do about an unknown outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Means {
+    /// Nothing yet.
+    Wait(Timestamp),
+    /// Make the same call with the same idempotency key.
+    Replay,
+    /// Read the current value.
+    Read,
+    /// Make a further call; the old key still signs.
+    Redo,
+    /// Nothing that keyturn could do.
+    Halt(HaltReason),
+}
+
+/// Takes the next step towards settling; every step is preceded by a save, which also renews the claim.
+pub(super) fn settle(
+    plan: &Plan,
+    state: State,
+    mut rotation: Rotation,
+    mut unknown: Unknown,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    let action = match means(plan, &rotation, &unknown, now) {
+        Means::Wait(until) => Effect::Wait { until },
+        Means::Read => Effect::Read,
+        Means::Replay => {
+            unknown.replays += 1;
+            Effect::Call
+        }
+        Means::Redo => {
+            rotation.calls += 1;
+            rotation.dispatched_at = now;
+            let phase = Phase::Intended { rotation };
+            return (State { phase, ..state }, vec![Effect::Save, Effect::Call]);
+        }
+        Means::Halt(reason) => return halted(state, rotation, reason, now),
+    };
+    (State { phase: Phase::Unknown { rotation, unknown }, ..state }, vec![Effect::Save, action])
+}
+
+fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) -> Means {
+    if let Some(window) = plan.replay.filter(|_| !unknown.refused && unknown.replays < REPLAYS_MAX) {
+        let next_at = replay_at(unknown);
+        if later(now.max(next_at), plan.call_timeout) < later(rotation.intended_at, window) {
+            return if now < next_at { Means::Wait(next_at) } else { Means::Replay };
+        }
+    }
+    if plan.read.is_some() {
+        return Means::Read;
+    }
+    if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
+        let quiet_at = quiet_at(plan, rotation).max(unknown.since);
+        if old_key_signs_until(plan, rotation).is_none_or(|until| now.max(quiet_at) < until) {
+            return if now < quiet_at { Means::Wait(quiet_at) } else { Means::Redo };
+        }
+    }
+    Means::Halt(no_means_left(plan, unknown))
+}
+
+fn replay_at(unknown: &Unknown) -> Timestamp {
+    match unknown.replays {
+        0 => unknown.since,
+        made => later(unknown.since, REPLAY_DELAY.saturating_mul(1 << made.min(10))),
+    }
+}
+
+/// When the newest call can no longer take effect behind our back.
+fn quiet_at(plan: &Plan, rotation: &Rotation) -> Timestamp {
+    later(rotation.dispatched_at, plan.call_timeout.saturating_add(plan.settle))
+}
+
+/// Until when a self-authenticating credential's old key can sign a further call, if any call took effect.
+fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
+    plan.self_authenticating
+        .then(|| later(rotation.intended_at, plan.grace.unwrap_or_default().saturating_sub(GRACE_MARGIN)))
+}
+
+fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
+    let doubt = unknown.doubt.clone();
+    if plan.replay.is_none() && plan.redo.is_none() {
+        HaltReason::NoWayToTell { doubt }
+    } else {
+        HaltReason::MeansExhausted { doubt }
+    }
+}
+
+fn halted(state: State, rotation: Rotation, reason: HaltReason, now: Timestamp) -> (State, Vec<Effect>) {
+    let halt = Halt { reason, since: now, answer: None, publication: None };
+    (State { phase: Phase::Halted { rotation, halt }, ..state }, vec![Effect::Save])
+}
+
+/// What a replay came to, when it did not bring the answer.
+pub(super) fn replayed(
+    plan: &Plan,
+    state: State,
+    (rotation, mut unknown): (Rotation, Unknown),
+    outcome: Outcome<Answer>,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    match outcome {
+        Outcome::Applied(answer) => {
+            return (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal]);
+        }
+        Outcome::NotApplied(refusal) if refusal.class.is_passing() => {
+            return (keep(state, rotation, unknown), vec![wait_for(&refusal, now)]);
+        }
+        Outcome::NotApplied(refusal) => {
+            unknown.refused = true;
+            unknown.doubt = Doubt::Refused { refusal };
+        }
+        Outcome::AppliedNoValue => {
+            unknown.refused = true;
+            unknown.doubt = Doubt::NoValue;
+        }
+        Outcome::Unknown(doubt) => unknown.doubt = doubt,
+    }
+    settle(plan, state, rotation, unknown, now)
+}
+
+/// What a reconcile read found.
+pub(super) fn read(plan: &Plan, state: State, reading: Reading, now: Timestamp) -> Next {
+    let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return None };
+    Some(match reading {
+        Reading::Changed(answer) => {
+            (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal])
+        }
+        Reading::Unchanged => unchanged(plan, state, rotation, unknown, now),
+        Reading::Unavailable(_) => (state, vec![Effect::Wait { until: later(now, POLL) }]),
+        Reading::Refused(refusal) if refusal.class.is_passing() => (state, vec![wait_for(&refusal, now)]),
+        Reading::Refused(refusal) => halted(state, rotation, HaltReason::ReadRefused { refusal }, now),
+    })
+}
+
+/// The provider still shows the value from before the call: wait out request and lag, then believe it.
+fn unchanged(
+    plan: &Plan,
+    state: State,
+    rotation: Rotation,
+    unknown: Unknown,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    let believed_at = later(quiet_at(plan, &rotation).max(unknown.since), plan.read.unwrap_or_default());
+    if now < believed_at {
+        let until = later(now, POLL).min(believed_at);
+        return (keep(state, rotation, unknown), vec![Effect::Wait { until }]);
+    }
+    if unknown.doubt == Doubt::NoValue {
+        return halted(state, rotation, HaltReason::MeansExhausted { doubt: unknown.doubt }, now);
+    }
+    let retry = Some(close::retry_later(&state, None, now));
+    let outcome = ClosedAs::NotApplied { doubt: unknown.doubt };
+    close::close(state, rotation, Closing { outcome, retry }, now)
+}
+
+fn keep(state: State, rotation: Rotation, unknown: Unknown) -> State {
+    State { phase: Phase::Unknown { rotation, unknown }, ..state }
+}
+
+fn wait_for(refusal: &Refusal, now: Timestamp) -> Effect {
+    Effect::Wait { until: later(now, refusal.retry_after.unwrap_or(POLL).max(POLL)) }
+}
+
+/// The decisions that make sense for a phase, strongest first.
+pub fn possible_decisions(phase: &Phase) -> Vec<Decision> {
+    match phase {
+        Phase::Halted { halt, .. } if halt.answer.is_some() => {
+            vec![Decision::TryAgain, Decision::PublishAnyway, Decision::KeepCurrent, Decision::RotateAgain]
+        }
+        Phase::Unknown { .. } | Phase::Halted { .. } => {
+            vec![Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain]
+        }
+        Phase::Idle
+        | Phase::Intended { .. }
+        | Phase::Answered { .. }
+        | Phase::Staged { .. }
+        | Phase::Published { .. } => Vec::new(),
+    }
+}
+
+/// Carries out a person's decision; whoever serves the person becomes the holder.
+pub(super) fn decided(
+    plan: &Plan,
+    mut state: State,
+    decision: Decision,
+    claimant: &Claimant,
+    now: Timestamp,
+) -> Next {
+    if !possible_decisions(&state.phase).contains(&decision) {
+        return None;
+    }
+    claim(state.phase.rotation_mut()?, claimant);
+    let rotation = state.phase.rotation()?.clone();
+    Some(match decision {
+        Decision::KeepCurrent => {
+            let outcome = ClosedAs::Resolved { decision };
+            close::close(state, rotation, Closing { outcome, retry: None }, now)
+        }
+        Decision::RotateAgain => {
+            let outcome = ClosedAs::Resolved { decision };
+            let retry = Some(Retry { not_before: now, failures: 0 });
+            close::close(state, rotation, Closing { outcome, retry }, now)
+        }
+        Decision::PublishAnyway => publish_anyway(state, rotation, now)?,
+        Decision::TryAgain => try_again(plan, state, rotation, now)?,
+    })
+}
+
+fn publish_anyway(state: State, rotation: Rotation, now: Timestamp) -> Next {
+    let Phase::Halted { halt, .. } = state.phase.clone() else { return None };
+    let answer = halt.answer?;
+    Some(match halt.publication {
+        Some(publication) => {
+            let outcome = ClosedAs::Rotated { answer, publication, verified: false };
+            close::close(state, rotation, Closing { outcome, retry: None }, now)
+        }
+        None => {
+            let phase = Phase::Staged { rotation, answer, staged_at: now };
+            (State { phase, ..state }, vec![Effect::Save, Effect::Publish])
+        }
+    })
+}
+
+fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
+    match state.phase.clone() {
+        Phase::Unknown { unknown, .. } => {
+            let unknown = Unknown { replays: 0, refused: false, ..unknown };
+            Some(settle(plan, state, rotation, unknown, now))
+        }
+        Phase::Halted { halt, .. } => match (halt.answer, halt.publication) {
+            (Some(answer), Some(publication)) => {
+                let publication = Publication { published_at: now, ..publication };
+                let phase = Phase::Published { rotation, answer, publication };
+                Some((State { phase, ..state }, vec![Effect::Save, Effect::Verify]))
+            }
+            (Some(answer), None) => {
+                let next = staged_next(plan, now, now);
+                let phase = Phase::Staged { rotation, answer, staged_at: now };
+                Some((State { phase, ..state }, vec![Effect::Save, next]))
+            }
+            (None, _) => {
+                let doubt = doubt_of(halt.reason);
+                let unknown = Unknown { doubt, since: now, replays: 0, refused: false };
+                Some(settle(plan, state, rotation, unknown, now))
+            }
+        },
+        _ => None,
+    }
+}
+
+fn doubt_of(reason: HaltReason) -> Doubt {
+    match reason {
+        HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => doubt,
+        HaltReason::ReadRefused { refusal } => Doubt::Refused { refusal },
+        HaltReason::NewKeyRefused => Doubt::NoValue,
+    }
+}

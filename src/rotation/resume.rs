@@ -1,0 +1,124 @@
+//! Going on after a start, a hold or a lost check-and-set: from record, entry and escrow, and nothing else.
+
+use jiff::Timestamp;
+
+use super::effect::Effect;
+use super::event::Holding;
+use super::outcome::Doubt;
+use super::plan::Plan;
+use super::resolve;
+use super::state::{Answer, Phase, Publication, Rotation, State};
+use super::step::{doubted, stage, staged_next};
+use crate::ids::{KvVersion, ReplicaId};
+
+/// Who claims, and the version that the claim will have.
+pub(super) struct Claimant {
+    pub(super) replica: ReplicaId,
+    pub(super) epoch: KvVersion,
+}
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) replica: ReplicaId,
+    pub(super) lapsed: bool,
+    pub(super) epoch: KvVersion,
+    pub(super) holding: Holding,
+    pub(super) published: Option<(Answer, KvVersion)>,
+}
+
+/// Goes on with an open rotation that is this replica's, or whose holder was silent for too long.
+///
+/// Whatever is done is preceded by a save: it renews or takes the claim, and fails if somebody else has it.
+pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -> (State, Vec<Effect>) {
+    let Some(open) = state.phase.rotation() else { return (state, Vec::new()) };
+    let mine = open.holder == found.replica;
+    if !mine && !found.lapsed {
+        return (state, Vec::new());
+    }
+    let mut state = state;
+    if let (false, Some(rotation)) = (mine, state.phase.rotation_mut()) {
+        claim(rotation, &Claimant { replica: found.replica, epoch: found.epoch });
+    }
+    match found.published {
+        Some((answer, version)) if !matches!(state.phase, Phase::Halted { .. }) => {
+            already_published(state, answer, version, now)
+        }
+        _ => from_phase(plan, state, found.holding, mine, now),
+    }
+}
+
+/// Makes `claimant` the holder.
+pub(super) fn claim(rotation: &mut Rotation, claimant: &Claimant) {
+    rotation.holder = claimant.replica;
+    rotation.epoch = claimant.epoch;
+}
+
+fn from_phase(
+    plan: &Plan,
+    state: State,
+    holding: Holding,
+    mine: bool,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    match (state.phase.clone(), holding) {
+        (Phase::Idle | Phase::Halted { .. }, _) => (state, Vec::new()),
+        (Phase::Staged { staged_at, .. }, _) => {
+            let next = staged_next(plan, staged_at, now);
+            (state, vec![Effect::Save, next])
+        }
+        (
+            Phase::Intended { rotation }
+            | Phase::Unknown { rotation, .. }
+            | Phase::Answered { rotation, .. }
+            | Phase::Published { rotation, .. },
+            Holding::Answer(answer),
+        ) => with_answer(plan, state, rotation, answer, now),
+        (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
+            rotation.dispatched_at = now;
+            (State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call])
+        }
+        (
+            Phase::Intended { rotation }
+            | Phase::Answered { rotation, .. }
+            | Phase::Published { rotation, .. },
+            _,
+        ) => {
+            let doubt = if mine { Doubt::Crashed } else { Doubt::HolderLost };
+            doubted(plan, state, rotation, doubt, now)
+        }
+        (Phase::Unknown { rotation, unknown }, _) => resolve::settle(plan, state, rotation, unknown, now),
+    }
+}
+
+fn with_answer(
+    plan: &Plan,
+    state: State,
+    rotation: Rotation,
+    answer: Answer,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    match plan.propagation {
+        Some(_) => stage(plan, state, rotation, answer, now),
+        None => (
+            State { phase: Phase::Answered { rotation, answer }, ..state },
+            vec![Effect::Save, Effect::Publish],
+        ),
+    }
+}
+
+fn already_published(
+    mut state: State,
+    answer: Answer,
+    version: KvVersion,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    if let Some(rotation) = state.phase.rotation().cloned() {
+        let published_at = match &state.phase {
+            Phase::Published { publication, .. } => publication.published_at,
+            _ => now,
+        };
+        let publication = Publication { version, published_at };
+        state.phase = Phase::Published { rotation, answer, publication };
+    }
+    (state, vec![Effect::Save, Effect::Verify])
+}

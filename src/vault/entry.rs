@@ -1,0 +1,160 @@
+//! How the application's entry is read, and how one field of it is replaced.
+
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::kv::Data;
+use super::{Entry, Stamp};
+use crate::ids::{KvVersion, STAMP_FIELD};
+use crate::secret::SecretValue;
+
+/// Reads an entry; the error says what is wrong, never what is in it.
+pub(super) fn decode(version: KvVersion, mut data: Data) -> Result<Entry, String> {
+    let raw_stamps = match data.0.remove(STAMP_FIELD) {
+        None => Map::new(),
+        Some(Value::Object(stamps)) => stamps,
+        Some(_) => return Err(format!("its member {STAMP_FIELD} is no object, so keyturn did not write it")),
+    };
+    let stamps: BTreeMap<String, Stamp> = raw_stamps
+        .iter()
+        .map(|(field, stamp)| {
+            let stamp = Stamp::deserialize_from(stamp)
+                .ok_or_else(|| format!("its member {STAMP_FIELD}.{field} is no stamp of keyturn's"))?;
+            Ok((field.clone(), stamp))
+        })
+        .collect::<Result<_, String>>()?;
+    let mut entry = Entry::new(version, std::mem::take(&mut data.0), stamps);
+    entry.raw_stamps = raw_stamps;
+    Ok(entry)
+}
+
+impl Stamp {
+    fn deserialize_from(value: &Value) -> Option<Self> {
+        serde::Deserialize::deserialize(value).ok()
+    }
+}
+
+/// An entry on its way into Vault, with one field replaced and all other members as they were read.
+pub(super) struct Outgoing<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) field: &'a str,
+    pub(super) value: &'a SecretValue,
+    pub(super) stamp: &'a Stamp,
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        let others = self.entry.fields.iter().filter(|(name, _)| name.as_str() != self.field);
+        for (name, value) in others {
+            members.serialize_entry(name, value)?;
+        }
+        members.serialize_entry(self.field, self.value.expose())?;
+        members.serialize_entry(STAMP_FIELD, &Stamps(self))?;
+        members.end()
+    }
+}
+
+struct Stamps<'a>(&'a Outgoing<'a>);
+
+impl Serialize for Stamps<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Outgoing { entry, field, stamp, .. } = self.0;
+        let mut members = serializer.serialize_map(None)?;
+        for (name, other) in entry.stamps.iter().filter(|(name, _)| name != field) {
+            match entry.raw_stamps.get(name) {
+                Some(raw) => members.serialize_entry(name, raw)?,
+                None => members.serialize_entry(name, other)?,
+            }
+        }
+        members.serialize_entry(field, stamp)?;
+        members.end()
+    }
+}
+
+/// Whether an entry holds this value under this very stamp: same rotation, same fence.
+pub(super) fn holds(data: &Data, field: &str, value: &SecretValue, stamp: &Stamp) -> bool {
+    let found = data.0.get(STAMP_FIELD).and_then(|stamps| Stamp::deserialize_from(stamps.get(field)?));
+    let same_stamp =
+        found.is_some_and(|found| found.rotation_id == stamp.rotation_id && found.epoch == stamp.epoch);
+    same_stamp && data.0.get(field).and_then(Value::as_str) == Some(value.expose())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::RotationId;
+
+    fn stamp(epoch: u64) -> Stamp {
+        Stamp {
+            rotation_id: RotationId::from_uuid(Uuid::nil()),
+            epoch: KvVersion(epoch),
+            published_at: Timestamp::UNIX_EPOCH,
+            previous_expires_at: None,
+        }
+    }
+
+    fn entry(text: &str) -> Entry {
+        decode(KvVersion(4), serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    fn written(entry: &Entry) -> String {
+        let value = SecretValue::new("new \"quoted\" ü".into());
+        let body = Outgoing { entry, field: "key", value: &value, stamp: &stamp(7) };
+        serde_json::to_string(&body).unwrap()
+    }
+
+    #[test]
+    fn every_other_member_is_written_back_as_it_was() {
+        let foreign = r#""a":null,"b":[true,{"x":"ü\n"}],"c":-7,"d":18446744073709551615,"e":0.1,
+            "f":0.12345678901234568,"g":1e21,"h":2.2250738585072014e-308,"i":"","j":1.7976931348623157e308"#;
+        let text = format!(r#"{{{foreign},"key":"old"}}"#);
+        let before: Value = serde_json::from_str(&text).unwrap();
+        let mut after: Value = serde_json::from_str(&written(&entry(&text))).unwrap();
+        assert_eq!(after["key"], "new \"quoted\" ü");
+        assert_eq!(after[STAMP_FIELD]["key"]["epoch"], 7);
+        after.as_object_mut().unwrap().remove(STAMP_FIELD);
+        after["key"] = json!("old");
+        assert_eq!(after, before);
+        // The numbers also have the same digits, to the last.
+        assert!(written(&entry(&text)).contains("0.12345678901234568"));
+    }
+
+    #[test]
+    fn a_second_credential_in_the_entry_keeps_its_stamp_and_what_a_later_version_added_to_it() {
+        let mut other = serde_json::to_value(stamp(3)).unwrap();
+        other["cohort"] = json!("canary-1");
+        let text = json!({ "other": "x", STAMP_FIELD: { "other": other } }).to_string();
+        let after: Value = serde_json::from_str(&written(&entry(&text))).unwrap();
+        assert_eq!(after[STAMP_FIELD]["other"], other);
+        assert_eq!(after[STAMP_FIELD]["key"], serde_json::to_value(stamp(7)).unwrap());
+    }
+
+    #[test]
+    fn a_stamp_that_keyturn_did_not_write_is_an_error_that_shows_no_value() {
+        for stamps in [json!("canary"), json!({ "key": "canary" }), json!({ "key": { "epoch": "canary" } })] {
+            let data = serde_json::from_value(json!({ "key": "v", STAMP_FIELD: stamps })).unwrap();
+            let error = decode(KvVersion(1), data).unwrap_err();
+            assert!(error.contains(STAMP_FIELD) && !error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_publication_is_recognised_by_rotation_epoch_and_value_together() {
+        let value = SecretValue::new("v".into());
+        let data = json!({ "key": "v", STAMP_FIELD: { "key": stamp(7) } });
+        let data: Data = serde_json::from_value(data).unwrap();
+        assert!(holds(&data, "key", &value, &stamp(7)));
+        assert!(!holds(&data, "key", &value, &stamp(8)));
+        assert!(!holds(&data, "key", &SecretValue::new("w".into()), &stamp(7)));
+        let unstamped = serde_json::from_value(json!({ "key": "v" })).unwrap();
+        assert!(!holds(&unstamped, "key", &value, &stamp(7)));
+    }
+}

@@ -1,0 +1,178 @@
+//! How a record is written into a KV entry, and read from it.
+
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::Record;
+use super::kv::Data;
+use crate::ids::{CredentialName, RotationId};
+use crate::secret::{FingerprintKey, SecretValue};
+
+/// The newest format that this keyturn understands.
+const FORMAT: u64 = 1;
+
+const FORMAT_MEMBER: &str = "format";
+const CREDENTIAL: &str = "credential";
+const STATE: &str = "state";
+const FINGERPRINT_KEY: &str = "fingerprint_key";
+const IDENTITIES: &str = "identities";
+const STAGED: &str = "staged";
+const NONCE: &str = "nonce";
+const OUR_MEMBERS: [&str; 7] = [FORMAT_MEMBER, CREDENTIAL, STATE, FINGERPRINT_KEY, IDENTITIES, STAGED, NONCE];
+
+/// A record on its way into Vault; `nonce` is how this write is recognised when its answer is lost.
+pub(super) struct Outgoing<'a> {
+    pub(super) credential: &'a CredentialName,
+    pub(super) record: &'a Record,
+    pub(super) nonce: &'a str,
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { credential, record, nonce } = self;
+        let identities: Vec<IdentityOut<'_>> = record
+            .identities
+            .iter()
+            .map(|(rotation_id, identity)| IdentityOut { rotation_id, identity: identity.expose() })
+            .collect();
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry(FORMAT_MEMBER, &FORMAT)?;
+        members.serialize_entry(CREDENTIAL, credential)?;
+        members.serialize_entry(STATE, &record.state)?;
+        members.serialize_entry(FINGERPRINT_KEY, record.fingerprint_key.expose())?;
+        members.serialize_entry(IDENTITIES, &identities)?;
+        if let Some(staged) = &record.staged {
+            members.serialize_entry(STAGED, staged.expose())?;
+        }
+        members.serialize_entry(NONCE, nonce)?;
+        let foreign = |(name, _): &(&String, &Value)| !OUR_MEMBERS.contains(&name.as_str());
+        record.unknown.iter().filter(foreign).try_for_each(|(k, v)| members.serialize_entry(k, v))?;
+        members.end()
+    }
+}
+
+#[derive(Serialize)]
+struct IdentityOut<'a> {
+    rotation_id: &'a RotationId,
+    identity: &'a str,
+}
+
+#[derive(Deserialize)]
+struct IdentityIn {
+    rotation_id: RotationId,
+    identity: String,
+}
+
+/// Whether an entry holds the write with this nonce.
+pub(super) fn has_nonce(data: &Data, nonce: &str) -> bool {
+    data.0.get(NONCE).and_then(Value::as_str) == Some(nonce)
+}
+
+/// Reads a record; the error says what is wrong, never what is in it.
+pub(super) fn decode(credential: &CredentialName, mut data: Data) -> Result<Record, String> {
+    check_format(&data)?;
+    let name = text(&mut data, CREDENTIAL)?;
+    if name != credential.as_str() {
+        return Err("it is the record of another credential; was it copied?".into());
+    }
+    let state = data.0.remove(STATE).ok_or("the state is missing")?;
+    let state = serde_json::from_value(state).map_err(|_| "the state is not one that this keyturn knows")?;
+    let fingerprint_key = FingerprintKey::new(text(&mut data, FINGERPRINT_KEY)?);
+    let identities = data.0.remove(IDENTITIES).unwrap_or_else(|| Value::Array(Vec::new()));
+    let identities: Vec<IdentityIn> =
+        serde_json::from_value(identities).map_err(|_| "the escrow identities are unreadable")?;
+    let identities =
+        identities.into_iter().map(|one| (one.rotation_id, SecretValue::new(one.identity))).collect();
+    let staged = match data.0.remove(STAGED) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(value)) => Some(SecretValue::new(value)),
+        Some(_) => return Err("the staged value is no text".into()),
+    };
+    data.0.remove(FORMAT_MEMBER);
+    data.0.remove(NONCE);
+    Ok(Record { state, fingerprint_key, identities, staged, unknown: std::mem::take(&mut data.0) })
+}
+
+fn check_format(data: &Data) -> Result<(), String> {
+    match data.0.get(FORMAT_MEMBER).and_then(Value::as_u64) {
+        Some(FORMAT) => Ok(()),
+        Some(newer) if newer > FORMAT => Err(format!(
+            "it has format {newer} and this keyturn knows {FORMAT}; a newer keyturn wrote it: update this one"
+        )),
+        _ => Err("the member \"format\" is missing; is this path used by something else?".into()),
+    }
+}
+
+fn text(data: &mut Data, name: &str) -> Result<String, String> {
+    match data.0.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(format!("the member {name:?} is missing or no text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::rotation::State;
+
+    fn name() -> CredentialName {
+        "adyen".parse().unwrap()
+    }
+
+    fn record() -> Record {
+        let mut unknown = serde_json::Map::new();
+        unknown.insert("cohorts".into(), json!({ "later": [1, 2.5, null] }));
+        Record {
+            state: State::adopted(Timestamp::UNIX_EPOCH),
+            fingerprint_key: FingerprintKey::new("canary-key".into()),
+            identities: vec![(
+                RotationId::from_uuid(Uuid::nil()),
+                SecretValue::new("canary-identity".into()),
+            )],
+            staged: Some(SecretValue::new("canary-staged".into())),
+            unknown,
+        }
+    }
+
+    fn encoded(record: &Record) -> Value {
+        serde_json::to_value(Outgoing { credential: &name(), record, nonce: "n-1" }).unwrap()
+    }
+
+    fn data(value: Value) -> Data {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_record_comes_back_whole_with_members_of_a_later_version() {
+        let written = encoded(&record());
+        assert!(has_nonce(&data(written.clone()), "n-1"));
+        let read = decode(&name(), data(written.clone())).unwrap();
+        assert_eq!(encoded(&read), written);
+        assert_eq!(written["format"], 1);
+        assert!(!format!("{read:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_another_hand_wrote_is_refused_with_the_reason_and_without_values() {
+        let mut newer = encoded(&record());
+        newer["format"] = json!(2);
+        let mut copied = encoded(&record());
+        copied["credential"] = json!("spritz");
+        let mut broken = encoded(&record());
+        broken["identities"] = json!("canary");
+        for (value, words) in [
+            (newer, "update this one"),
+            (copied, "another credential"),
+            (broken, "identities"),
+            (json!({ "password": "canary" }), "format"),
+        ] {
+            let error = decode(&name(), data(value)).unwrap_err();
+            assert!(error.contains(words) && !error.contains("canary"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The token: got at a login, renewed in time, replaced when it dies.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio_util::task::AbortOnDropHandle;
+use zeroize::Zeroizing;
+
+use super::client::{Client, Endpoint};
+use super::error::Error;
+use super::failure::Failure;
+use super::login::{self, Grant};
+use super::settings::Settings;
+use crate::clock::Clock;
+use crate::secret::SecretValue;
+
+/// A wait for a renewal is never shorter, whatever lease Vault gives.
+const TEND_MIN: Duration = Duration::from_millis(200);
+/// Nor longer; a token file is looked at as often as this.
+const TEND_MAX: Duration = Duration::from_secs(10);
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// A token that is always there, or the reason why not. Its keeper's task ends when it is dropped.
+pub(super) struct Session<C> {
+    inner: Arc<Inner<C>>,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+impl<C: Clock> Session<C> {
+    /// Starts the keeper; must be called inside a tokio runtime. Vault need not be there yet.
+    pub(super) fn start(settings: Settings, clock: C) -> Result<Self, Error> {
+        let client = Client::new(&settings)?;
+        let (ready, _) = watch::channel(false);
+        let inner = Arc::new(Inner { client, settings, clock, current: Mutex::default(), ready });
+        let keeper = tokio::spawn(keep(Arc::clone(&inner)));
+        Ok(Self { inner, _keeper: AbortOnDropHandle::new(keeper) })
+    }
+
+    /// Whether there is a token that Vault took.
+    pub(super) fn ready(&self) -> watch::Receiver<bool> {
+        self.inner.ready.subscribe()
+    }
+
+    /// Logs in if there is no token.
+    pub(super) async fn enter(&self) -> Result<(), Error> {
+        self.inner.token().await.map(drop)
+    }
+
+    /// Sends one request with the token. A 403 is sent again only if the token turns out to be dead, and then
+    /// once: what Vault refused, it has not done.
+    pub(super) async fn send<E: Endpoint>(&self, endpoint: &E) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let token = self.inner.token().await.map_err(Failure::NoToken)?;
+        let answer = self.inner.client.send(Some(&token.value), endpoint).await;
+        match answer {
+            Err(failure) if failure.status() == Some(403) => {
+                match self.inner.replace_if_dead(&token).await? {
+                    Some(fresh) => self.inner.client.send(Some(&fresh.value), endpoint).await,
+                    None => Err(failure),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    /// Makes sure that the token lasts at least this long, by renewal or a fresh login if need be.
+    pub(super) async fn ensure_lifetime(&self, needed: Duration) -> Result<(), Error> {
+        let inner = &self.inner;
+        let token = inner.token().await?;
+        if inner.lasts(&token, needed) {
+            return Ok(());
+        }
+        let renewed = inner.extend(&token).await?;
+        if inner.lasts(&renewed, needed) {
+            return Ok(());
+        }
+        let fresh = inner.replace(&renewed).await?;
+        match inner.remaining(&fresh) {
+            Some(lasts) if lasts < needed => Err(Error::TokenTooShort { needed, lasts }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<C> std::fmt::Debug for Session<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("client", &self.inner.client).finish_non_exhaustive()
+    }
+}
+
+struct Inner<C> {
+    client: Client,
+    settings: Settings,
+    clock: C,
+    /// Held over a login, so that all who wait get the one token, or the one refusal.
+    current: Mutex<Holding>,
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Holding {
+    token: Option<Arc<Token>>,
+    /// Why the newest login failed, and when it had.
+    refusal: Option<(Duration, Error)>,
+}
+
+impl Holding {
+    fn is(&self, token: &Arc<Token>) -> bool {
+        self.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token))
+    }
+}
+
+struct Token {
+    value: SecretValue,
+    /// On the monotonic clock, before the request that got it left.
+    granted_at: Duration,
+    lease: Option<Duration>,
+    renewable: bool,
+}
+
+impl Token {
+    fn new(grant: Grant, granted_at: Duration) -> Arc<Self> {
+        let Grant { token, lease, renewable } = grant;
+        Arc::new(Self { value: token, granted_at, lease, renewable })
+    }
+
+    /// When to see to it: at 60 to 67 per cent of its life, by a hash, so that a thousand sidecars that started
+    /// together do not renew together.
+    fn tend_at(&self) -> Option<Duration> {
+        let lease = self.lease?;
+        let mut hasher = DefaultHasher::new();
+        self.value.expose().hash(&mut hasher);
+        let share = 600 + u32::try_from(hasher.finish() % 67).unwrap_or_default();
+        Some(self.granted_at + lease * share / 1000)
+    }
+}
+
+impl<C: Clock> Inner<C> {
+    async fn token(&self) -> Result<Arc<Token>, Error> {
+        let came_at = self.clock.monotonic();
+        let mut current = self.current.lock().await;
+        match &current.token {
+            Some(token) if !self.is_over(token) => Ok(Arc::clone(token)),
+            _ => self.log_in(&mut current, came_at).await,
+        }
+    }
+
+    /// Logs in, unless a login has failed since `came_at`: those who waited for it share its failure, and do not
+    /// wait for one of their own each.
+    async fn log_in(&self, current: &mut Holding, came_at: Duration) -> Result<Arc<Token>, Error> {
+        if let Some((_, error)) = current.refusal.as_ref().filter(|(failed_at, _)| *failed_at > came_at) {
+            return Err(error.clone());
+        }
+        *current = Holding::default();
+        let asked_at = self.clock.monotonic();
+        let outcome = login::login(&self.client, &self.settings).await;
+        self.ready.send_replace(outcome.is_ok());
+        let method = self.settings.auth.method();
+        match outcome {
+            Ok(grant) => {
+                tracing::debug!(
+                    method,
+                    lease_s = grant.lease.map(|lease| lease.as_secs()),
+                    "logged in to Vault"
+                );
+                let token = Token::new(grant, asked_at);
+                current.token = Some(Arc::clone(&token));
+                Ok(token)
+            }
+            Err(error) => {
+                tracing::warn!(method, code = error.code(), %error, "cannot log in to Vault");
+                current.refusal = Some((self.clock.monotonic(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// After a 403 with `used`: another token, if that one is dead; nothing, if it is alive and the refusal stands.
+    async fn replace_if_dead(&self, used: &Arc<Token>) -> Result<Option<Arc<Token>>, Failure> {
+        match login::look_up(&self.client, &used.value).await {
+            Ok(_) => Ok(None),
+            Err(failure) if failure.status() == Some(403) => {
+                self.replace(used).await.map(Some).map_err(Failure::NoToken)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// A fresh login, unless somebody else has replaced `used` already.
+    async fn replace(&self, used: &Arc<Token>) -> Result<Arc<Token>, Error> {
+        let came_at = self.clock.monotonic();
+        let mut current = self.current.lock().await;
+        match &current.token {
+            Some(token) if !Arc::ptr_eq(token, used) => Ok(Arc::clone(token)),
+            _ => self.log_in(&mut current, came_at).await,
+        }
+    }
+
+    /// Renews where that is possible; gives the token as it then is.
+    async fn extend(&self, token: &Arc<Token>) -> Result<Arc<Token>, Error> {
+        if !token.renewable {
+            return Ok(Arc::clone(token));
+        }
+        let asked_at = self.clock.monotonic();
+        match login::renew(&self.client, &token.value).await {
+            Ok(grant) => {
+                let renewed = Token::new(grant, asked_at);
+                let mut current = self.current.lock().await;
+                if current.is(token) {
+                    current.token = Some(Arc::clone(&renewed));
+                }
+                Ok(renewed)
+            }
+            Err(failure) if matches!(failure.status(), Some(400 | 403)) => Ok(Arc::clone(token)),
+            Err(failure) => Err(failure.into_error("update", "auth/token/renew-self")),
+        }
+    }
+
+    /// One look of the keeper; gives the time until the next.
+    async fn tend(&self) -> Result<Duration, Error> {
+        let token = self.token().await?;
+        if login::has_new_token(&self.settings.auth, &token.value).await {
+            return self.replace(&token).await.map(|fresh| self.next_look(&fresh));
+        }
+        let Some(tend_at) = token.tend_at() else { return Ok(TEND_MAX) };
+        if self.clock.monotonic() < tend_at {
+            return Ok(self.next_look(&token));
+        }
+        let renewed = self.extend(&token).await?;
+        let gained = self.remaining(&renewed) > self.remaining(&token).map(|left| left + TEND_MIN);
+        let worth_keeping = gained && renewed.tend_at() > Some(self.clock.monotonic() + TEND_MIN);
+        let token = if worth_keeping { renewed } else { self.replace(&renewed).await? };
+        Ok(self.next_look(&token))
+    }
+
+    fn next_look(&self, token: &Token) -> Duration {
+        let until = token.tend_at().map_or(TEND_MAX, |at| at.saturating_sub(self.clock.monotonic()));
+        until.clamp(TEND_MIN, TEND_MAX)
+    }
+
+    fn remaining(&self, token: &Token) -> Option<Duration> {
+        let lease = token.lease?;
+        Some((token.granted_at + lease).saturating_sub(self.clock.monotonic()))
+    }
+
+    fn lasts(&self, token: &Token, needed: Duration) -> bool {
+        self.remaining(token).is_none_or(|left| left >= needed)
+    }
+
+    fn is_over(&self, token: &Token) -> bool {
+        self.remaining(token).is_some_and(|left| left.is_zero())
+    }
+}
+
+async fn keep<C: Clock>(inner: Arc<Inner<C>>) {
+    let mut failures = 0;
+    loop {
+        let delay = match inner.tend().await {
+            Ok(delay) => {
+                failures = 0;
+                delay
+            }
+            Err(error) => {
+                tracing::debug!(code = error.code(), "the Vault token could not be seen to");
+                failures += 1;
+                (BACKOFF_MIN * 2_u32.saturating_pow(failures - 1)).min(BACKOFF_MAX)
+            }
+        };
+        inner.clock.sleep(delay).await;
+    }
+}

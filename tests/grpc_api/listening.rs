@@ -1,0 +1,130 @@
+//! The addresses: what is replaced, what is refused, and who may connect.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+
+use keyturn::api::proto::{self, rotate_service_client::RotateServiceClient};
+use keyturn::api::{ListenOptions, Listeners, UnixOptions, serve};
+use keyturn::engine::Fleet;
+use keyturn::engine::scripted::{Asked, Said};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::bench::{Fake, StoppedClock, connect, fleet, id, idle, on_socket};
+
+#[tokio::test]
+async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyturn.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    let first = Listeners::bind(&on_socket(&path)).await.unwrap();
+    assert_eq!(first.unix_path(), Some(path.as_path()));
+
+    let error = Listeners::bind(&on_socket(&path)).await.unwrap_err();
+    assert_eq!(error.code(), "LISTEN_SOCKET_IN_USE");
+    assert!(path.exists(), "the refused process removed the other's socket");
+    drop(first);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_socket_that_another_process_put_in_our_place_is_left_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyturn.sock");
+    let ours = Listeners::bind(&on_socket(&path)).await.unwrap();
+    // Under another name first, so that the new inode is not the old one's number again.
+    let other = UnixListener::bind(directory.path().join("other.sock")).unwrap();
+    fs::rename(directory.path().join("other.sock"), &path).unwrap();
+    drop(ours);
+    assert!(path.exists());
+    drop(other);
+}
+
+#[tokio::test]
+async fn anything_but_a_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious");
+    fs::write(&path, "data").unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&path)).await.unwrap_err().code(), "LISTEN_NOT_A_SOCKET");
+    assert_eq!(fs::read(&path).unwrap(), b"data");
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&link)).await.unwrap_err().code(), "LISTEN_NOT_A_SOCKET");
+}
+
+#[tokio::test]
+async fn a_socket_needs_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [directory.path().join("none/keyturn.sock"), file.join("keyturn.sock")] {
+        assert_eq!(Listeners::bind(&on_socket(path)).await.unwrap_err().code(), "LISTEN_NO_DIRECTORY");
+    }
+}
+
+#[tokio::test]
+async fn the_socket_has_the_mode_that_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    for mode in [0o660, 0o666, 0o600] {
+        let path = directory.path().join("keyturn.sock");
+        let unix = UnixOptions { mode, ..UnixOptions::new(&path) };
+        let options = ListenOptions { unix: Some(unix), ..ListenOptions::default() };
+        let _listeners = Listeners::bind(&options).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+    }
+}
+
+#[tokio::test]
+async fn without_tls_only_the_loopback_is_taken() {
+    let options = |tcp: &str| ListenOptions { tcp: Some(tcp.parse().unwrap()), ..ListenOptions::default() };
+    assert_eq!(Listeners::bind(&options("0.0.0.0:0")).await.unwrap_err().code(), "LISTEN_NOT_LOOPBACK");
+    assert_eq!(Listeners::bind(&ListenOptions::default()).await.unwrap_err().code(), "LISTEN_NO_ADDRESS");
+    let taken = Listeners::bind(&options("127.0.0.1:0")).await.unwrap();
+    let again = options(&taken.tcp_address().unwrap().to_string());
+    assert_eq!(Listeners::bind(&again).await.unwrap_err().code(), "LISTEN_TCP");
+}
+
+#[tokio::test]
+async fn both_addresses_are_served_and_a_tcp_caller_is_known_by_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = on_socket(directory.path().join("keyturn.sock"));
+    options.tcp = Some("127.0.0.1:0".parse().unwrap());
+    let listeners = Listeners::bind(&options).await.unwrap();
+    let addresses = [
+        format!("http://{}", listeners.tcp_address().unwrap()),
+        format!("unix://{}", listeners.unix_path().unwrap().display()),
+    ];
+    let mut fake = Fake::new(idle("adyen"), |_| Ok(Said::Rotation(id(1))));
+    let (_readiness, ready) = watch::channel(true);
+    tokio::spawn(serve(listeners, fleet([&fake]), StoppedClock, ready, CancellationToken::new()));
+    let own = format!("uid {}", rustix::process::getuid().as_raw());
+    for (address, caller) in addresses.into_iter().zip(["127.0.0.1", &own]) {
+        let mut client = RotateServiceClient::new(connect(address).await);
+        let request = proto::RotateRequest { credential: "adyen".into(), ..Default::default() };
+        client.rotate(request).await.unwrap();
+        let Some(Asked::Rotate(asked)) = fake.asked.recv().await else { panic!("nothing was asked") };
+        assert_eq!(asked.caller.as_deref(), Some(caller));
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_their_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = on_socket(directory.path().join("keyturn.sock"));
+    options.connections_max = 1;
+    let listeners = Listeners::bind(&options).await.unwrap();
+    let address = format!("unix://{}", listeners.unix_path().unwrap().display());
+    let (_readiness, ready) = watch::channel(true);
+    tokio::spawn(serve(listeners, Fleet::new([]), StoppedClock, ready, CancellationToken::new()));
+    let list = proto::ListRotationsRequest::default;
+    let mut first = RotateServiceClient::new(connect(address.clone()).await);
+    first.list_rotations(list()).await.unwrap();
+    let mut second = RotateServiceClient::new(connect(address).await);
+    let mut waiting = std::pin::pin!(second.list_rotations(list()));
+    first.list_rotations(list()).await.unwrap();
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    drop(first);
+    waiting.await.unwrap();
+}

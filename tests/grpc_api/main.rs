@@ -1,0 +1,16 @@
+//! The gRPC services over real connections, in front of a scripted engine.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as the test does"
+)]
+
+mod bench;
+mod credentials;
+mod errors;
+mod health;
+mod listening;
+mod rotations;
+mod shutdown;

@@ -1,0 +1,233 @@
+//! One of each: plans, states and events of the core.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keyturn::ids::{KvVersion, ReplicaId, RotationId};
+use keyturn::rotation::schedule::{Cadence, Schedule};
+use keyturn::rotation::{
+    Answer, Baseline, Decision, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan,
+    Problem, Propagation, Publication, Reading, Refusal, RefusalClass, Request, Rotation, State, Timings,
+    Trigger, Unknown, Verdict,
+};
+use keyturn::secret::Fingerprint;
+use uuid::Uuid;
+
+pub const MINE: ReplicaId = ReplicaId::from_uuid(Uuid::from_u128(1));
+pub const OTHER: ReplicaId = ReplicaId::from_uuid(Uuid::from_u128(2));
+pub const ROTATION: RotationId = RotationId::from_uuid(Uuid::from_u128(7));
+
+/// The time at which every sample state has just come about.
+pub fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+pub fn plain_plan() -> Plan {
+    Plan {
+        schedule: Schedule {
+            cadence: Cadence::Manual,
+            jitter_percent: 0,
+            window: None,
+            min_interval: Duration::ZERO,
+        },
+        self_authenticating: false,
+        grace: None,
+        lock: None,
+        replay: None,
+        read: None,
+        redo: None,
+        propagation: None,
+        probe: false,
+        call_timeout: Duration::from_secs(30),
+        settle: Duration::from_secs(30),
+        claim: Duration::from_mins(2),
+    }
+}
+
+/// One plan of each capability class, as the first providers have them.
+pub fn plans() -> Vec<(&'static str, Plan)> {
+    let minutes = Duration::from_mins;
+    let propagation = Propagation { delay: minutes(5), poll: Duration::from_secs(15), deadline: minutes(10) };
+    vec![
+        ("none", plain_plan()),
+        (
+            "read",
+            Plan {
+                grace: Some(minutes(24 * 60)),
+                read: Some(minutes(1)),
+                propagation: Some(propagation),
+                ..plain_plan()
+            },
+        ),
+        (
+            "replay",
+            Plan { replay: Some(minutes(24 * 60)), read: Some(minutes(1)), probe: true, ..plain_plan() },
+        ),
+        (
+            "redo",
+            Plan {
+                grace: Some(minutes(60)),
+                redo: Some(3),
+                self_authenticating: true,
+                probe: true,
+                ..plain_plan()
+            },
+        ),
+    ]
+}
+
+pub fn request() -> Request {
+    Request { trigger: Trigger::Manual, emergency: false, request_id: None, caller: None }
+}
+
+pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
+    Rotation {
+        rotation_id: ROTATION,
+        request: request(),
+        holder,
+        epoch: KvVersion(2),
+        claim_ms: 120_000,
+        intended_at: now(),
+        dispatched_at: now(),
+        calls,
+        baseline: Baseline::default(),
+        timings: Timings::default(),
+    }
+}
+
+pub fn answer() -> Answer {
+    Answer { fingerprint: Fingerprint::from_text("00ff"), previous_expires_at: None, received_at: now() }
+}
+
+fn halt(reason: HaltReason, answer: Option<Answer>, publication: Option<Publication>) -> Phase {
+    Phase::Halted { rotation: rotation(1, MINE), halt: Halt { reason, since: now(), answer, publication } }
+}
+
+/// A state of every phase, and of every kind that the phase has.
+pub fn states() -> Vec<(&'static str, State)> {
+    let publication = Publication { version: KvVersion(5), published_at: now() };
+    let unknown = |doubt| Unknown { doubt, since: now(), replays: 0, refused: false };
+    let intended = |calls, holder| Phase::Intended { rotation: rotation(calls, holder) };
+    let phases = vec![
+        ("idle", Phase::Idle),
+        ("intended", intended(1, MINE)),
+        ("intended, call 2", intended(2, MINE)),
+        ("intended, other's", intended(1, OTHER)),
+        ("unknown", Phase::Unknown { rotation: rotation(1, MINE), unknown: unknown(Doubt::Timeout) }),
+        (
+            "unknown, no value",
+            Phase::Unknown { rotation: rotation(1, MINE), unknown: unknown(Doubt::NoValue) },
+        ),
+        ("answered", Phase::Answered { rotation: rotation(1, MINE), answer: answer() }),
+        ("staged", Phase::Staged { rotation: rotation(1, MINE), answer: answer(), staged_at: now() }),
+        (
+            "published",
+            Phase::Published {
+                rotation: rotation(1, MINE),
+                answer: answer(),
+                publication: publication.clone(),
+            },
+        ),
+        ("halted", halt(HaltReason::NoWayToTell { doubt: Doubt::Timeout }, None, None)),
+        ("halted, unpublished", halt(HaltReason::NewKeyRefused, Some(answer()), None)),
+        ("halted, published", halt(HaltReason::NewKeyRefused, Some(answer()), Some(publication))),
+    ];
+    phases.into_iter().map(|(name, phase)| (name, State { phase, ..State::adopted(now()) })).collect()
+}
+
+pub fn refusal(class: RefusalClass) -> Refusal {
+    Refusal { class, problem: Problem::default(), retry_after: None }
+}
+
+/// An event of every kind; the time is a minute after the state came about, or a day where it says "late".
+pub fn events(state: &State) -> Vec<(&'static str, Event)> {
+    let soon = now().checked_add(jiff::SignedDuration::from_mins(1)).unwrap();
+    let late = now().checked_add(jiff::SignedDuration::from_hours(23)).unwrap();
+    let mut all = person_and_schedule(soon);
+    all.extend(calls_and_reads(soon, late));
+    all.extend(resumptions(soon));
+    let timings = Timings::default();
+    all.push(("measured", Event::Measured { timings }));
+    assert!(state.history.is_empty());
+    all
+}
+
+fn person_and_schedule(now: Timestamp) -> Vec<(&'static str, Event)> {
+    let decided = |decision| Event::Resolved { decision, replica: MINE, epoch: KvVersion(9), now };
+    let (rotation_id, replica, epoch) = (ROTATION, MINE, KvVersion(9));
+    let baseline = Baseline::default();
+    vec![
+        ("requested", Event::Requested { rotation_id, request: request(), now }),
+        (
+            "preflighted",
+            Event::Preflighted { rotation_id, request: request(), replica, epoch, baseline, now },
+        ),
+        ("paused", Event::Paused { reason: "audit".into(), now }),
+        ("unpaused", Event::Unpaused),
+        ("resolved keep-current", decided(Decision::KeepCurrent)),
+        ("resolved publish-anyway", decided(Decision::PublishAnyway)),
+        ("resolved try-again", decided(Decision::TryAgain)),
+        ("resolved rotate-again", decided(Decision::RotateAgain)),
+    ]
+}
+
+fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)> {
+    let called = |outcome| Event::Called { outcome, now };
+    let read = |reading, now| Event::Read { reading, now };
+    let probed = |verdict, now| Event::Probed { verdict, now };
+    vec![
+        ("called: applied", called(Outcome::Applied(answer()))),
+        ("called: no value", called(Outcome::AppliedNoValue)),
+        ("called: unreachable", called(Outcome::NotApplied(refusal(RefusalClass::Unreachable)))),
+        ("called: 401", called(Outcome::NotApplied(refusal(RefusalClass::Unauthenticated)))),
+        ("called: unknown", called(Outcome::Unknown(Doubt::ConnectionLost))),
+        ("read: changed", read(Reading::Changed(answer()), now)),
+        ("read: unchanged", read(Reading::Unchanged, now)),
+        ("read: unchanged, late", read(Reading::Unchanged, late)),
+        ("read: unavailable", read(Reading::Unavailable(Problem::default()), now)),
+        ("read: refused", read(Reading::Refused(refusal(RefusalClass::Forbidden)), now)),
+        ("sealed", Event::Sealed { now }),
+        ("probed: accepted", probed(Verdict::Accepted, now)),
+        ("probed: not accepted", probed(Verdict::NotAccepted, now)),
+        ("probed: not accepted, late", probed(Verdict::NotAccepted, late)),
+        ("probed: unavailable", probed(Verdict::Unavailable, now)),
+        ("probed: no probe", probed(Verdict::NoProbe, now)),
+        ("published", Event::Published { version: KvVersion(5), now }),
+        ("woke", Event::Woke { now }),
+        ("woke, late", Event::Woke { now: late }),
+    ]
+}
+
+fn resumptions(now: Timestamp) -> Vec<(&'static str, Event)> {
+    let resumed = |holding, lapsed, published| Event::Resumed {
+        replica: MINE,
+        lapsed,
+        epoch: KvVersion(9),
+        holding,
+        published,
+        now,
+    };
+    vec![
+        ("resumed: nothing", resumed(Holding::Nothing, false, None)),
+        ("resumed: nothing, lapsed", resumed(Holding::Nothing, true, None)),
+        ("resumed: unsent", resumed(Holding::Unsent, false, None)),
+        ("resumed: sent", resumed(Holding::Sent, false, None)),
+        ("resumed: answer", resumed(Holding::Answer(answer()), false, None)),
+        ("resumed: published", resumed(Holding::Sent, false, Some((answer(), KvVersion(5))))),
+    ]
+}
+
+pub fn effect_name(effect: &Effect) -> String {
+    match effect {
+        Effect::Wait { until } => format!("wait {}s", until.duration_since(now()).as_secs()),
+        Effect::Preflight { .. } => "preflight".into(),
+        Effect::Erase { .. } => "erase".into(),
+        Effect::Save => "save".into(),
+        Effect::Call => "call".into(),
+        Effect::Read => "read".into(),
+        Effect::Seal => "seal".into(),
+        Effect::Probe => "probe".into(),
+        Effect::Verify => "verify".into(),
+        Effect::Publish => "publish".into(),
+    }
+}

@@ -1,0 +1,330 @@
+//! Every way to a token, how it is kept, and how it is replaced.
+
+mod vault_bed;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use data_encoding::BASE64URL_NOPAD;
+use keyturn::clock::SystemClock;
+use keyturn::testbed::openbao::{OpenBao, Options};
+use keyturn::vault::{Auth, Error, Needs, RoleId, Settings, Store, VaultStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use vault_bed::proxy::Proxy;
+use vault_bed::{eventually, name, options, replace, server, settings, write};
+
+const MAY_READ: &str = r#"
+path "secret/*" { capabilities = ["create", "update", "read"] }
+path "sys/capabilities-self" { capabilities = ["update"] }
+"#;
+
+fn connect(address: &str, auth: Auth) -> VaultStore<SystemClock> {
+    VaultStore::connect(settings(address, auth), SystemClock::start()).unwrap()
+}
+
+async fn can_read(store: &VaultStore<SystemClock>) -> bool {
+    store.read_record(&name("session")).await.is_ok()
+}
+
+/// A role on a mount of the test's own, with both ids in files that end in a new line.
+async fn approle(mount: &str, files: &TempDir, role: Value) -> Auth {
+    let server = server().await;
+    server.write_policy("may-read", MAY_READ).await.unwrap();
+    server.enable_auth("approle", mount).await.unwrap();
+    let role = server.create_approle(mount, "keyturn", &role).await.unwrap();
+    Auth::AppRole {
+        mount: mount.into(),
+        role_id: RoleId::File(write(files, "role-id", &format!("{}\n", role.role_id))),
+        secret_id_file: write(files, "secret-id", &format!("{}\n", role.secret_id)),
+    }
+}
+
+#[tokio::test]
+async fn a_short_token_is_renewed_and_replaced_when_renewal_ends() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "1s", "token_max_ttl": "3s" });
+    let store = connect(&proxy.address, approle("short", &files, role).await);
+    store.login_now().await.unwrap();
+    assert!(*store.ready().borrow());
+    eventually("one renewal and three logins", || async {
+        assert!(can_read(&store).await, "a token ran out");
+        proxy.seen("auth/token/renew-self") > 0 && proxy.seen("auth/short/login") >= 3
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_token_costs_one_login_and_the_request_is_answered() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let auth = approle("revoked", &files, json!({ "token_policies": ["may-read"] })).await;
+    let store = connect(&proxy.address, auth);
+    assert!(can_read(&store).await);
+    let revoke = server().await.request("PUT", "sys/leases/revoke-prefix/auth/revoked/login", None).await;
+    assert_eq!(revoke.unwrap().status, 204);
+    assert!(can_read(&store).await);
+    assert_eq!(proxy.seen("auth/revoked/login"), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_policy_is_not_taken_for_a_dead_token() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let policy = r#"path "secret/data/else" { capabilities = ["read"] }"#;
+    server().await.write_policy("may-little", policy).await.unwrap();
+    let auth = approle("refused", &files, json!({ "token_policies": ["may-little"] })).await;
+    let store = connect(&proxy.address, auth);
+    for _ in 0..3 {
+        let error = store.read_record(&name("session")).await.unwrap_err();
+        assert_eq!(error.code(), "VAULT_PERMISSION_DENIED");
+        assert!(error.to_string().contains("secret/data/keyturn/session"), "{error}");
+    }
+    assert_eq!(proxy.seen("auth/refused/login"), 1);
+}
+
+#[tokio::test]
+async fn the_preflight_asks_for_a_token_that_outlasts_the_rotation() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "1m", "token_max_ttl": "10m" });
+    let store = connect(&proxy.address, approle("lifetime", &files, role).await);
+    let needs = |seconds| Needs {
+        credential: name("session"),
+        entry: "secret/session".parse().unwrap(),
+        secrets: vec![],
+        lasting: Duration::from_secs(seconds),
+    };
+    store.preflight(&needs(30)).await.unwrap();
+    assert_eq!(proxy.seen("auth/token/renew-self"), 0);
+    let error = store.preflight(&needs(3600)).await.unwrap_err();
+    assert_eq!(error.code(), "VAULT_TOKEN_TOO_SHORT");
+    assert_eq!((proxy.seen("auth/token/renew-self"), proxy.seen("auth/lifetime/login")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_token_file_is_read_again_when_its_token_dies_or_changes() {
+    let files = TempDir::new().unwrap();
+    let server = server().await;
+    server.write_policy("may-read", MAY_READ).await.unwrap();
+    let token = || server.create_token(&json!({ "policies": ["may-read"], "ttl": "1h" }));
+    let first = token().await.unwrap();
+    let path = write(&files, "token", &format!("{first}\n"));
+    let store = connect(&server.address(), Auth::TokenFile { path: path.clone() });
+    assert!(can_read(&store).await);
+
+    server.revoke(&first).await.unwrap();
+    let error = store.read_record(&name("session")).await.unwrap_err();
+    assert_eq!(error.code(), "VAULT_LOGIN_REFUSED");
+    replace(&path, &token().await.unwrap());
+    assert!(can_read(&store).await);
+}
+
+#[tokio::test]
+async fn login_material_that_cannot_be_used_is_named_and_never_shown() {
+    let files = TempDir::new().unwrap();
+    let huge = "canary".repeat(20_000);
+    let cases: [(&str, Option<&str>, &str); 5] = [
+        ("missing", None, "cannot be opened"),
+        ("empty", Some(" \n"), "is empty"),
+        ("two-lines", Some("canary\ncanary"), "one line of visible ASCII"),
+        ("umlaut", Some("canärycanary"), "one line of visible ASCII"),
+        ("huge", Some(&huge), "is larger than"),
+    ];
+    for (file, content, words) in cases {
+        let path = content.map_or_else(|| files.path().join(file), |content| write(&files, file, content));
+        let store = connect("http://127.0.0.1:9", Auth::TokenFile { path });
+        let error = store.login_now().await.unwrap_err();
+        assert!(matches!(error, Error::LoginMaterial { .. }), "{file}: {error}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(words) && shown.contains(file) && !shown.contains("canary"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_token_of_any_issuer_logs_in() {
+    let files = TempDir::new().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let server = server().await;
+    server.write_policy("may-read", MAY_READ).await.unwrap();
+    server.enable_auth("jwt", "issuer").await.unwrap();
+    let config = json!({ "jwt_validation_pubkeys": [key.public_key_pem()] });
+    let answer = server.request("POST", "auth/issuer/config", Some(&config)).await.unwrap();
+    answer.expect_success("configure jwt").unwrap();
+    let role = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"],
+        "bound_subject": "keyturn", "token_policies": ["may-read"] });
+    let answer = server.request("POST", "auth/issuer/role/keyturn", Some(&role)).await.unwrap();
+    answer.expect_success("make a role").unwrap();
+
+    let auth = |subject: &str| Auth::Jwt {
+        mount: "issuer".into(),
+        role: "keyturn".into(),
+        token_file: write(&files, subject, &jwt(&key, subject)),
+    };
+    assert!(can_read(&connect(&server.address(), auth("keyturn"))).await);
+    let refused = connect(&server.address(), auth("somebody")).login_now().await.unwrap_err();
+    assert_eq!(refused.code(), "VAULT_LOGIN_REFUSED");
+}
+
+fn jwt(key: &rcgen::KeyPair, subject: &str) -> String {
+    let part = |value: Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let claims = json!({ "sub": subject, "aud": "vault", "iat": 1_700_000_000, "exp": 4_000_000_000_u64 });
+    let signed = format!("{}.{}", part(json!({ "alg": "ES256", "typ": "JWT" })), part(claims));
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
+    let signature = pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+    format!("{signed}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
+}
+
+#[tokio::test]
+async fn a_service_account_logs_in_where_kubernetes_knows_it() {
+    let files = TempDir::new().unwrap();
+    let server = server().await;
+    server.write_policy("may-read", MAY_READ).await.unwrap();
+    server.enable_auth("kubernetes", "cluster").await.unwrap();
+    let host = fake_token_review().await;
+    let config = json!({ "kubernetes_host": host, "disable_local_ca_jwt": true, "kubernetes_ca_cert": authority().1,
+        "token_reviewer_jwt": "reviewer" });
+    let answer = server.request("POST", "auth/cluster/config", Some(&config)).await.unwrap();
+    answer.expect_success("configure kubernetes").unwrap();
+    let role = json!({ "bound_service_account_names": ["keyturn"], "bound_service_account_namespaces": ["apps"],
+        "audience": "vault", "token_policies": ["may-read"] });
+    let answer = server.request("POST", "auth/cluster/role/keyturn", Some(&role)).await.unwrap();
+    answer.expect_success("make a role").unwrap();
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let token_file = write(&files, "token", &jwt(&key, "system:serviceaccount:apps:keyturn"));
+    let auth = Auth::Kubernetes { mount: "cluster".into(), role: "keyturn".into(), token_file };
+    let store = connect(&server.address(), auth);
+    store.login_now().await.unwrap();
+    assert!(can_read(&store).await);
+}
+
+/// A Kubernetes API server that knows every token as `apps/keyturn`.
+async fn fake_token_review() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "status": {
+            "authenticated": true, "audiences": ["vault"],
+            "user": { "username": "system:serviceaccount:apps:keyturn", "uid": "u-1",
+                "groups": ["system:serviceaccounts", "system:serviceaccounts:apps"] },
+        },
+    })
+    .to_string();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = [0; 16384];
+            drop(connection.read(&mut request).await);
+            let answer = format!(
+                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{review}",
+                review.len()
+            );
+            drop(connection.write_all(answer.as_bytes()).await);
+        }
+    });
+    address
+}
+
+fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    (rcgen::Issuer::new(params, key), pem)
+}
+
+/// A client certificate and its key, in files.
+fn client_certificate(files: &TempDir, issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> (PathBuf, PathBuf) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["keyturn.apps".into()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "keyturn");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, issuer).unwrap();
+    (write(files, "tls.crt", &certificate.pem()), write(files, "tls.key", &key.serialize_pem()))
+}
+
+#[tokio::test]
+async fn a_client_certificate_logs_in_over_tls_and_only_our_authority_is_trusted() {
+    let files = TempDir::new().unwrap();
+    let server = OpenBao::start(Options { tls: true, ..options() }).await.unwrap();
+    let (issuer, authority_pem) = authority();
+    let (cert_file, key_file) = client_certificate(&files, &issuer);
+    server.write_policy("may-read", MAY_READ).await.unwrap();
+    server.enable_auth("cert", "cert").await.unwrap();
+    let role = json!({ "certificate": authority_pem, "token_policies": ["may-read"], "token_ttl": "1h" });
+    let answer = server.request("POST", "auth/cert/certs/keyturn", Some(&role)).await.unwrap();
+    answer.expect_success("make a role").unwrap();
+
+    let auth = Auth::Cert { mount: "cert".into(), role: Some("keyturn".into()), cert_file, key_file };
+    let trusting = Settings { ca_pem: Some(server.ca_pem().unwrap()), ..settings(&server.address(), auth) };
+    let distrusting = Settings { ca_pem: Some(authority_pem), ..trusting.clone() };
+    let store = VaultStore::connect(trusting, SystemClock::start()).unwrap();
+    store.login_now().await.unwrap();
+    assert!(can_read(&store).await);
+    let store = VaultStore::connect(distrusting, SystemClock::start()).unwrap();
+    assert_eq!(store.login_now().await.unwrap_err().code(), "VAULT_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_namespace_holds_login_records_and_entries() {
+    let files = TempDir::new().unwrap();
+    let server = server().await;
+    server
+        .request("POST", "sys/namespaces/team", Some(&json!({})))
+        .await
+        .unwrap()
+        .expect_success("it")
+        .unwrap();
+    let mount = json!({ "type": "kv", "options": { "version": "2" } });
+    let mounted = server.request_in("team", "POST", "sys/mounts/own", Some(&mount)).await.unwrap();
+    mounted.expect_success("mount").unwrap();
+    let path = write(&files, "token", server.root_token());
+    let base = settings(&server.address(), Auth::TokenFile { path });
+    let record_prefix = "own/keyturn".parse().unwrap();
+    let inside = Settings { namespace: Some("team".into()), record_prefix, ..base };
+    let outside = Settings { namespace: None, ..inside.clone() };
+    let store = VaultStore::connect(inside, SystemClock::start()).unwrap();
+    eventually("the mount is ready", || can_read(&store)).await;
+    let store = VaultStore::connect(outside, SystemClock::start()).unwrap();
+    assert_eq!(store.read_record(&name("session")).await.unwrap_err().code(), "VAULT_MOUNT_MISSING");
+}
+
+#[tokio::test]
+async fn settings_that_can_never_work_are_refused_at_once() {
+    let auth =
+        |mount: &str| Auth::Jwt { mount: mount.into(), role: "r".into(), token_file: "/nowhere".into() };
+    let good = settings("https://vault.svc:8200", auth("jwt"));
+    let refusal = |settings| {
+        let error = VaultStore::connect(settings, SystemClock::start()).unwrap_err();
+        assert_eq!(error.code(), "VAULT_MISCONFIGURED");
+        error.to_string()
+    };
+    let with_user = "https://user:canary@vault.svc:8200".parse().unwrap();
+    let shown = refusal(Settings { address: with_user, ..good.clone() });
+    assert!(shown.contains("address") && !shown.contains("canary"), "{shown}");
+    assert!(
+        refusal(Settings { address: "unix:///run/vault".parse().unwrap(), ..good.clone() })
+            .contains("address")
+    );
+    assert!(refusal(Settings { namespace: Some("a\nb".into()), ..good.clone() }).contains("namespace"));
+    assert!(refusal(Settings { ca_pem: Some("no pem".into()), ..good.clone() }).contains("ca"));
+    assert!(refusal(Settings { auth: auth("../sys"), ..good }).contains("auth.mount"));
+}
+
+#[tokio::test]
+async fn a_login_that_vault_refuses_says_what_vault_said() {
+    let files = TempDir::new().unwrap();
+    let auth = approle("wrong", &files, json!({ "token_policies": ["may-read"] })).await;
+    write(&files, "secret-id", "canary-secret-id");
+    let store = connect(&server().await.address(), auth);
+    let error = store.login_now().await.unwrap_err();
+    assert!(matches!(error, Error::LoginRefused { method: "approle", .. }), "{error}");
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("Vault said") && !shown.contains("canary"), "{shown}");
+}
