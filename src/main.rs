@@ -19,7 +19,6 @@ use keyturn::mistake::Mistake;
 use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::VaultStore;
 use keyturn::{api, cli, engine, telemetry};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -66,7 +65,13 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         Command::Run { config } => serve(&config, console),
         #[cfg(feature = "crash-points")]
         Command::Run { config, crash_at } => {
-            crash_at.into_iter().for_each(engine::crash::arm);
+            if let Some(point) = crash_at {
+                anyhow::ensure!(
+                    engine::crash::POINTS.contains(&point.as_str()),
+                    "there is no crash point {point}"
+                );
+                engine::crash::arm(point);
+            }
             serve(&config, console)
         }
     }
@@ -95,7 +100,8 @@ fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         Err(mistakes) => return Ok(cli::report_mistakes(file, &mistakes, console)),
     };
     forbid_core_dumps()?;
-    start_log(&config)?;
+    telemetry::log::init(log_format(config.log.format), log_level(config.log.level))?;
+    telemetry::install_panic_hook();
     let ended = runtime()?.block_on(run(config));
     if let Err(error) = &ended {
         tracing::error!("keyturn ends: {error:#}");
@@ -103,20 +109,21 @@ fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     ended.map(|()| Exit::Done)
 }
 
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    let format = match config.log.format {
-        config::LogFormat::Json => telemetry::LogFormat::Json,
-        config::LogFormat::Text => telemetry::LogFormat::Text,
-    };
-    let level = match config.log.level {
-        config::LogLevel::Error => "error",
-        config::LogLevel::Warn => "warn",
-        config::LogLevel::Info => "info",
-        config::LogLevel::Debug => "debug",
-        config::LogLevel::Trace => "trace",
-    };
-    telemetry::install_panic_hook();
-    Ok(telemetry::start_log(format, level)?)
+const fn log_format(format: config::LogFormat) -> telemetry::log::Format {
+    match format {
+        config::LogFormat::Json => telemetry::log::Format::Json,
+        config::LogFormat::Text => telemetry::log::Format::Text,
+    }
+}
+
+const fn log_level(level: config::LogLevel) -> tracing::Level {
+    match level {
+        config::LogLevel::Error => tracing::Level::ERROR,
+        config::LogLevel::Warn => tracing::Level::WARN,
+        config::LogLevel::Info => tracing::Level::INFO,
+        config::LogLevel::Debug => tracing::Level::DEBUG,
+        config::LogLevel::Trace => tracing::Level::TRACE,
+    }
 }
 
 /// A core dump would hold every secret in memory.
@@ -139,9 +146,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (fleet, tasks) = start_fleet(&config, &Arc::new(store), &Arc::new(escrow), clock, &shutdown)?;
     let readiness = readiness(vault_ready, &fleet, &shutdown);
     if let Some(address) = config.metrics {
-        let listener = TcpListener::bind(address).await.context("metrics cannot be served")?;
-        let metrics = telemetry::Metrics::new(clock.now());
-        tokio::spawn(telemetry::serve_metrics(listener, metrics, fleet.clone(), shutdown.clone()));
+        telemetry::metrics::serve(address, fleet.clone(), clock.now(), shutdown.clone())
+            .await
+            .with_context(|| format!("metrics cannot be served on {address}"))?;
     }
     tracing::info!(
         credentials = config.credentials.len(),

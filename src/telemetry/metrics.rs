@@ -1,382 +1,145 @@
-//! Every metric and label name, and how snapshots become numbers.
-//!
-//! All of it is derived from the engine's snapshots when somebody scrapes, so no metric can disagree with what
-//! the API says. Counters begin at zero with the process and count rotations from its start on.
+//! The metrics page: one path, one request per connection, everything bounded.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Fleet, Role, Snapshot};
-use crate::ids::CredentialName;
-use crate::rotation::{Closed, ClosedAs};
+use super::metrics_page::Metrics;
+use crate::engine::Fleet;
 
-type Seconds = Counter<f64, AtomicU64>;
+/// A request that is longer, or slower, is dropped.
+const REQUEST_BYTES_MAX: usize = 8 * 1024;
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The numbers of this process; one task owns them and answers the scrapes.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    counted_until: BTreeMap<CredentialName, Timestamp>,
+/// A failing accept (out of file descriptors) must not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// Answers `GET /metrics` on `address` until `stop`; counters count what ends after `started_at`.
+///
+/// The page names credentials and the state of their keys: bind a loopback address, or one that only the
+/// collector can reach.
+pub async fn serve(
+    address: SocketAddr,
+    fleet: Fleet,
     started_at: Timestamp,
-    rotations: Family<ByOutcome, Counter>,
-    provider_calls: Family<ByCredential, Counter>,
-    duration: Family<ByCredential, Histogram, DurationBuckets>,
-    time: Family<ByPart, Seconds>,
-    credentials: Gauge,
-    loaded: Family<ByCredential, Gauge>,
-    phase: Family<ByPhase, Gauge>,
-    open_since: Family<ByCredential, Gauge>,
-    following: Family<ByCredential, Gauge>,
-    paused: Family<ByCredential, Gauge>,
-    hold: Family<ByReason, Gauge>,
-    condition: Family<ByReason, Gauge>,
-    failures: Family<ByCredential, Gauge>,
-    next_due: Family<ByCredential, Gauge>,
-    last_success: Family<ByCredential, Gauge>,
-    previous_expires: Family<ByCredential, Gauge>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    tokio::spawn(answer_all(listener, Metrics::new(started_at), fleet, stop));
+    Ok(())
 }
 
-impl Metrics {
-    /// Numbers that count rotations closed after `started_at`.
-    pub fn new(started_at: Timestamp) -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("keyturn"),
-            counted_until: BTreeMap::new(),
-            started_at,
-            rotations: Family::default(),
-            provider_calls: Family::default(),
-            duration: Family::new_with_constructor(DurationBuckets),
-            time: Family::default(),
-            credentials: Gauge::default(),
-            loaded: Family::default(),
-            phase: Family::default(),
-            open_since: Family::default(),
-            following: Family::default(),
-            paused: Family::default(),
-            hold: Family::default(),
-            condition: Family::default(),
-            failures: Family::default(),
-            next_due: Family::default(),
-            last_success: Family::default(),
-            previous_expires: Family::default(),
+/// One scrape after the other: the task owns the numbers.
+async fn answer_all(listener: TcpListener, mut metrics: Metrics, fleet: Fleet, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
         };
-        metrics.register_counters();
-        metrics.register_gauges();
-        metrics
-    }
-
-    fn register_counters(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
-            "build",
-            "The version that runs",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        registry.register("rotations", "Rotations that ended", self.rotations.clone());
-        registry.register(
-            "provider_calls",
-            "Regenerate calls of rotations that ended",
-            self.provider_calls.clone(),
-        );
-        registry.register(
-            "rotation_duration_seconds",
-            "From the intent to the end of a rotation that put a new key into Vault",
-            self.duration.clone(),
-        );
-        registry.register(
-            "rotation_time_seconds",
-            "Where the time of ended rotations went",
-            self.time.clone(),
-        );
-    }
-
-    fn register_gauges(&mut self) {
-        let registry = &mut self.registry;
-        registry.register("credentials", "Credentials of this process", self.credentials.clone());
-        registry.register("credential_loaded", "Whether the record was read", self.loaded.clone());
-        registry.register("rotation_phase", "1 for the phase in which the credential is", self.phase.clone());
-        registry.register(
-            "rotation_open_since_timestamp_seconds",
-            "When the open rotation wrote its intent",
-            self.open_since.clone(),
-        );
-        registry.register(
-            "following",
-            "Whether another replica drives the open rotation",
-            self.following.clone(),
-        );
-        registry.register(
-            "paused",
-            "Whether the schedule is kept from starting rotations",
-            self.paused.clone(),
-        );
-        registry.register("hold", "1 while the cause keeps the credential from going on", self.hold.clone());
-        registry.register("condition", "1 while somebody should know of it", self.condition.clone());
-        registry.register(
-            "failed_tries",
-            "Rotations in a row that failed for a passing cause",
-            self.failures.clone(),
-        );
-        registry.register(
-            "next_due_timestamp_seconds",
-            "When the next rotation is due",
-            self.next_due.clone(),
-        );
-        registry.register(
-            "last_success_timestamp_seconds",
-            "When a rotation last put a new key into Vault",
-            self.last_success.clone(),
-        );
-        registry.register(
-            "previous_key_expires_timestamp_seconds",
-            "When the key before the present one dies at the provider",
-            self.previous_expires.clone(),
-        );
-    }
-
-    /// The page for one scrape, in the OpenMetrics text format.
-    pub fn scrape(&mut self, fleet: &Fleet) -> Result<String, fmt::Error> {
-        self.forget_gauges();
-        let mut count = 0;
-        for (_, handle) in fleet.iter() {
-            count += 1;
-            self.see(&handle.snapshot());
-        }
-        self.credentials.set(count);
-        let mut page = String::new();
-        text::encode(&mut page, &self.registry)?;
-        Ok(page)
-    }
-
-    /// A gauge that has no value now must not keep its last one.
-    fn forget_gauges(&self) {
-        self.phase.clear();
-        self.hold.clear();
-        self.condition.clear();
-        for family in
-            [&self.open_since, &self.next_due, &self.last_success, &self.previous_expires, &self.failures]
-        {
-            family.clear();
-        }
-    }
-
-    fn see(&mut self, snapshot: &Snapshot) {
-        let by = ByCredential { credential: snapshot.credential.to_string() };
-        set(&self.loaded, &by, Some(i64::from(snapshot.state.is_some())));
-        set(&self.following, &by, Some(i64::from(snapshot.role == Role::Follower)));
-        set(&self.next_due, &by, snapshot.next_due.map(Timestamp::as_second));
-        let reasoned =
-            |reason: &str| ByReason { credential: by.credential.clone(), reason: reason.to_owned() };
-        if let Some(hold) = &snapshot.hold {
-            self.hold.get_or_create(&reasoned(hold.code)).set(1);
-        }
-        for condition in &snapshot.conditions {
-            self.condition.get_or_create(&reasoned(condition.code)).set(1);
-        }
-        let phase = ByPhase { credential: by.credential.clone(), phase: phase(snapshot).to_owned() };
-        self.phase.get_or_create(&phase).set(1);
-
-        let Some(state) = &snapshot.state else { return };
-        let open = state.phase.rotation().map(|rotation| rotation.intended_at.as_second());
-        set(&self.open_since, &by, open);
-        set(&self.paused, &by, Some(i64::from(state.pause.is_some())));
-        set(&self.failures, &by, state.retry.as_ref().map(|retry| i64::from(retry.failures)));
-        set(&self.last_success, &by, state.last_rotated().map(|closed| closed.closed_at.as_second()));
-        set(&self.previous_expires, &by, state.grace_until().map(Timestamp::as_second));
-        self.count(snapshot, &by, &state.history);
-    }
-
-    /// Counts what was closed since the last scrape; a history is longer than what ends between two scrapes.
-    fn count(&mut self, snapshot: &Snapshot, by: &ByCredential, history: &[Closed]) {
-        let counted = self.counted_until.entry(snapshot.credential.clone()).or_insert(self.started_at);
-        let before = *counted;
-        for closed in history.iter().filter(|closed| closed.closed_at > before) {
-            *counted = closed.closed_at.max(*counted);
-            let (outcome, reason) = outcome(&closed.outcome);
-            let labels = ByOutcome { credential: by.credential.clone(), outcome, reason };
-            self.rotations.get_or_create(&labels).inc();
-            self.provider_calls.get_or_create(by).inc_by(u64::from(closed.calls));
-            if matches!(closed.outcome, ClosedAs::Rotated { .. }) {
-                let seconds = closed.closed_at.duration_since(closed.intended_at).as_secs_f64();
-                self.duration.get_or_create(by).observe(seconds);
-            }
-            for (part, seconds) in parts(closed) {
-                let labels = ByPart { credential: by.credential.clone(), part };
-                self.time.get_or_create(&labels).inc_by(seconds);
-            }
+        let Ok((mut stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let exchange = tokio::time::timeout(EXCHANGE_TIMEOUT, answer(&mut stream, &mut metrics, &fleet));
+        // A collector that went away is its own affair; the next scrape tells all again.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = exchange => {}
         }
     }
 }
 
-fn set(family: &Family<ByCredential, Gauge>, by: &ByCredential, value: Option<i64>) {
-    if let Some(value) = value {
-        family.get_or_create(by).set(value);
-    }
+async fn answer(stream: &mut TcpStream, metrics: &mut Metrics, fleet: &Fleet) -> io::Result<()> {
+    let request = read_head(stream).await?;
+    let mut words = request.split(u8::is_ascii_whitespace);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let (status, media_type, body) = match (method, path) {
+        (b"GET", b"/metrics") => match metrics.scrape(fleet) {
+            Ok(page) => ("200 OK", OPEN_METRICS, page),
+            Err(_) => ("500 Internal Server Error", PLAIN_TEXT, "the metrics cannot be written\n".to_owned()),
+        },
+        (b"GET", _) => ("404 Not Found", PLAIN_TEXT, "the metrics are at /metrics\n".to_owned()),
+        _ => ("405 Method Not Allowed", PLAIN_TEXT, "only GET is understood\n".to_owned()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
 }
 
-fn phase(snapshot: &Snapshot) -> &'static str {
-    match (&snapshot.state, &snapshot.pending) {
-        (None, _) => "loading",
-        (Some(state), Some(_)) if state.phase.rotation().is_none() => "queued",
-        (Some(state), _) => state.phase.name(),
-    }
-}
-
-/// The labels of an end; only names that this program knows, so their number is bounded.
-const fn outcome(closed: &ClosedAs) -> (&'static str, &'static str) {
-    match closed {
-        ClosedAs::Rotated { .. } => ("rotated", ""),
-        ClosedAs::Failed { refusal } => ("failed", refusal.class.code()),
-        ClosedAs::NotApplied { doubt } => ("not_applied", doubt.code()),
-        ClosedAs::Resolved { .. } => ("resolved", ""),
-    }
-}
-
-fn parts(closed: &Closed) -> [(&'static str, f64); 5] {
-    let timings = &closed.timings;
-    [
-        ("provider", timings.provider_us),
-        ("vault", timings.vault_us),
-        ("escrow", timings.escrow_us),
-        ("own", timings.own_us),
-        ("waiting", timings.waiting_us),
-    ]
-    .map(|(part, microseconds)| (part, std::time::Duration::from_micros(microseconds).as_secs_f64()))
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCredential {
-    credential: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    credential: String,
-    outcome: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByPart {
-    credential: String,
-    part: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByPhase {
-    credential: String,
-    phase: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByReason {
-    credential: String,
-    reason: String,
-}
-
-/// From a fast provider to one that takes its minutes to accept a new key.
-#[derive(Debug, Clone)]
-struct DurationBuckets;
-
-impl MetricConstructor<Histogram> for DurationBuckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 3600.0])
+/// Everything up to the empty line after the headers.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(1024);
+    let mut limited = stream.take(REQUEST_BYTES_MAX as u64);
+    loop {
+        if limited.read_buf(&mut head).await? == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if head.windows(4).any(|window| window == b"\r\n\r\n") {
+            return Ok(head);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
+    use tokio_util::sync::DropGuard;
 
     use super::*;
-    use crate::telemetry::sample;
+    use crate::telemetry::metrics_page::sample;
 
-    fn start() -> Timestamp {
-        "2026-11-21T10:00:00Z".parse().unwrap()
+    async fn start() -> (SocketAddr, DropGuard) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let (fleet, _) = sample::fleet(sample::snapshot(Timestamp::UNIX_EPOCH));
+        let metrics = Metrics::new(Timestamp::UNIX_EPOCH);
+        tokio::spawn(answer_all(listener, metrics, fleet, stop.clone()));
+        (address, stop.drop_guard())
     }
 
-    fn after(seconds: i64) -> Timestamp {
-        start() + SignedDuration::from_secs(seconds)
+    async fn say(address: SocketAddr, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // A refused request may end in a reset; what was read before it counts.
+        stream.read_to_end(&mut answer).await.ok();
+        String::from_utf8(answer).unwrap()
     }
 
-    fn value<'a>(page: &'a str, series: &str) -> Option<&'a str> {
-        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+    #[tokio::test]
+    async fn the_page_is_there_and_nothing_else() {
+        let (address, _stop) = start().await;
+        let page = say(address, b"GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text"), "{page}");
+        assert!(page.contains("keyturn_credentials 1\n") && page.ends_with("# EOF\n"));
+        assert!(say(address, b"GET / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
+        assert!(say(address, b"POST /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405 "));
     }
 
-    #[test]
-    fn what_ended_is_counted_once_and_only_since_the_start() {
-        let mut snapshot = sample::snapshot(start());
-        let state = snapshot.state.as_mut().unwrap();
-        state.history = vec![sample::failed(after(2)), sample::rotated(after(1)), sample::rotated(after(-1))];
-        let (fleet, sender) = sample::fleet(snapshot);
-        let mut metrics = Metrics::new(start());
-        let rotated = r#"keyturn_rotations_total{credential="adyen",outcome="rotated",reason=""}"#;
-        let failed =
-            r#"keyturn_rotations_total{credential="adyen",outcome="failed",reason="PROVIDER_FORBIDDEN"}"#;
-        for _ in 0..2 {
-            let page = metrics.scrape(&fleet).unwrap();
-            assert_eq!((value(&page, rotated), value(&page, failed)), (Some("1"), Some("1")), "{page}");
-            let spent = r#"keyturn_rotation_time_seconds_total{credential="adyen",part="provider"}"#;
-            assert_eq!(value(&page, spent), Some("3.0"));
-            let durations = r#"keyturn_rotation_duration_seconds_count{credential="adyen"}"#;
-            assert_eq!(value(&page, durations), Some("1"));
-        }
-        sender.send_modify(|snapshot| {
-            snapshot.state.as_mut().unwrap().history.insert(0, sample::rotated(after(3)));
-        });
-        assert_eq!(value(&metrics.scrape(&fleet).unwrap(), rotated), Some("2"));
+    #[tokio::test]
+    async fn an_endless_request_gets_no_answer_and_stops_nobody() {
+        let (address, _stop) = start().await;
+        assert_eq!(say(address, &[b'x'; REQUEST_BYTES_MAX * 2]).await, "");
+        assert!(say(address, b"GET /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 OK"));
     }
 
-    #[test]
-    fn what_is_over_is_gone_from_the_page() {
-        let (fleet, sender) = sample::fleet(sample::snapshot(start()));
-        let mut metrics = Metrics::new(start());
-        let page = metrics.scrape(&fleet).unwrap();
-        let hold = r#"keyturn_hold{credential="adyen",reason="VAULT_SEALED"}"#;
-        let intended = r#"keyturn_rotation_phase{credential="adyen",phase="intended"}"#;
-        let due = r#"keyturn_next_due_timestamp_seconds{credential="adyen"}"#;
-        assert_eq!((value(&page, hold), value(&page, intended)), (Some("1"), Some("1")));
-        assert_eq!(value(&page, due), Some(start().as_second().to_string().as_str()));
-        sender.send_modify(|snapshot| {
-            snapshot.hold = None;
-            snapshot.next_due = None;
-            snapshot.state.as_mut().unwrap().phase = crate::rotation::Phase::Idle;
-        });
-        let page = metrics.scrape(&fleet).unwrap();
-        assert_eq!((value(&page, hold), value(&page, intended), value(&page, due)), (None, None, None));
-        assert_eq!(value(&page, r#"keyturn_rotation_phase{credential="adyen",phase="idle"}"#), Some("1"));
-    }
-
-    #[test]
-    fn every_metric_is_documented_and_nothing_else() {
-        let mut snapshot = sample::snapshot(start());
-        snapshot.state.as_mut().unwrap().history = vec![sample::rotated(after(1))];
-        let (fleet, _sender) = sample::fleet(snapshot);
-        let page = Metrics::new(start()).scrape(&fleet).unwrap();
-        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-        let mut shown: Vec<String> = types
-            .map(|(name, kind)| match kind {
-                "counter" => format!("{name}_total"),
-                "info" => format!("{name}_info"),
-                _ => name.to_owned(),
-            })
-            .collect();
-        let document = include_str!("../../docs/metrics.md");
-        let rows =
-            document.lines().filter_map(|line| line.strip_prefix("| `keyturn_")?.split(['`', '{']).next());
-        let mut documented: Vec<String> = rows.map(|name| format!("keyturn_{name}")).collect();
-        shown.sort();
-        documented.sort();
-        assert_eq!(shown, documented);
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_does_not_keep_others_waiting_for_ever() {
+        let (address, _stop) = start().await;
+        let _silent = TcpStream::connect(address).await.unwrap();
+        assert!(say(address, b"GET /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 OK"));
     }
 }
