@@ -19,6 +19,7 @@ use keyturn::mistake::Mistake;
 use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::VaultStore;
 use keyturn::{api, cli, engine, telemetry};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -65,7 +66,13 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         Command::Run { config } => serve(&config, console),
         #[cfg(feature = "crash-points")]
         Command::Run { config, crash_at } => {
-            crash_at.into_iter().for_each(engine::crash::arm);
+            if let Some(point) = crash_at {
+                anyhow::ensure!(
+                    engine::crash::POINTS.contains(&point.as_str()),
+                    "there is no crash point {point}"
+                );
+                engine::crash::arm(point);
+            }
             serve(&config, console)
         }
     }
@@ -137,7 +144,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = VaultStore::connect(settings, clock)?;
     let vault_ready = store.ready();
-    let (fleet, tasks) = start_fleet(&config, Arc::new(store), Arc::new(escrow), clock, &shutdown)?;
+    let (fleet, tasks) = start_fleet(&config, &Arc::new(store), &Arc::new(escrow), clock, &shutdown)?;
     let readiness = readiness(vault_ready, &fleet, &shutdown);
     if let Some(address) = config.metrics {
         telemetry::metrics::serve(address, fleet.clone(), clock.now(), shutdown.clone())
@@ -170,21 +177,22 @@ fn listen_options(config: &Config) -> ListenOptions {
 
 fn start_fleet(
     config: &Config,
-    store: Arc<VaultStore<SystemClock>>,
-    escrow: Arc<FileEscrow>,
+    store: &Arc<VaultStore<SystemClock>>,
+    escrow: &Arc<FileEscrow>,
     clock: SystemClock,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Fleet, JoinSet<()>)> {
-    let shared = Transport::new(&TransportOptions::default())?;
+    let connect_timeout = config.timeouts.provider_call / CONNECT_SHARE;
+    let shared = Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() })?;
     let mut handles = Vec::new();
     let mut tasks = JoinSet::new();
     for configured in &config.credentials {
-        let transport = transport(configured, &shared)?;
+        let transport = transport(configured, &shared, connect_timeout)?;
         let adapters = Adapters {
-            provider: HttpProvider::new(configured.definition.clone(), clock, transport),
-            store: Arc::clone(&store),
+            provider: HttpProvider::new(configured.definition.clone(), clock, transport)?,
+            store: Arc::clone(store),
             replica: escrow.replica_id(),
-            escrow: Arc::clone(&escrow),
+            escrow: Arc::clone(escrow),
             clock,
             new_rotation_id,
         };
@@ -206,12 +214,20 @@ async fn watch_over(name: String, task: JoinHandle<()>, shutdown: CancellationTo
     }
 }
 
-fn transport(configured: &config::Credential, shared: &Transport) -> anyhow::Result<Transport> {
+/// The share of a provider call's time that its connect may take; only a connect that fails by itself proves
+/// that nothing was sent.
+const CONNECT_SHARE: u32 = 3;
+
+fn transport(
+    configured: &config::Credential,
+    shared: &Transport,
+    connect_timeout: Duration,
+) -> anyhow::Result<Transport> {
     match configured.ca_pem().map_err(|mistake| anyhow::anyhow!("{mistake}"))? {
         None => Ok(shared.clone()),
         Some(pem) => {
             let extra_ca_pem = vec![pem.into_bytes()];
-            Ok(Transport::new(&TransportOptions { extra_ca_pem, ..TransportOptions::default() })?)
+            Ok(Transport::new(&TransportOptions { extra_ca_pem, connect_timeout })?)
         }
     }
 }

@@ -1,11 +1,6 @@
 //! The command line against a scripted server: what a person reads, what a script gets, and the exit codes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::unnecessary_wraps,
-    reason = "a test's helpers fail as the test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use std::path::PathBuf;
 use std::pin::Pin;

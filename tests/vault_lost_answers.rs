@@ -1,5 +1,7 @@
 //! A write whose answer does not arrive is settled by what Vault holds, never by a second write.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 mod vault_bed;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! `docs/vault-policy.hcl` is enough, and every line of it is needed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 mod vault_bed;
 
 use std::time::Duration;
@@ -20,7 +22,7 @@ fn needs() -> Needs {
         credential: name("adyen-client-key"),
         entry: "secret/payments/adyen".parse().unwrap(),
         secrets: vec![place("secret/payments/adyen-admin#api_key")],
-        lasting: Duration::from_secs(60),
+        lasting: Duration::from_mins(1),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Neither the token nor a secret is ever printed: not by `Debug`, not at the most talkative log level.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 mod vault_bed;
 
 use std::io;
@@ -57,7 +59,7 @@ async fn nothing_secret_is_logged_or_shown_even_at_trace() {
     let proxy = Proxy::to(server.port()).await;
     let auth = Auth::TokenFile { path: write(&files, "token", &token) };
     let settings: Settings = settings(&proxy.address, auth);
-    let mut shown = format!("{settings:?}");
+    let settings_shown = format!("{settings:?}");
     let store = VaultStore::connect(settings, SystemClock::start()).unwrap();
 
     let place = place("secret/app/secrecy#key");
@@ -71,7 +73,8 @@ async fn nothing_secret_is_logged_or_shown_even_at_trace() {
     proxy.fault(Fault::Forge("HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\ncanary-body"));
     let unclear = store.publish(&place, &entry, &value, &stamp(2)).await.unwrap_err();
     let found = store.read_record(&name("secrecy")).await.unwrap();
-    shown += &format!("{store:?} {entry:?} {value:?} {found:?} {first:?} {conflict:?} {unclear:?} {unclear}");
+    let errors_shown = format!("{conflict:?} {unclear:?} {unclear}");
+    let shown = format!("{settings_shown} {store:?} {entry:?} {value:?} {found:?} {first:?} {errors_shown}");
 
     let logged = String::from_utf8_lossy(&log.0.borrow()).into_owned();
     assert!(logged.contains("rustify"), "the test hears nothing of what it is about");

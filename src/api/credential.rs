@@ -9,11 +9,12 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
+use super::ask::ask;
 use super::peer::Caller;
 use super::replay::Replay;
 use super::{convert, page, proto, request, status};
 use crate::clock::Clock;
-use crate::engine::{Fleet, Handle, Rejection};
+use crate::engine::{Fleet, Handle};
 use crate::ids::CredentialName;
 
 /// The most credentials in one message of a stream.
@@ -32,10 +33,6 @@ impl<C: Clock> CredentialApi<C> {
     /// A service whose streams end when `shutdown` is cancelled.
     pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
         Self { fleet, clock, replay: Replay::default(), shutdown }
-    }
-
-    fn rejected(&self, rejection: &Rejection, name: &CredentialName) -> Status {
-        status::rejected(rejection, name, self.clock.now())
     }
 }
 
@@ -98,7 +95,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         }
         let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
         let reason = request::pause_reason(message.reason.clone())?;
-        handle.pause(reason).await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        ask(&self.clock, &name, handle.pause(reason)).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential paused");
         let answer = proto::PauseCredentialResponse { credential: Some(see(handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
@@ -117,7 +114,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
             return Ok(Response::new(answer));
         }
         let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
-        handle.resume().await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        ask(&self.clock, &name, handle.resume()).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential resumed");
         let answer = proto::ResumeCredentialResponse { credential: Some(see(handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;

@@ -3,6 +3,7 @@
 //! [`Listeners::bind`] takes the addresses, [`serve`] answers on them until it is told to stop. The services look
 //! at [`crate::engine`]'s snapshots and send it commands; they know no adapter and hold no secret.
 
+mod ask;
 mod connection;
 mod convert;
 mod credential;

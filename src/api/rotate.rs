@@ -7,6 +7,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
+use super::ask::ask;
 use super::peer::Caller;
 use super::replay::Replay;
 use super::{convert, page, proto, request, status};
@@ -43,10 +44,6 @@ impl<C: Clock> RotateApi<C> {
             .find_map(|(name, handle)| Some((name, handle, see(handle, id)?)))
             .ok_or_else(|| status::rotation_not_found(id))
     }
-
-    fn rejected(&self, rejection: &crate::engine::Rejection, name: &CredentialName) -> Status {
-        status::rejected(rejection, name, self.clock.now())
-    }
 }
 
 fn see(handle: &Handle, id: RotationId) -> Option<proto::Rotation> {
@@ -73,7 +70,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
             request_id: wanted.request_id.clone(),
             caller: wanted.caller.clone(),
         };
-        let id = handle.rotate(wanted).await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        let id = ask(&self.clock, &name, handle.rotate(wanted)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, emergency = message.emergency,
             "rotation asked for");
         let snapshot = handle.snapshot();
@@ -110,6 +107,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
             .filter(|(id, _)| behind.is_none_or(|last| *id < last))
             .collect();
         found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        found.dedup_by_key(|(id, _)| *id);
         let more = found.len() > size;
         found.truncate(size);
         let last = found.last().filter(|_| more).map(|(id, _)| page::token(&message.credential, id));
@@ -149,9 +147,10 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         }
         let id = request::rotation_id(&message.rotation_id)?;
         let (name, handle, rotation) = self.find("", id)?;
-        handle.cancel(id).await.map_err(|rejection| self.rejected(&rejection, name))?;
+        ask(&self.clock, name, handle.cancel(id)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, "rotation cancelled");
-        let rotation = Some(convert::cancelled(rotation));
+        let rotation =
+            Some(see(handle, id).filter(convert::is_final).unwrap_or_else(|| convert::cancelled(rotation)));
         let answer = proto::CancelRotationResponse { rotation };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))
@@ -171,7 +170,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         let id = request::rotation_id(&message.rotation_id)?;
         let decision = request::decision(message.decision)?;
         let (name, handle, before) = self.find("", id)?;
-        handle.resolve(id, decision).await.map_err(|rejection| self.rejected(&rejection, name))?;
+        ask(&self.clock, name, handle.resolve(id, decision)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id,
             decision = message.decision().as_str_name(), "rotation resolved");
         let rotation = Some(see(handle, id).unwrap_or(before));
@@ -186,8 +185,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
     ) -> Result<Response<proto::PlanRotationResponse>, Status> {
         let message = request.into_inner();
         let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
-        let report =
-            handle.plan(message.emergency).await.map_err(|rejection| self.rejected(&rejection, &name))?;
+        let report = ask(&self.clock, &name, handle.plan(message.emergency)).await?;
         Ok(Response::new(convert::plan(report)))
     }
 }

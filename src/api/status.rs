@@ -63,6 +63,17 @@ const fn not_before(rejection: &Rejection) -> Option<Timestamp> {
     }
 }
 
+/// A task did not answer in time. The request may have been taken, so this is no code that clients repeat.
+pub(super) fn no_answer(credential: &CredentialName) -> Status {
+    let message = format!(
+        "{credential} has not answered in time, and may have taken the request; look at it, or repeat the call with \
+         the same request_id"
+    );
+    let metadata = HashMap::from([("credential".to_owned(), credential.to_string())]);
+    let details = ErrorDetails::with_error_info("NO_ANSWER", ERROR_DOMAIN, metadata);
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
 /// A field of the request that cannot be understood.
 pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
     let description = description.into();
@@ -93,8 +104,8 @@ pub(super) fn credential_not_found(name: &CredentialName) -> Status {
 /// No credential remembers a rotation of that id.
 pub(super) fn rotation_not_found(id: RotationId) -> Status {
     let description = format!(
-        "no such rotation is queued or open here, and it is not among the last {HISTORY_MAX} closed ones that each \
-         credential remembers"
+        "no such rotation is queued or open here, and it is not among the last {HISTORY_MAX} that each \
+         credential closed"
     );
     not_found("ROTATION_NOT_FOUND", "rotation_id", &id.to_string(), &description)
 }

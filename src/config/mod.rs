@@ -3,7 +3,7 @@
 //! A file is read in three steps, and each goes on where it can, so that a person sees every mistake at once:
 //! `document` reads YAML into plain values with their lines; `shape` holds these against the schema that is
 //! derived from `raw`, and replaces what does not fit by stand-ins; the modules named after the file's sections
-//! then check what the texts mean. A mistake about a stand-in says nothing new and is dropped.
+//! then check what the texts mean. What may only follow from a misfit is dropped.
 
 mod binding;
 mod credentials;
@@ -69,7 +69,7 @@ impl Config {
         let mut found = Found::new(home);
         let config = assemble(file, catalog, &mut found);
         let mut mistakes = misfits.mistakes.clone();
-        mistakes.extend(found.mistakes.into_iter().filter(|mistake| !misfits.covers(&mistake.path)));
+        mistakes.extend(found.mistakes.into_iter().filter(|mistake| !misfits.explain(&mistake.path)));
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(in_order(mistakes, &document)),

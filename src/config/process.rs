@@ -117,8 +117,14 @@ fn loopback(text: &str) -> Result<SocketAddr, Mistake> {
 pub(super) fn check_escrow(raw: raw::Escrow, found: &mut Found<'_>) -> Escrow {
     let dir = found.place("escrow.dir", &raw.dir);
     for (index, recipient) in raw.recipients.iter().enumerate() {
-        if crate::escrow::check_recipient(recipient).is_err() {
-            let path = format!("escrow.recipients[{index}]");
+        let path = format!("escrow.recipients[{index}]");
+        if recipient.to_uppercase().starts_with("AGE-SECRET-KEY-") {
+            found.add(
+                Mistake::new(path, "this is an identity, a secret that opens every answer").hint(
+                    "it must never stand here: make a new one, and give its public recipient (age1...)",
+                ),
+            );
+        } else if crate::escrow::check_recipient(recipient).is_err() {
             found.add(
                 Mistake::new(path, "this is no public age recipient")
                     .hint("it begins with age1; `age-keygen -y FILE` prints the one of an identity"),

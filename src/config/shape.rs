@@ -26,10 +26,13 @@ pub(super) struct Misfits {
 }
 
 impl Misfits {
-    /// Whether a place holds a stand-in, so that nothing said about it means anything.
-    pub(super) fn covers(&self, path: &str) -> bool {
+    /// Whether what is said about a place may only be a consequence of a misfit: it holds a stand-in, or one of
+    /// its own fields was taken out.
+    pub(super) fn explain(&self, path: &str) -> bool {
         let ends = path.match_indices(['.', '[']).map(|(end, _)| end).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).any(|above| self.places.contains(above))
+        let is_below = ends.filter_map(|end| path.get(..end)).any(|above| self.places.contains(above));
+        is_below
+            || self.places.iter().any(|place| place.rsplit_once('.').is_some_and(|(above, _)| above == path))
     }
 
     fn add(&mut self, path: &str, mistake: Mistake) {
@@ -52,9 +55,13 @@ impl<'a> Walk<'a> {
             let wanted = wanted.into_iter().collect::<Vec<_>>().join(" or ");
             let mistake = Mistake::new(path, format!("expected {wanted}, found {}", kind(value)));
             let is_plain = matches!(value, Value::Number(_) | Value::Bool(_));
-            let quoted = is_plain && wanted.contains("text");
-            let hint = if quoted { "put it in quotes" } else { description(schema) };
-            self.misfits.add(path, with_hint(mistake, hint));
+            let words = candidates.iter().find_map(|schema| words(schema));
+            let hint = match words {
+                Some(words) => one_of(&words),
+                None if is_plain && wanted.contains("text") => "put it in quotes".into(),
+                None => description(schema).to_owned(),
+            };
+            self.misfits.add(path, with_hint(mistake, &hint));
             // A section of the file itself has no caller that could take it out.
             *value = self.stand_in(candidates.first().copied().unwrap_or(schema));
             return false;
@@ -114,13 +121,8 @@ impl<'a> Walk<'a> {
     }
 
     fn check_word(&mut self, path: &str, text: &str, schema: &Value) -> bool {
-        let Some(words) = schema.get("enum").and_then(Value::as_array) else { return true };
-        let mut words = words.iter().filter_map(Value::as_str);
-        if words.clone().any(|word| word == text) {
-            return true;
-        }
-        let list = words.by_ref().collect::<Vec<_>>().join(", ");
-        self.misfits.add(path, Mistake::new(path, "there is no such word").hint(format!("one of: {list}")));
+        let Some(words) = words(schema).filter(|words| !words.contains(&text)) else { return true };
+        self.misfits.add(path, Mistake::new(path, "there is no such word").hint(one_of(&words)));
         false
     }
 
@@ -164,6 +166,14 @@ impl<'a> Walk<'a> {
 fn required(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).filter_map(|name| Some((name, schema.get("properties")?.get(name)?)))
+}
+
+fn words(schema: &Value) -> Option<Vec<&str>> {
+    Some(schema.get("enum")?.as_array()?.iter().filter_map(Value::as_str).collect())
+}
+
+fn one_of(words: &[&str]) -> String {
+    format!("one of: {}", words.join(", "))
 }
 
 fn types(schema: &Value) -> Vec<&str> {

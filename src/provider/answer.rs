@@ -36,13 +36,13 @@ pub(super) enum BodyEnd {
 ///
 /// Any 2xx with a value is the new key, even under a status that the definition does not list: to lose it
 /// would be worse than to be surprised.
-pub(super) fn of_regenerate(facts: &AnswerFacts, received: Received, sent: &[&SecretValue]) -> Response {
+pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Response {
     match received.status {
         200..=299 => of_success(facts, received),
         // A proxy's "the client went away" and a timeout at the provider do not say what was done before.
-        408 | 499 => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, &received, sent) })),
-        400..=498 => just(Outcome::NotApplied(refusal(facts, &received, sent))),
-        _ => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, &received, sent) })),
+        408 | 499 => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, received, sent) })),
+        400..=498 => just(Outcome::NotApplied(refusal(facts, received, sent))),
+        _ => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, received, sent) })),
     }
 }
 
@@ -50,12 +50,12 @@ const fn just(outcome: Outcome<Answer>) -> Response {
     Response { outcome, residue: None }
 }
 
-fn of_success(facts: &AnswerFacts, received: Received) -> Response {
+fn of_success(facts: &AnswerFacts, received: &Received) -> Response {
     let status = received.status;
     let doubt =
         |title: &str| Outcome::Unknown(Doubt::Unreadable { problem: problem::of_answer(status, title) });
     if let Some(title) = flaw(received.end) {
-        return Response { outcome: doubt(title), residue: residue(received.body) };
+        return Response { outcome: doubt(title), residue: residue(&received.body) };
     }
     let Some(mut json) = SecretJson::parse(&received.body) else {
         let outcome = if facts.without_value.contains(&status) {
@@ -67,7 +67,7 @@ fn of_success(facts: &AnswerFacts, received: Received) -> Response {
         } else {
             doubt("the answer is not JSON")
         };
-        return Response { outcome, residue: residue(received.body) };
+        return Response { outcome, residue: residue(&received.body) };
     };
     match json.take_text(&facts.secret) {
         Found::Text(secret) => just(Outcome::Applied(Answer {
@@ -76,12 +76,12 @@ fn of_success(facts: &AnswerFacts, received: Received) -> Response {
             received_at: received.at,
         })),
         Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
-            Response { outcome: Outcome::AppliedNoValue, residue: residue(received.body) }
+            Response { outcome: Outcome::AppliedNoValue, residue: residue(&received.body) }
         }
-        Found::Nothing => Response { outcome: unlisted(status), residue: residue(received.body) },
+        Found::Nothing => Response { outcome: unlisted(status), residue: residue(&received.body) },
         Found::SomethingElse => Response {
             outcome: doubt("the answer has no text where the key should be"),
-            residue: residue(received.body),
+            residue: residue(&received.body),
         },
     }
 }
@@ -103,8 +103,8 @@ const fn flaw(end: BodyEnd) -> Option<&'static str> {
 }
 
 /// The body of a success that gave no value. The key may be in it, so it goes to a person, sealed.
-fn residue(body: Zeroizing<Vec<u8>>) -> Option<SecretValue> {
-    (!body.is_empty()).then(|| SecretValue::new(String::from_utf8_lossy(&body).into_owned()))
+fn residue(body: &Zeroizing<Vec<u8>>) -> Option<SecretValue> {
+    (!body.is_empty()).then(|| SecretValue::new(String::from_utf8_lossy(body).into_owned()))
 }
 
 fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received_at: Timestamp) -> Option<Timestamp> {
@@ -140,15 +140,15 @@ fn problem_of(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -
 pub(super) fn of_read(
     facts: &AnswerFacts,
     secret: &Pointer,
-    received: Received,
+    received: &Received,
     sent: &[&SecretValue],
 ) -> Reading {
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
-        408 | 425 | 429 => return Reading::Unavailable(problem_of(facts, &received, sent)),
-        400..=499 => return Reading::Refused(refusal(facts, &received, sent)),
-        _ => return Reading::Unavailable(problem_of(facts, &received, sent)),
+        408 | 425 | 429 => return Reading::Unavailable(problem_of(facts, received, sent)),
+        400..=499 => return Reading::Refused(refusal(facts, received, sent)),
+        _ => return Reading::Unavailable(problem_of(facts, received, sent)),
     }
     if let Some(title) = flaw(received.end) {
         return unavailable(title);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod params;
+mod policy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use reqwest::header::HeaderName;
 use url::Url;
 
 use super::base_url;
-use super::definition::{AuthScheme, Definition, Grace, Propagation as Declared, SelfSigning};
+use super::definition::{AuthScheme, Definition, Grace};
 use super::nearest::did_you_mean;
 use super::wire::{AnswerFacts, SecretHeader, Signing, Wire};
 use crate::mistake::Mistake;
@@ -86,10 +87,10 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     let scheme = take(choose_scheme(definition, &binding), &mut found);
     let resource = params::check(definition, scheme, &binding.params, &mut found);
     let extra = extra_secrets(definition, &binding, &mut found);
-    let grace = grace(definition, &binding, &mut found);
-    let propagation = propagation(definition, &binding, grace, &mut found);
-    who_signs(definition, &binding, grace, &mut found);
-    times(&binding, &mut found);
+    let grace = policy::grace(definition, &binding, &mut found);
+    let propagation = policy::propagation(definition, &binding, grace, &mut found);
+    policy::who_signs(definition, &binding, grace, &mut found);
+    policy::times(&binding, &mut found);
     let (Some(base_url), Some(scheme), true) = (base_url, scheme, found.is_empty()) else {
         return Err(found);
     };
@@ -157,120 +158,6 @@ fn extra_secrets(
     headers
 }
 
-fn grace(definition: &Definition, binding: &Binding, found: &mut Vec<Mistake>) -> Option<Duration> {
-    match (definition.grace, binding.grace) {
-        (Grace::Requested(request), wanted) => {
-            let wanted = wanted.unwrap_or(request.default);
-            if wanted.is_zero() {
-                found.push(
-                    Mistake::new(
-                        "grace",
-                        "with no grace window the old key dies at once, and a lost answer is a lock-out",
-                    )
-                    .hint(format!("leave it out, or write up to {:#}", friendly(request.max))),
-                );
-            } else if wanted > request.max {
-                found.push(
-                    Mistake::new("grace", "the provider grants no such long window")
-                        .hint(format!("at most {:#}", friendly(request.max))),
-                );
-            } else if wanted.subsec_nanos() != 0 {
-                found.push(Mistake::new("grace", "the provider counts whole seconds"));
-            }
-            Some(wanted)
-        }
-        (Grace::Fixed(fixed), wanted) => {
-            if wanted.is_some_and(|wanted| wanted != fixed) {
-                found.push(
-                    Mistake::new("grace", format!("the provider always grants {:#}", friendly(fixed)))
-                        .hint("leave it out"),
-                );
-            }
-            Some(fixed)
-        }
-        (Grace::None, wanted) => {
-            if wanted.is_some() {
-                found.push(Mistake::new("grace", "the provider grants no grace window").hint("leave it out"));
-            }
-            None
-        }
-    }
-}
-
-pub(super) fn friendly(duration: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
-}
-
-fn propagation(
-    definition: &Definition,
-    binding: &Binding,
-    grace: Option<Duration>,
-    found: &mut Vec<Mistake>,
-) -> Option<Propagation> {
-    let declared = match (definition.propagation, binding.propagation) {
-        (None, None) => return None,
-        (None, Some(delay)) => {
-            Declared { delay, poll: Declared::default_poll(), deadline: delay + Declared::default_deadline() }
-        }
-        (Some(declared), own) => Declared { delay: own.unwrap_or(declared.delay), ..declared },
-    };
-    let Declared { delay, poll, deadline } = declared;
-    let probe = definition.probe.is_some();
-    if probe && deadline <= delay {
-        found.push(
-            Mistake::new("propagation", "the definition's deadline ends before the first probe")
-                .hint(format!("less than {:#}", friendly(deadline))),
-        );
-    }
-    if grace.is_some_and(|grace| delay >= grace) {
-        found.push(Mistake::new("propagation", "the old key would be dead before the new one is published"));
-    }
-    (probe || !delay.is_zero()).then_some(Propagation { delay, poll, deadline })
-}
-
-fn who_signs(definition: &Definition, binding: &Binding, grace: Option<Duration>, found: &mut Vec<Mistake>) {
-    match (definition.self_signing, binding.self_authenticating) {
-        (SelfSigning::Always, false) => found.push(
-            Mistake::new("auth", "only the key itself can sign its regeneration, so no other is needed")
-                .hint("leave `auth` out"),
-        ),
-        (SelfSigning::Never, true) => found.push(
-            Mistake::new("auth", "this key cannot sign its own regeneration; another credential must")
-                .hint("name the Vault field that holds it under `auth`"),
-        ),
-        (_, true) if grace.is_none() && !binding.accepts_lock_out => found.push(
-            Mistake::new(
-                "auth",
-                "the key signs its own regeneration and has no grace window: if the provider's answer is lost, \
-                 the old key is dead, the new one is unknown, and nothing can sign another call (lock-out)",
-            )
-            .hint("let a separate credential sign under `auth`, or accept the risk with accepts_lock_out: true"),
-        ),
-        _ => {}
-    }
-}
-
-fn times(binding: &Binding, found: &mut Vec<Mistake>) {
-    if binding.call_timeout.is_zero() {
-        found.push(Mistake::new("call_timeout", "no provider answers in no time"));
-    }
-    if binding.settle < binding.call_timeout {
-        found.push(
-            Mistake::new(
-                "settle",
-                "a sent request can take effect for at least as long as its call may take",
-            )
-            .hint("not shorter than call_timeout"),
-        );
-    }
-    if binding.claim < binding.call_timeout.saturating_mul(2) {
-        found.push(
-            Mistake::new("claim", "a holder in the middle of a call would lose its claim")
-                .hint("at least twice call_timeout"),
-        );
-    }
-}
-
 fn wire(
     definition: &Definition,
     site: &calls::Site<'_>,
@@ -282,10 +169,11 @@ fn wire(
     let header: Option<HeaderName> =
         idempotency.map(|it| calls::header_name("idempotency.header", &it.header)).transpose()?;
     let shape = &definition.answer;
+    let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.params)?);
     Ok(Wire {
         regenerate: site.regenerate(&definition.regenerate, grace)?,
         read: definition.read.as_ref().map(|read| site.read(read)).transpose()?,
-        probe: definition.probe.as_ref().map(|probe| site.probe(probe)).transpose()?,
+        probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
         signing: signing(scheme, site.params)?,
         extra,
         idempotency_header: header,

@@ -6,10 +6,11 @@ use super::definition::Definition;
 use super::nearest::did_you_mean;
 use crate::mistake::Mistake;
 
-const EMBEDDED: [&str; 4] = [
+const EMBEDDED: [&str; 5] = [
     include_str!("catalog/adyen-api-key.yaml"),
     include_str!("catalog/adyen-client-key.yaml"),
     include_str!("catalog/publicsquare-api-key.yaml"),
+    include_str!("catalog/publicsquare-publishable-key.yaml"),
     include_str!("catalog/spritz-integrator-secret.yaml"),
 ];
 
@@ -68,8 +69,22 @@ mod tests {
         }
         assert_eq!(
             Catalog::embedded().names().collect::<Vec<_>>(),
-            ["adyen/api-key", "adyen/client-key", "publicsquare/api-key", "spritz/integrator-secret"]
+            [
+                "adyen/api-key",
+                "adyen/client-key",
+                "publicsquare/api-key",
+                "publicsquare/publishable-key",
+                "spritz/integrator-secret"
+            ]
         );
+    }
+
+    #[test]
+    fn a_definition_that_is_shown_can_be_read_again() {
+        for definition in Catalog::embedded().definitions.values() {
+            let shown = serde_saphyr::to_string(definition).unwrap();
+            assert_eq!(Definition::parse(&shown).as_ref(), Ok(definition), "{shown}");
+        }
     }
 
     #[test]

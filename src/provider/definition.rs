@@ -46,7 +46,8 @@ pub struct Definition {
     /// What `{resource}` in a path stands for. Of several, the one whose parameters are given counts.
     #[serde(default)]
     pub resource: Vec<Template>,
-    /// How calls are authenticated; the first scheme counts where the credential names none.
+    /// How calls are authenticated. The first scheme is the one that the regenerated key itself speaks, so
+    /// probes and self-authenticating credentials use it; it also counts where a credential names none.
     pub auth: Vec<AuthScheme>,
     /// Further secrets that are sent along, by name.
     #[serde(default)]

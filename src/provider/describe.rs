@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::bind::friendly;
+use jiff::SignedDuration;
+
 use crate::rotation::Plan;
 
 /// The steps of a rotation, in their order.
@@ -87,4 +88,9 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
 
 fn words(duration: Duration) -> String {
     format!("{:#}", friendly(duration))
+}
+
+/// A duration that `{:#}` writes as people do, such as `1h 30m`.
+pub(super) fn friendly(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
-use super::transport::{Transport, innermost};
+use super::transport::{Error, Transport, innermost};
 use super::wire::{Call, Signing};
 use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after};
 use crate::clock::Clock;
@@ -32,8 +32,14 @@ pub struct HttpProvider<C> {
 
 impl<C: Clock> HttpProvider<C> {
     /// A provider for what was bound; makes no request.
-    pub const fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Self {
-        Self { bound, clock, transport, skew_ms: AtomicI64::new(0) }
+    ///
+    /// Refused where the transport's connect may take as long as the whole call: only a connect that fails by
+    /// itself proves that nothing was sent.
+    pub fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Result<Self, Error> {
+        if transport.connect_timeout >= bound.plan().call_timeout {
+            return Err(Error::ConnectTimeout);
+        }
+        Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
     }
 
     /// What it speaks for.
@@ -44,11 +50,12 @@ impl<C: Clock> HttpProvider<C> {
     fn headers(
         &self,
         call: &Call,
+        signing: &Signing,
         main: &SecretValue,
         extra: &[(String, SecretValue)],
     ) -> Result<HeaderMap, Failure> {
-        request::headers(&self.bound.wire, call, main, extra, self.signing_time())
-            .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))
+        request::headers(&self.bound.wire, call, signing, main, extra, self.signing_time(signing))
+            .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
     }
 
     /// Sends one request, once, on a connection of its own.
@@ -111,9 +118,9 @@ impl<C: Clock> HttpProvider<C> {
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
     ///
     /// `Date` has whole seconds and travels; a clock that is nearly right is better than that.
-    fn signing_time(&self) -> Timestamp {
+    fn signing_time(&self, signing: &Signing) -> Timestamp {
         let now = self.clock.now();
-        let Signing::Hmac { scheme, .. } = &self.bound.wire.signing else { return now };
+        let Signing::Hmac { scheme, .. } = signing else { return now };
         let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
         if skew.unsigned_abs() < scheme.skew / 4 { now } else { now.checked_add(skew).unwrap_or(now) }
     }
@@ -130,17 +137,19 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let headers = self.headers(&wire.regenerate, signer.main, signer.extra).and_then(|mut headers| {
-            request::add_rotation_id(&mut headers, wire, rotation)
-                .map_err(|problem| Failure::NotSent(RefusalClass::Invalid, problem))?;
-            Ok(headers)
-        });
+        let headers = self.headers(&wire.regenerate, &wire.signing, signer.main, signer.extra).and_then(
+            |mut headers| {
+                request::add_rotation_id(&mut headers, wire, rotation)
+                    .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))?;
+                Ok(headers)
+            },
+        );
         let result = match headers {
             Ok(headers) => self.send(&wire.regenerate, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(received) => answer::of_regenerate(&wire.answer, received, &sent(signer.main, signer.extra)),
+            Ok(received) => answer::of_regenerate(&wire.answer, &received, &sent(signer.main, signer.extra)),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }
@@ -148,16 +157,16 @@ impl<C: Clock> Provider for HttpProvider<C> {
     async fn read(&self, signer: Signer<'_>) -> Reading {
         let wire = &self.bound.wire;
         let Some(read) = &wire.read else {
-            let problem = Problem::local("the definition declares no way to read the key back");
-            return Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None });
+            let reason = "the definition declares no way to read the key back";
+            return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        let result = match self.headers(&read.call, signer.main, signer.extra) {
+        let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
             Ok(headers) => self.send(&read.call, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
             Ok(received) => {
-                answer::of_read(&wire.answer, &read.secret, received, &sent(signer.main, signer.extra))
+                answer::of_read(&wire.answer, &read.secret, &received, &sent(signer.main, signer.extra))
             }
             Err(failure) => failure.into_reading(),
         }
@@ -168,7 +177,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let Some(probe) = &wire.probe else {
             return Probe::Unavailable(Problem::local("the definition declares no probe"));
         };
-        let result = match self.headers(&probe.call, key, extra) {
+        let result = match self.headers(&probe.call, &probe.signing, key, extra) {
             Ok(headers) => self.send(&probe.call, headers).await,
             Err(failure) => Err(failure),
         };
@@ -187,7 +196,7 @@ fn sent<'a>(main: &'a SecretValue, extra: &'a [(String, SecretValue)]) -> Vec<&'
 /// Why there is no answer.
 enum Failure {
     /// Certainly no byte of the request left.
-    NotSent(RefusalClass, Problem),
+    NotSent(RefusalClass, String),
     /// It may have been sent; no answer came in time.
     TimedOut,
     /// It may have been sent; the connection broke before an answer.
@@ -201,11 +210,9 @@ impl Failure {
         let site = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
         if error.is_connect() {
             let what = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-            let problem = Problem::local(format!("cannot connect to {site}: {what}"));
-            Self::NotSent(RefusalClass::Unreachable, problem)
+            Self::NotSent(RefusalClass::Unreachable, format!("cannot connect to {site}: {what}"))
         } else if error.is_builder() {
-            let problem = Problem::local("the request cannot be built from the definition");
-            Self::NotSent(RefusalClass::Invalid, problem)
+            Self::NotSent(RefusalClass::Invalid, "the request cannot be built".to_owned())
         } else if error.is_timeout() {
             Self::TimedOut
         } else {
@@ -223,9 +230,7 @@ impl Failure {
 
     fn into_outcome(self) -> Outcome<Answer> {
         match self {
-            Self::NotSent(class, problem) => {
-                Outcome::NotApplied(Refusal { class, problem, retry_after: None })
-            }
+            Self::NotSent(class, reason) => Outcome::NotApplied(refusal(class, reason)),
             Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
             Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
         }
@@ -233,8 +238,8 @@ impl Failure {
 
     fn into_reading(self) -> Reading {
         match self {
-            Self::NotSent(RefusalClass::Invalid, problem) => {
-                Reading::Refused(Refusal { class: RefusalClass::Invalid, problem, retry_after: None })
+            Self::NotSent(RefusalClass::Invalid, reason) => {
+                Reading::Refused(refusal(RefusalClass::Invalid, reason))
             }
             other => Reading::Unavailable(other.into_problem()),
         }
@@ -242,9 +247,14 @@ impl Failure {
 
     fn into_problem(self) -> Problem {
         match self {
-            Self::NotSent(_, problem) => problem,
+            Self::NotSent(_, reason) => Problem::local(reason),
             Self::TimedOut => Problem::local("the provider did not answer in time"),
             Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
         }
     }
+}
+
+/// A refusal that did not come from the provider.
+fn refusal(class: RefusalClass, reason: String) -> Refusal {
+    Refusal { class, problem: Problem::local(reason), retry_after: None }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// A longer wish than this is a provider's mistake, and would only keep the old key alive.
 const WISH_MAX: Duration = Duration::from_hours(24);
@@ -12,24 +12,19 @@ const WISH_MAX: Duration = Duration::from_hours(24);
 /// The `Retry-After` header in either form; a date counts from the provider's own `Date`.
 pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wish = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = DateTimeParser::new().parse_timestamp(text).ok()?;
-            let from = date(headers).unwrap_or(now);
-            Duration::try_from(until.duration_since(from)).unwrap_or(Duration::ZERO)
-        }
+    let wish = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = DateTimeParser::new().parse_timestamp(text).ok()?;
+        let from = date(headers).unwrap_or(now);
+        Duration::try_from(until.duration_since(from)).unwrap_or(Duration::ZERO)
     };
     Some(wish.min(WISH_MAX))
 }
 
 /// The provider's clock, as its `Date` header shows it.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    timestamp(headers, &DATE)
-}
-
-fn timestamp(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(headers.get(name)?.to_str().ok()?.trim()).ok()
+    DateTimeParser::new().parse_timestamp(headers.get(DATE)?.to_str().ok()?.trim()).ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl Default for TransportOptions {
 pub struct Transport {
     secure: Client,
     loopback: Client,
+    pub(super) connect_timeout: Duration,
 }
 
 /// Why there is no way to the providers.
@@ -48,6 +49,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The connect may take as long as the whole call, so the two could not be told apart.
+    #[error(
+        "connect_timeout is not shorter than call_timeout, so a provider that cannot be reached would look like \
+         one whose answer was lost; make connect_timeout shorter"
+    )]
+    ConnectTimeout,
 }
 
 impl Error {
@@ -56,6 +63,7 @@ impl Error {
         match self {
             Self::CertificateAuthority { .. } => "PROVIDER_CA_INVALID",
             Self::Tls { .. } => "PROVIDER_TLS_SETUP",
+            Self::ConnectTimeout => "PROVIDER_CONNECT_TIMEOUT",
         }
     }
 }
@@ -78,7 +86,8 @@ impl Transport {
         let built = |builder: ClientBuilder| {
             builder.build().map_err(|error| Error::Tls { reason: innermost(&error) })
         };
-        Ok(Self { secure: built(secure)?, loopback: built(loopback)? })
+        let (secure, loopback) = (built(secure)?, built(loopback)?);
+        Ok(Self { secure, loopback, connect_timeout: options.connect_timeout })
     }
 
     /// The client for a URL: https only, unless it points to this machine itself.

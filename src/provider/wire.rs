@@ -44,6 +44,8 @@ pub(super) struct ReadCall {
 #[derive(Debug, Clone)]
 pub(super) struct ProbeCall {
     pub(super) call: Call,
+    /// How the probed key itself authenticates, whatever signs the regenerate call.
+    pub(super) signing: Signing,
     pub(super) accepted: Vec<u16>,
     pub(super) not_accepted: Vec<u16>,
 }

@@ -62,7 +62,7 @@ pub struct OpenBao {
     port: u16,
     unseal_key: String,
     root_token: String,
-    http: reqwest::Client,
+    authority: Option<reqwest::Certificate>,
 }
 
 impl OpenBao {
@@ -72,14 +72,13 @@ impl OpenBao {
         let binary = tokio::task::spawn_blocking(move || binary::find(&finding))
             .await
             .map_err(|_| Error("looking for the OpenBao binary was interrupted".into()))??;
-        let mut last = Error("no port was tried".into());
-        for _ in 0..PORT_TRIES {
+        for _ in 1..PORT_TRIES {
             match Self::start_once(&binary, &options).await {
-                Ok(server) => return Ok(server),
-                Err(error) => last = error,
+                Err(error) if error.0.contains("address already in use") => {}
+                outcome => return outcome,
             }
         }
-        Err(last)
+        Self::start_once(&binary, &options).await
     }
 
     async fn start_once(binary: &Path, options: &Options) -> Result<Self, Error> {
@@ -89,11 +88,7 @@ impl OpenBao {
         let mut server = Self {
             process,
             binary: binary.to_owned(),
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .tls_certs_only([])
-                .build()
-                .map_err(|cause| no_client(&cause))?,
+            authority: None,
             home,
             options: options.clone(),
             port,
@@ -107,7 +102,7 @@ impl OpenBao {
     /// Waits for the listener, then for an active node, and learns the unseal key.
     async fn settle(&mut self) -> Result<(), Error> {
         if self.options.tls {
-            self.http = self.trusting_client().await?;
+            self.authority = Some(self.own_authority().await?);
         }
         self.wait_for_health(&[200, 429, 472, 473, 501, 503]).await?;
         if self.options.persistent {
@@ -136,6 +131,11 @@ impl OpenBao {
     /// The token that may do everything.
     pub fn root_token(&self) -> &str {
         &self.root_token
+    }
+
+    /// The server's program, which is the command line client too.
+    pub fn program(&self) -> &Path {
+        &self.binary
     }
 
     /// The certificate authority of a server with TLS.
@@ -175,7 +175,7 @@ impl OpenBao {
 
     async fn wait_for_health(&self, wanted: &[u16]) -> Result<(), Error> {
         self.wait_until(|| async move {
-            let status = self.http.get(format!("{}/v1/sys/health", self.address())).send().await;
+            let status = self.http().ok()?.get(format!("{}/v1/sys/health", self.address())).send().await;
             status.is_ok_and(|answer| wanted.contains(&answer.status().as_u16())).then_some(())
         })
         .await
@@ -219,16 +219,18 @@ impl OpenBao {
         .await
     }
 
-    async fn trusting_client(&self) -> Result<reqwest::Client, Error> {
+    async fn own_authority(&self) -> Result<reqwest::Certificate, Error> {
         let pem = self
             .wait_until(|| async { self.ca_pem().ok().filter(|pem| pem.contains("END CERTIFICATE")) })
             .await?;
-        let authority = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|cause| no_client(&cause))?;
-        reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([authority])
-            .build()
-            .map_err(|cause| no_client(&cause))
+        reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|cause| no_client(&cause))
+    }
+
+    /// A client for one request: tests have a runtime each, and a pooled connection dies with the runtime that
+    /// opened it, under the request of another test.
+    fn http(&self) -> Result<reqwest::Client, Error> {
+        let builder = reqwest::Client::builder().no_proxy().tls_certs_only(self.authority.clone());
+        builder.build().map_err(|cause| no_client(&cause))
     }
 
     async fn initialise(&mut self) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use jiff::Timestamp;
@@ -140,8 +140,8 @@ impl Spritz {
     fn check_signature(
         &self,
         headers: &HeaderMap,
-        method: &axum::http::Method,
-        uri: &axum::http::Uri,
+        method: &Method,
+        uri: &Uri,
         body: &[u8],
         ledger: &Ledger,
         now: Timestamp,

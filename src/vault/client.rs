@@ -59,7 +59,9 @@ impl Client {
             .timeout(settings.request_timeout);
         if let Some(pem) = &settings.ca_pem {
             let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|_| refused("ca", "it is no PEM bundle of certificates"))?;
+                .ok()
+                .filter(|authorities| !authorities.is_empty())
+                .ok_or_else(|| refused("ca", "it is no PEM bundle of certificates"))?;
             builder = builder.tls_certs_only(authorities);
         } else if settings.address.scheme() == "http" {
             // An image without any CA store must do where no TLS is spoken.

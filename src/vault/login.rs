@@ -160,9 +160,11 @@ async fn enter(
     let answer = client.send(None, &call).await.map_err(|failure| login_error(failure, auth, &path))?;
     let Entered { mut client_token, lease } =
         auth_of(&answer).map_err(|failure| failure.into_error("log in", &path))?;
-    if !header_safe(&client_token) {
+    if client_token.is_empty() || !header_safe(&client_token) {
         client_token.zeroize();
-        return Err(Error::Malformed { path, cause: "the token is no visible ASCII text".into() });
+        let cause =
+            "the answer holds no token that can be sent; does the role demand a second factor?".into();
+        return Err(Error::LoginRefused { method: auth.method(), cause });
     }
     Ok(lease.grant(SecretValue::new(client_token)))
 }

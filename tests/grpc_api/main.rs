@@ -1,11 +1,6 @@
 //! The gRPC services over real connections, in front of a scripted engine.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test's helpers fail as the test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod bench;
 mod credentials;

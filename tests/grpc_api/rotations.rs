@@ -2,7 +2,7 @@
 
 use keyturn::api::proto::{self, RotationState};
 use keyturn::engine::scripted::{Asked, Said};
-use keyturn::engine::{Activity, Finding, Hold, PlanReport, RotateRequest};
+use keyturn::engine::{Activity, Finding, Hold, PlanReport, RotateRequest, Withdrawn};
 use keyturn::rotation::{
     ClosedAs, Decision, Doubt, Halt, HaltReason, Phase, Problem, Refusal, RefusalClass, Unknown,
 };
@@ -118,21 +118,38 @@ async fn a_rotation_is_found_in_the_history() {
 }
 
 #[tokio::test]
-async fn a_halt_says_what_a_person_can_do() {
-    let known =
-        Halt { reason: HaltReason::NewKeyRefused, since: NOW, answer: Some(answer()), publication: None };
-    let fake = Fake::showing(in_phase("adyen", Phase::Halted { rotation: open(1), halt: known }));
+async fn every_way_out_explains_every_decision_that_it_offers() {
+    let problem = Problem::local("cut after 12 bytes");
+    let refusal = Refusal { class: RefusalClass::Forbidden, problem: problem.clone(), retry_after: None };
+    let reasons = [
+        (HaltReason::NoWayToTell { doubt: Doubt::Timeout }, None),
+        (HaltReason::MeansExhausted { doubt: Doubt::Unreadable { problem } }, None),
+        (HaltReason::ReadRefused { refusal }, None),
+        (HaltReason::NewKeyRefused, Some(answer())),
+    ];
+    let halted = |(reason, answer): (HaltReason, _)| {
+        let halt = Halt { reason, since: NOW, answer, publication: None };
+        Phase::Halted { rotation: open(1), halt }
+    };
+    let unknown = Unknown { doubt: Doubt::HolderLost, since: NOW, replays: 0, refused: false };
+    let phases = reasons.into_iter().map(halted).chain([Phase::Unknown { rotation: open(1), unknown }]);
+    let fake = Fake::showing(idle("adyen"));
     let served = Served::start(fleet([&fake])).await;
-    let halt = get(&served, 1).await.halt.unwrap();
-    assert_eq!(halt.reason, "NEW_KEY_REFUSED");
-    let way_out = halt.way_out.unwrap();
-    assert!(way_out.message.contains("keyturn resolve adyen"), "{}", way_out.message);
-    let decisions: Vec<_> = way_out.decisions().map(|decision| decision.as_str_name().to_owned()).collect();
-    for decision in &decisions {
-        let short = decision.trim_start_matches("DECISION_");
-        assert!(way_out.message.contains(short), "{short} is not explained: {}", way_out.message);
+    for phase in phases {
+        fake.shows.send_replace(in_phase("adyen", phase));
+        let rotation = get(&served, 1).await;
+        let way_out = match (rotation.unknown, rotation.halt) {
+            (Some(unknown), None) => unknown.way_out.unwrap(),
+            (None, Some(halt)) => halt.way_out.unwrap(),
+            both => panic!("{both:?}"),
+        };
+        assert!(way_out.message.contains("`keyturn resolve adyen`"), "{}", way_out.message);
+        assert!(!way_out.decisions.is_empty());
+        for decision in way_out.decisions() {
+            let short = decision.as_str_name().trim_start_matches("DECISION_");
+            assert!(way_out.message.contains(short), "{short} is not explained: {}", way_out.message);
+        }
     }
-    assert!(decisions.contains(&"DECISION_PUBLISH_ANYWAY".to_owned()));
 }
 
 #[tokio::test]
@@ -200,14 +217,20 @@ async fn a_watcher_of_a_queued_rotation_learns_that_it_was_dropped() {
     queued.pending = Some((id(1), request()));
     let fake = Fake::showing(queued);
     let served = Served::start(fleet([&fake])).await;
-    let request = proto::WatchRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
-    let mut stream = served.rotations().await.watch_rotation(request).await.unwrap().into_inner();
+    let watch = proto::WatchRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
+    let mut stream = served.rotations().await.watch_rotation(watch).await.unwrap().into_inner();
     let first = stream.message().await.unwrap().unwrap().rotation.unwrap();
     assert_eq!(first.state(), RotationState::Queued);
-    fake.shows.send_replace(idle("adyen"));
+    let mut gone = idle("adyen");
+    let message = "the window closed".to_owned();
+    gone.withdrawn =
+        vec![Withdrawn { rotation_id: id(1), request: request(), at: NOW, code: "TOO_SOON", message }];
+    fake.shows.send_replace(gone);
     let last = stream.message().await.unwrap().unwrap().rotation.unwrap();
-    assert_eq!((last.state(), last.rotation_id), (RotationState::Cancelled, id(1).to_string()));
+    assert_eq!((last.state(), &last.rotation_id), (RotationState::Cancelled, &id(1).to_string()));
+    assert_eq!(last.withdrawal.as_ref().unwrap().reason, "TOO_SOON");
     assert!(stream.message().await.unwrap().is_none());
+    assert_eq!(get(&served, 1).await, last);
 }
 
 #[tokio::test]
@@ -246,7 +269,9 @@ async fn cancelling_answers_with_the_cancelled_rotation() {
     let served = Served::start(fleet([&fake])).await;
     let request = proto::CancelRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
     let answer = served.rotations().await.cancel_rotation(request).await.unwrap().into_inner();
-    assert_eq!(answer.rotation.unwrap().state(), RotationState::Cancelled);
+    let rotation = answer.rotation.unwrap();
+    assert_eq!(rotation.state(), RotationState::Cancelled);
+    assert_eq!(rotation.withdrawal.unwrap().reason, "CANCELLED");
     assert_eq!(fake.asked.recv().await, Some(Asked::Cancel(id(1))));
 }
 

@@ -9,3 +9,4 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of it")]
 
 pub mod rotation;
+pub mod world;

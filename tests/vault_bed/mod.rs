@@ -1,7 +1,8 @@
 //! What the tests of the Vault store share: one server per test binary, and stores that reach it.
 
 #![allow(dead_code, reason = "each test binary uses its part of this module")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+#![allow(unreachable_pub, clippy::redundant_pub_crate, reason = "a module of a test binary has no outside")]
 
 pub mod proxy;
 

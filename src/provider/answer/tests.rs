@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -15,7 +16,13 @@ const ALL: [(&str, &[(&str, &str)]); 4] = [
     ("spritz/integrator-secret", &[("integrator_key", "int_1")]),
 ];
 
-fn facts(name: &str) -> AnswerFacts {
+fn facts(name: &str) -> &'static AnswerFacts {
+    static BOUND: LazyLock<BTreeMap<&str, AnswerFacts>> =
+        LazyLock::new(|| ALL.iter().map(|(name, _)| (*name, bound_facts(name))).collect());
+    &BOUND[name]
+}
+
+fn bound_facts(name: &str) -> AnswerFacts {
     let (_, params) = ALL.iter().find(|(known, _)| *known == name).unwrap();
     let binding = Binding {
         params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
@@ -35,7 +42,7 @@ fn facts(name: &str) -> AnswerFacts {
         },
         call_timeout: Duration::from_secs(10),
         settle: Duration::from_secs(30),
-        claim: Duration::from_secs(60),
+        claim: Duration::from_mins(1),
     };
     bind(Catalog::embedded().get(name).unwrap(), binding).unwrap().wire.answer
 }
@@ -55,7 +62,7 @@ fn received(status: u16, body: &str, end: BodyEnd) -> Received {
 }
 
 fn outcome(name: &str, status: u16, body: &str) -> String {
-    let response = of_regenerate(&facts(name), received(status, body, BodyEnd::Whole), &[]);
+    let response = of_regenerate(facts(name), &received(status, body, BodyEnd::Whole), &[]);
     let residue = if response.residue.is_some() { "+residue" } else { "" };
     format!("{}{residue}", summary(&response.outcome))
 }
@@ -136,7 +143,7 @@ fn every_kind_of_success_is_told_apart() {
 #[test]
 fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
     for end in [BodyEnd::Cut, BodyEnd::TimedOut, BodyEnd::TooLarge] {
-        let response = of_regenerate(&facts("adyen/api-key"), received(200, r#"{"apiKey":"new"}"#, end), &[]);
+        let response = of_regenerate(facts("adyen/api-key"), &received(200, r#"{"apiKey":"new"}"#, end), &[]);
         assert_eq!(summary(&response.outcome), "ANSWER_UNREADABLE", "{end:?}");
         assert_eq!(response.residue.unwrap().expose(), r#"{"apiKey":"new"}"#);
     }
@@ -145,7 +152,7 @@ fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
 #[test]
 fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
     let end = |name: &str, body: &str| {
-        let response = of_regenerate(&facts(name), received(200, body, BodyEnd::Whole), &[]);
+        let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &[]);
         match response.outcome {
             Outcome::Applied(answer) => answer.previous_expires_at.map(|at| at.to_string()),
             other => panic!("{other:?}"),
@@ -168,7 +175,7 @@ fn a_rate_limit_is_kept_away_from_as_told_or_as_declared() {
         if let Some(header) = header {
             received.headers.insert(RETRY_AFTER, HeaderValue::from_static(header));
         }
-        match of_regenerate(&facts(name), received, &[]).outcome {
+        match of_regenerate(facts(name), &received, &[]).outcome {
             Outcome::NotApplied(refusal) => refusal.retry_after,
             other => panic!("{other:?}"),
         }
@@ -185,7 +192,7 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
     let facts = facts("adyen/client-key");
     let read = |status, body: &str| {
         let pointer = Pointer::literal("/clientKey");
-        match of_read(&facts, &pointer, received(status, body, BodyEnd::Whole), &[]) {
+        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &[]) {
             Reading::Value(answer) => answer.secret.expose().to_owned(),
             Reading::Unavailable(_) => "unavailable".into(),
             Reading::Refused(refusal) => refusal.class.code().into(),
@@ -198,9 +205,6 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
     assert_eq!(read(401, ""), "PROVIDER_UNAUTHENTICATED");
     assert_eq!(read(403, ""), "PROVIDER_FORBIDDEN");
 }
-
-static ADYEN: LazyLock<AnswerFacts> = LazyLock::new(|| facts("adyen/api-key"));
-static SPRITZ: LazyLock<AnswerFacts> = LazyLock::new(|| facts("spritz/integrator-secret"));
 
 proptest! {
     #[test]
@@ -221,7 +225,7 @@ proptest! {
             body.extend(noise);
         }
         let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, at: now() };
-        let shown = format!("{:?}", of_regenerate(&ADYEN, received, &[]));
+        let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &[]));
         prop_assert!(!shown.contains(CANARY), "{}", shown);
     }
 
@@ -230,7 +234,7 @@ proptest! {
         let received = |body: &Vec<u8>| Received {
             status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, at: now(),
         };
-        let _ = of_regenerate(&SPRITZ, received(&body), &[]);
-        let _ = of_read(&SPRITZ, &Pointer::literal("/secret"), received(&body), &[]);
+        let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &[]);
+        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &[]);
     }
 }

@@ -12,7 +12,7 @@ use crate::mistake::Mistake;
 use crate::provider::definition::{Body, BodyValue, Fact, Probe, Read, Regenerate};
 use crate::provider::signing::canonical_query;
 use crate::provider::template::Template;
-use crate::provider::wire::{Call, ProbeCall, ReadCall};
+use crate::provider::wire::{Call, ProbeCall, ReadCall, Signing};
 
 /// Where one credential's requests go.
 pub(super) struct Site<'a> {
@@ -49,8 +49,9 @@ impl Site<'_> {
     }
 
     /// The request that probes a key.
-    pub(super) fn probe(&self, probe: &Probe) -> Result<ProbeCall, Mistake> {
+    pub(super) fn probe(&self, probe: &Probe, signing: Signing) -> Result<ProbeCall, Mistake> {
         Ok(ProbeCall {
+            signing,
             call: self.call("probe.path", Method::GET, &probe.path, &probe.query)?,
             accepted: probe.accepted.clone(),
             not_accepted: probe.not_accepted.clone(),

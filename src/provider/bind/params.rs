@@ -95,13 +95,16 @@ fn needed<'d>(
     templates.extend(definition.read.as_ref().map(|read| &read.path));
     templates.extend(definition.probe.as_ref().map(|probe| &probe.path));
     templates.extend(resource);
-    match scheme {
-        Some(AuthScheme::Basic(basic)) => templates.push(&basic.username),
-        Some(AuthScheme::Hmac(hmac)) => {
-            templates.push(&hmac.message);
-            templates.extend(hmac.headers.values());
+    let own_scheme = definition.auth.first().filter(|_| definition.probe.is_some());
+    for scheme in scheme.into_iter().chain(own_scheme) {
+        match scheme {
+            AuthScheme::Basic(basic) => templates.push(&basic.username),
+            AuthScheme::Hmac(hmac) => {
+                templates.push(&hmac.message);
+                templates.extend(hmac.headers.values());
+            }
+            AuthScheme::Header(_) => {}
         }
-        Some(AuthScheme::Header(_)) | None => {}
     }
     if let Some(Body::Json(members)) = &definition.regenerate.body {
         templates.extend(members.values().filter_map(|value| match value {

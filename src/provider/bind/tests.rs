@@ -21,8 +21,8 @@ fn binding(params: &[(&str, &str)]) -> Binding {
             min_interval: Duration::ZERO,
         },
         call_timeout: Duration::from_secs(30),
-        settle: Duration::from_secs(60),
-        claim: Duration::from_secs(120),
+        settle: Duration::from_mins(1),
+        claim: Duration::from_mins(2),
     }
 }
 
@@ -110,6 +110,9 @@ fn who_signs_must_fit_the_definition() {
     assert!(only_mistake("adyen/client-key", own(ADYEN)).contains("another credential must"));
     assert!(only_mistake("spritz/integrator-secret", binding(SPRITZ)).contains("leave `auth` out"));
     assert!(try_bind("adyen/api-key", own(ADYEN)).is_ok(), "24 hours of grace cover a lost answer");
+    let mut basic = Binding { auth_scheme: Some("basic".into()), ..own(ADYEN) };
+    basic.params.insert("ws_user".into(), "ws@Company.Acme".into());
+    assert!(only_mistake("adyen/api-key", basic).contains("does not speak this scheme"));
     let refused = only_mistake("publicsquare/api-key", own(PUBLICSQUARE));
     assert!(refused.contains("lock-out") && refused.contains("accepts_lock_out: true"), "{refused}");
 }
@@ -133,6 +136,9 @@ fn plans_say_what_the_definitions_say() {
     assert_eq!(client_key.propagation.unwrap().delay, Duration::from_mins(5));
     assert!(client_key.read.is_some());
 
+    let publishable = plan_of("publicsquare/publishable-key", binding(PUBLICSQUARE));
+    assert!(!publishable.probe && publishable.replay.is_some() && publishable.read.is_some());
+
     let api_key = plan_of("adyen/api-key", binding(ADYEN));
     assert_eq!((api_key.read, api_key.redo, api_key.probe), (None, Some(2), true));
     let propagation = api_key.propagation.unwrap();
@@ -149,7 +155,7 @@ fn grace_can_be_asked_for_only_where_it_is_granted() {
     let ask = |name: &str, params, grace| {
         let self_authenticating = name.starts_with("spritz");
         let grace = Some(Duration::from_secs(grace));
-        try_bind(name, Binding { grace, self_authenticating, ..binding(params) })
+        try_bind(name, Binding { self_authenticating, grace, ..binding(params) })
     };
     let spritz = ask("spritz/integrator-secret", SPRITZ, 600).unwrap();
     assert_eq!(spritz.plan().grace, Some(Duration::from_mins(10)));

@@ -55,7 +55,7 @@ impl OpenBao {
         let method = reqwest::Method::from_bytes(method.as_bytes())
             .map_err(|_| Error(format!("{method:?} is no HTTP method")))?;
         let mut request = self
-            .http
+            .http()?
             .request(method.clone(), format!("{}/v1/{path}", self.address()))
             .header("X-Vault-Token", &self.root_token)
             .timeout(REQUEST_TIMEOUT);

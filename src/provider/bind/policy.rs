@@ -1,0 +1,142 @@
+//! Whether an owner's wishes fit what the provider grants, and whether they could end in a lock-out.
+
+use std::time::Duration;
+
+use super::Binding;
+use crate::mistake::Mistake;
+use crate::provider::definition::{AuthScheme, Definition, Grace, Propagation as Declared, SelfSigning};
+use crate::provider::describe::friendly;
+use crate::rotation::Propagation;
+
+/// The grace window that the old key gets.
+pub(super) fn grace(
+    definition: &Definition,
+    binding: &Binding,
+    found: &mut Vec<Mistake>,
+) -> Option<Duration> {
+    match (definition.grace, binding.grace) {
+        (Grace::Requested(request), wanted) => {
+            let wanted = wanted.unwrap_or(request.default);
+            if wanted.is_zero() {
+                found.push(
+                    Mistake::new(
+                        "grace",
+                        "with no grace window the old key dies at once, and a lost answer is a lock-out",
+                    )
+                    .hint(format!("leave it out, or write up to {:#}", friendly(request.max))),
+                );
+            } else if wanted > request.max {
+                found.push(
+                    Mistake::new("grace", "the provider grants no such long window")
+                        .hint(format!("at most {:#}", friendly(request.max))),
+                );
+            } else if wanted.subsec_nanos() != 0 {
+                found.push(Mistake::new("grace", "the provider counts whole seconds"));
+            }
+            Some(wanted)
+        }
+        (Grace::Fixed(fixed), wanted) => {
+            if wanted.is_some_and(|wanted| wanted != fixed) {
+                found.push(
+                    Mistake::new("grace", format!("the provider always grants {:#}", friendly(fixed)))
+                        .hint("leave it out"),
+                );
+            }
+            Some(fixed)
+        }
+        (Grace::None, wanted) => {
+            if wanted.is_some() {
+                found.push(Mistake::new("grace", "the provider grants no grace window").hint("leave it out"));
+            }
+            None
+        }
+    }
+}
+
+/// How the new key becomes usable; `None` where it is published at once.
+pub(super) fn propagation(
+    definition: &Definition,
+    binding: &Binding,
+    grace: Option<Duration>,
+    found: &mut Vec<Mistake>,
+) -> Option<Propagation> {
+    let declared = match (definition.propagation, binding.propagation) {
+        (None, None) => return None,
+        (None, Some(delay)) => Declared {
+            delay,
+            poll: Declared::default_poll(),
+            deadline: delay.saturating_add(Declared::default_deadline()),
+        },
+        (Some(declared), own) => Declared { delay: own.unwrap_or(declared.delay), ..declared },
+    };
+    let Declared { delay, poll, deadline } = declared;
+    let probe = definition.probe.is_some();
+    if probe && deadline <= delay {
+        found.push(
+            Mistake::new("propagation", "the definition's deadline ends before the first probe")
+                .hint(format!("less than {:#}", friendly(deadline))),
+        );
+    }
+    if grace.is_some_and(|grace| delay >= grace) {
+        found.push(Mistake::new("propagation", "the old key would be dead before the new one is published"));
+    }
+    (probe || !delay.is_zero()).then_some(Propagation { delay, poll, deadline })
+}
+
+/// Whether the right credential signs, and whether a lost answer would lock everybody out.
+pub(super) fn who_signs(
+    definition: &Definition,
+    binding: &Binding,
+    grace: Option<Duration>,
+    found: &mut Vec<Mistake>,
+) {
+    let own_scheme = definition.auth.first().map(AuthScheme::id);
+    let chosen = binding.auth_scheme.as_deref().or(own_scheme);
+    if binding.self_authenticating && chosen != own_scheme {
+        found.push(
+            Mistake::new("auth_scheme", "the key that signs its own regeneration does not speak this scheme")
+                .hint(format!("leave it out, or write {}", own_scheme.unwrap_or_default())),
+        );
+    }
+    match (definition.self_signing, binding.self_authenticating) {
+        (SelfSigning::Always, false) => found.push(
+            Mistake::new("auth", "only the key itself can sign its regeneration, so no other is needed")
+                .hint("leave `auth` out"),
+        ),
+        (SelfSigning::Never, true) => found.push(
+            Mistake::new("auth", "this key cannot sign its own regeneration; another credential must")
+                .hint("name the Vault field that holds it under `auth`"),
+        ),
+        (_, true) if grace.is_none() && !binding.accepts_lock_out => found.push(
+            Mistake::new(
+                "auth",
+                "the key signs its own regeneration and has no grace window: if the provider's answer is lost, \
+                 the old key is dead, the new one is unknown, and nothing can sign another call (lock-out)",
+            )
+            .hint("let a separate credential sign under `auth`, or accept the risk with accepts_lock_out: true"),
+        ),
+        _ => {}
+    }
+}
+
+/// Whether the times fit each other.
+pub(super) fn times(binding: &Binding, found: &mut Vec<Mistake>) {
+    if binding.call_timeout.is_zero() {
+        found.push(Mistake::new("call_timeout", "no provider answers in no time"));
+    }
+    if binding.settle < binding.call_timeout {
+        found.push(
+            Mistake::new(
+                "settle",
+                "a sent request can take effect for at least as long as its call may take",
+            )
+            .hint("not shorter than call_timeout"),
+        );
+    }
+    if binding.claim < binding.call_timeout.saturating_mul(2) {
+        found.push(
+            Mistake::new("claim", "a holder in the middle of a call would lose its claim")
+                .hint("at least twice call_timeout"),
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! Every mistake in a configuration is found at once, at its place, with a hint and without a secret.
+
+#![allow(clippy::string_slice, reason = "a cut that is no cut fails the test")]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use keyturn::config::Config;
+use keyturn::mistake::Mistake;
+use keyturn::provider::Catalog;
+use proptest::prelude::*;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::embedded);
+
+fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
+    Config::parse(text, Path::new("/etc/keyturn"), CATALOG.clone())
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    parse(text).err().into_iter().flatten().map(|mistake| mistake.to_string()).collect()
+}
+
+#[test]
+fn one_file_with_everything_wrong_gets_one_list_of_everything() {
+    let found = mistakes(include_str!("config_errors/bad.yaml")).join("\n") + "\n";
+    let golden = include_str!("config_errors/bad.txt");
+    assert!(found == golden, "the list is now:\n{found}");
+    assert!(!found.contains("CANARY"), "a text that could be a secret was repeated");
+}
+
+const GOOD: &str = r#"
+vault: { address: "https://vault:8200", auth: { token_file: /token }, record_prefix: secret/keyturn }
+listen: { unix: /run/keyturn.sock }
+escrow: { dir: /var/lib/keyturn }
+credentials:
+  - name: spritz
+    provider: spritz/integrator-secret
+    params: { integrator_key: int_123 }
+    store: secret/spritz#secret
+    schedule: { every: 30d }
+"#;
+
+/// The mistakes of the good file with one text replaced by another.
+fn with(old: &str, new: &str) -> Vec<String> {
+    assert!(GOOD.contains(old), "{old}");
+    mistakes(&GOOD.replace(old, new))
+}
+
+#[test]
+fn each_single_mistake_is_found_alone_and_says_what_to_do() {
+    assert_eq!(mistakes(GOOD), [""; 0]);
+    for (old, new, place, words) in [
+        ("listen: { unix: /run/keyturn.sock }", "listen: {}", "listen", "give unix, tcp or both"),
+        ("escrow: { dir: /var/lib/keyturn }", "", "escrow", "it is missing"),
+        ("unix: /run", "unixx: /run", "listen.unixx", "did you mean \"unix\"?"),
+        ("store: secret/spritz#secret", "store: secret/spritz", "credentials[0].store", "#field"),
+        ("store: secret/spritz#secret", "store: secret/keyturn/x#y", "credentials[0].store", "record_prefix"),
+        ("integrator_key: int_123", "integrator_key: 123", "credentials[0].params.integrator_key", "quotes"),
+        ("{ integrator_key: int_123 }", "{}", "credentials[0].params.integrator_key", "it is missing"),
+        ("spritz/integrator-secret", "spritz/integrator", "credentials[0].provider", "did you mean"),
+        ("https://vault:8200", "https://user:pw@vault", "vault.address", "logs in by `auth`"),
+        ("https://vault:8200", "http://10.0.0.1:8200", "vault.address", "this machine only"),
+        ("token_file: /token", "tls: {}", "vault.auth.tls", "known: "),
+        ("every: 30d", "every: 30", "credentials[0].schedule.every", "quotes"),
+        ("every: 30d", "every: 10s", "credentials[0].schedule.every", "from 1m to 3650d"),
+        (
+            "every: 30d",
+            "cron: \"0 0 30 2 *\", zone: UTC",
+            "credentials[0].schedule.cron",
+            "no day of any year",
+        ),
+        ("every: 30d", "cron: \"0 0 * * *\"", "credentials[0].schedule.zone", "time zone"),
+        ("every: 30d", "manual: false", "credentials[0].schedule", "exactly one of"),
+        ("name: spritz", "name: spritz\n    name: spritz", "", "given twice"),
+        ("name: spritz", "name: spritz\n    name", "", "YAML"),
+    ] {
+        let found = with(old, new);
+        let alone =
+            found.iter().filter(|line| line.starts_with(&format!("{place}: ")) && line.contains(words));
+        assert_eq!(alone.count(), 1, "{new}: {found:#?}");
+        assert_eq!(found.len(), 1, "{new}: {found:#?}");
+    }
+}
+
+#[test]
+fn http_is_for_this_machine_only() {
+    for address in ["http://127.0.0.1:8200", "http://localhost:8200", "http://[::1]:8200", "https://10.0.0.1"]
+    {
+        assert_eq!(with("https://vault:8200", address), [""; 0], "{address}");
+    }
+    for address in
+        ["http://vault:8200", "http://localhost.evil", "ftp://localhost", "vault:8200", "https://v/v1"]
+    {
+        assert_eq!(with("https://vault:8200", address).len(), 1, "{address}");
+    }
+}
+
+#[test]
+fn a_lock_out_is_accepted_only_by_repeating_the_name() {
+    let definition = "name: own/key\ntitle: Own\nenvironments: { live: https://own.example }\n\
+        default_environment: live\nauth: [{ header: { name: X-Key } }]\nself: always\n\
+        regenerate: { method: POST, path: /keys }\nanswer: { secret: /key }\ngrace: none\n";
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("own.yaml"), definition).unwrap();
+    let file = |extra: &str| {
+        let own = GOOD
+            .replace("spritz/integrator-secret", "own/key")
+            .replace("    params: { integrator_key: int_123 }\n", extra);
+        format!("{own}providers: [own.yaml]\n")
+    };
+    let load = |extra: &str| Config::parse(&file(extra), home.path(), Catalog::embedded());
+    let refused = load("").unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert_eq!(refused[0].path, "credentials[0].auth");
+    assert!(refused[0].hint.as_ref().unwrap().contains("accept_lock_out: spritz"), "{refused:#?}");
+    let other = load("    accept_lock_out: other\n").unwrap_err();
+    assert!(other.iter().any(|mistake| mistake.path == "credentials[0].accept_lock_out"), "{other:#?}");
+    load("    accept_lock_out: spritz\n").unwrap();
+}
+
+#[test]
+fn a_provider_file_is_named_where_it_is_wrong() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("bad.yaml"), "name: [").unwrap();
+    let text = format!("{GOOD}providers: [bad.yaml, missing.yaml]\n");
+    let found = Config::parse(&text, home.path(), Catalog::embedded()).unwrap_err();
+    assert!(found.iter().any(|mistake| mistake.path.starts_with("providers[0]")), "{found:#?}");
+    assert!(found.iter().any(|mistake| mistake.path == "providers[1]"), "{found:#?}");
+}
+
+/// Values of every kind and shape, some under names that the schema knows.
+fn yaml() -> impl Strategy<Value = serde_json::Value> {
+    let scalar = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "\\PC{0,12}".prop_map(Into::into),
+        prop::sample::select(vec![
+            "self",
+            "30d",
+            "10%",
+            "secret/a#b",
+            "https://v:1",
+            "* * * * *",
+            "9999999w"
+        ])
+        .prop_map(Into::into),
+    ];
+    let names = prop::sample::select(vec![
+        "vault",
+        "address",
+        "auth",
+        "kubernetes",
+        "approle",
+        "listen",
+        "unix",
+        "tcp",
+        "escrow",
+        "recipients",
+        "credentials",
+        "name",
+        "provider",
+        "params",
+        "store",
+        "schedule",
+        "every",
+        "cron",
+        "zone",
+        "window",
+        "grace",
+        "secrets",
+        "timeouts",
+        "claim",
+        "log",
+        "level",
+        "",
+        "x.y[0]",
+    ]);
+    scalar.prop_recursive(6, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::vec((names.clone(), inner), 0..6).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+
+    #[test]
+    fn no_value_makes_it_panic(value in yaml()) {
+        prop_assert!(parse(&value.to_string()).is_err());
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[-a-z0-9:#&*!|>'\"%@`{}\\[\\], \\n\\t]{0,80}") {
+        prop_assert!(parse(&text).is_err());
+    }
+
+    #[test]
+    fn no_cut_of_a_good_file_makes_it_panic(place in any::<prop::sample::Index>()) {
+        let good = include_str!("../docs/examples/full.yaml");
+        let end = (0..=place.index(good.len())).rev().find(|end| good.is_char_boundary(*end)).unwrap_or(0);
+        parse(&good[..end]).err();
+    }
+
+    #[test]
+    fn a_change_of_one_value_is_never_repeated(text in "canary-[a-z#/%: ]{0,10}") {
+        let quoted = serde_json::Value::from(text.as_str()).to_string();
+        for old in ["https://vault:8200", "/run/keyturn.sock", "int_123", "secret/spritz#secret", "30d"] {
+            let changed = GOOD.replace(&format!("\"{old}\""), &quoted).replace(old, &quoted);
+            let shown = mistakes(&changed).join("\n");
+            prop_assert!(!shown.contains("canary"), "{}", shown);
+        }
+    }
+}
