@@ -19,7 +19,6 @@ use keyturn::mistake::Mistake;
 use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::VaultStore;
 use keyturn::{api, cli, engine, telemetry};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
