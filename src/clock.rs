@@ -17,16 +17,16 @@ pub trait Clock: Clone + Send + Sync + 'static {
     fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// The machine's own clocks.
+/// The machine's own clocks; the monotonic one goes on while the machine sleeps, for claims run out then too.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
-    start: tokio::time::Instant,
+    start: Duration,
 }
 
 impl SystemClock {
     /// A clock whose monotonic time starts now.
     pub fn start() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self { start: since_boot() }
     }
 }
 
@@ -37,10 +37,15 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        since_boot().saturating_sub(self.start)
     }
 
     async fn sleep(&self, delay: Duration) {
         tokio::time::sleep(delay).await;
     }
+}
+
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
 }

@@ -5,6 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::use_debug,
+    clippy::string_slice,
     reason = "a test fails by panicking"
 )]
 
@@ -20,7 +22,7 @@ use keyturn::testbed::installation::{CredentialSetup, Installation};
 use keyturn::testbed::sidecar::Sidecar;
 use keyturn::testbed::{Fault, Simulator, adyen, publicsquare, spritz};
 use serde_json::json;
-use support::world::{self, BINARY, CANARY, Providers, World};
+use support::world::{BINARY, CANARY, Providers, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Simulators whose admin keys have the marker too.
@@ -195,7 +197,7 @@ impl Search {
 #[test]
 fn the_search_finds_what_is_there() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("leak"), format!("token={}x", world::CANARY)).unwrap();
+    fs::write(directory.path().join("leak"), format!("token={CANARY}x")).unwrap();
     let needles = vec![CANARY.to_owned()];
     let mut search = Search { directory: directory.path().to_owned(), needles, places: Vec::new() };
     search.files();

@@ -60,6 +60,7 @@ fn answer(secret: &str) -> SealedAnswer {
         secret: SecretValue::new(secret.into()),
         previous_expires_at: Some("2026-11-22T00:00:00Z".parse().unwrap()),
         received_at: "2026-11-21T00:00:00.5Z".parse().unwrap(),
+        call: 1,
     }
 }
 

@@ -68,20 +68,22 @@ pub(super) fn halt(halt: &Halt, store: &FieldPath) -> String {
             quoted(&refusal.problem),
             entry_still_old(store)
         ),
-        HaltReason::NewKeyRefused => new_key_refused(halt, store),
+        HaltReason::NewKeyRefused => {
+            new_key_refused(halt, store, "still refuses it past its declared propagation time")
+        }
+        HaltReason::NewKeyNotProven => {
+            new_key_refused(halt, store, "could not be brought to say whether it accepts it")
+        }
     }
 }
 
-fn new_key_refused(halt: &Halt, store: &FieldPath) -> String {
+fn new_key_refused(halt: &Halt, store: &FieldPath, why: &str) -> String {
     let place = if halt.publication.is_some() {
         format!("It is published at {store} already")
     } else {
         format!("It is safe in keyturn's record in Vault; {store} still holds the old key")
     };
-    format!(
-        "The provider made a new key and still refuses it past its declared propagation time. {place}. {}",
-        old_key_dies(halt.answer.as_ref())
-    )
+    format!("The provider made a new key and {why}. {place}. {}", old_key_dies(halt.answer.as_ref()))
 }
 
 fn old_key_dies(answer: Option<&Answer>) -> String {
@@ -102,7 +104,7 @@ fn entry_still_old(store: &FieldPath) -> String {
 pub(super) fn way_out_of_halt(halt: &Halt, snapshot: &Snapshot) -> String {
     let name = &snapshot.credential;
     match &halt.reason {
-        HaltReason::NewKeyRefused => format!(
+        HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => format!(
             "Look at the provider's status page and console. It accepts the new key by now, or will: TRY_AGAIN probes \
              once more and publishes. The old key is dead, so that nothing is left to lose: PUBLISH_ANYWAY. The old \
              key works and the new one is wrong: KEEP_CURRENT gives the new key up. Neither works: ROTATE_AGAIN makes \

@@ -12,9 +12,12 @@ use crate::clock::Clock;
 use crate::escrow::{Escrow, SealedAnswer};
 use crate::ids::RotationId;
 use crate::provider::{self, Probe, Provider};
-use crate::rotation::{Event, Outcome, Phase, Reading, Rotation, State, Verdict};
+use crate::rotation::{
+    Closed, ClosedAs, Event, Outcome, Phase, Problem, Reading, Refusal, RefusalClass, Rotation, State,
+    Verdict,
+};
 use crate::secret::SecretValue;
-use crate::vault::{Stamp, Store};
+use crate::vault::{Record, Stamp, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
 where
@@ -25,12 +28,11 @@ where
 {
     /// Writes the record; from here on `state` is what a restart finds.
     pub(super) async fn save(&mut self, state: &State) -> Result<(), Interruption> {
-        let staged = state.phase.keeps_secret_in_record();
-        let secret =
-            staged.then(|| self.answer.as_ref().map(|(_, answer)| answer.secret.duplicate())).flatten();
+        let secret = self.secret_for_record(state)?;
         let Some(record) = &mut self.record else { return Err(Interruption::Reload) };
         record.state = state.clone();
         record.staged = secret;
+        forget_refused(record);
         let started = self.clock.monotonic();
         let written = self.store.write_record(&self.credential.name, record, self.version).await;
         self.took(Share::Vault, started);
@@ -47,6 +49,22 @@ where
         Ok(())
     }
 
+    /// The key that the record must hold in this state; a record that needs one is never written without it.
+    fn secret_for_record(&self, state: &State) -> Result<Option<SecretValue>, Interruption> {
+        if !state.phase.keeps_secret_in_record() {
+            return Ok(None);
+        }
+        let id = state.phase.rotation().map(|open| open.rotation_id);
+        let in_hand = self.in_hand.as_ref().filter(|in_hand| Some(in_hand.rotation_id) == id);
+        match in_hand {
+            Some(in_hand) => Ok(Some(in_hand.answer.secret.duplicate())),
+            None => Err(Interruption::Held(Cause::new(
+                "STAGED_SECRET_MISSING",
+                "the staged key is not in hand, so the record that holds it is not overwritten".to_owned(),
+            ))),
+        }
+    }
+
     /// Refuses to act on a claim that may have run out; the record is then read, and renewed, first.
     fn holds_claim(&self, rotation: &Rotation) -> Result<(), Interruption> {
         let held = self.clock.monotonic().saturating_sub(self.seen_at);
@@ -58,14 +76,9 @@ where
 
     /// Makes the one call. Not to be dropped once the slot is marked as sent.
     pub(super) async fn call(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
-        self.collect_secrets().await?;
-        self.holds_claim(rotation)?;
-        let id = rotation.rotation_id;
-        let name = self.credential.name.clone();
-        let started = self.clock.monotonic();
-        self.on_disk(move |escrow| escrow.mark_sent(&name, id)).await?;
-        self.took(Share::Escrow, started);
+        self.get_ready_to_call(rotation).await?;
         crash::point("after-sent");
+        let id = rotation.rotation_id;
         let Some(secrets) = &self.signer else { return Err(Interruption::Reload) };
         let started = self.clock.monotonic();
         let response = self.provider.regenerate(id, secrets.signer()).await;
@@ -76,9 +89,8 @@ where
         }
         let outcome = match response.outcome {
             Outcome::Applied(answer) => {
-                let facts = self.facts(&answer);
-                self.answer = Some((id, answer));
-                crash::panic_with(&self.answer);
+                let facts = self.take_in_hand(rotation, answer);
+                crash::panic_with(&self.in_hand);
                 Outcome::Applied(facts)
             }
             Outcome::NotApplied(refusal) => Outcome::NotApplied(refusal),
@@ -89,6 +101,27 @@ where
             self.heard = Some((id, rotation.calls, outcome.clone()));
         }
         Ok(Event::Called { outcome, now: self.now() })
+    }
+
+    /// Everything before the first byte; the slot is marked last.
+    async fn get_ready_to_call(&mut self, rotation: &Rotation) -> Result<(), Interruption> {
+        let id = rotation.rotation_id;
+        let name = self.credential.name.clone();
+        let mut ready = self.collect_secrets().await.and_then(|()| self.holds_claim(rotation));
+        let mut may_be_marked = rotation.calls > 1;
+        if ready.is_ok() {
+            let started = self.clock.monotonic();
+            ready = self.on_disk(move |escrow| escrow.mark_sent(&name, id)).await;
+            self.took(Share::Escrow, started);
+            may_be_marked = true;
+        }
+        if ready.is_err() && may_be_marked {
+            // The slot may say "sent", and only this process knows better.
+            let problem = Problem::local("the request was not sent");
+            let refusal = Refusal { class: RefusalClass::Unreachable, problem, retry_after: None };
+            self.heard = Some((id, rotation.calls, Outcome::NotApplied(refusal)));
+        }
+        ready
     }
 
     /// A body that gave no value may still hold the key: it is kept for a person.
@@ -107,29 +140,42 @@ where
         }
     }
 
-    pub(super) async fn seal(&mut self, rotation: &Rotation) -> Event {
-        let id = rotation.rotation_id;
+    /// Seals the key in hand; the rotation goes on also where the disk refuses, for Vault is the better place.
+    pub(super) async fn seal(&mut self) -> Event {
         let started = self.clock.monotonic();
-        if let (Some((_, answer)), Some(identity)) = (&self.answer, self.identity(id)) {
-            let sealed = SealedAnswer {
-                secret: answer.secret.duplicate(),
-                previous_expires_at: answer.previous_expires_at,
-                received_at: answer.received_at,
-            };
-            let name = self.credential.name.clone();
-            let done = self.on_disk(move |escrow| escrow.seal(&name, id, &identity, &sealed)).await;
-            if let Err(Interruption::Held(cause)) = done {
-                tracing::error!(rotation_id = %id, code = cause.code, cause = cause.message,
-                    "the answer could not be sealed; it goes to Vault at once");
-                self.note(cause.code, format!(
-                    "the escrow refused the answer of rotation {id} ({}); the key is held in memory until Vault has it",
-                    cause.message
-                ));
-            }
-        }
+        self.seal_in_hand().await;
         self.took(Share::Escrow, started);
         crash::point("after-seal");
         Event::Sealed { now: self.now() }
+    }
+
+    /// Seals the key in hand, unless escrow or record have it.
+    pub(super) async fn seal_in_hand(&mut self) {
+        let Some(in_hand) = self.in_hand.as_ref().filter(|in_hand| !in_hand.sealed) else { return };
+        let Some(identity) = in_hand.identity.as_ref().map(SecretValue::duplicate) else { return };
+        let id = in_hand.rotation_id;
+        let sealed = SealedAnswer {
+            secret: in_hand.answer.secret.duplicate(),
+            previous_expires_at: in_hand.answer.previous_expires_at,
+            received_at: in_hand.answer.received_at,
+            call: in_hand.call,
+        };
+        let name = self.credential.name.clone();
+        match self.on_disk(move |escrow| escrow.seal(&name, id, &identity, &sealed)).await {
+            Ok(()) => {
+                if let Some(in_hand) = &mut self.in_hand {
+                    in_hand.sealed = true;
+                }
+            }
+            Err(Interruption::Held(cause)) => self.note(
+                cause.code,
+                format!(
+                    "the escrow refused the answer of rotation {id} ({}); the key is held in memory until Vault has it",
+                    cause.message
+                ),
+            ),
+            Err(Interruption::Reload | Interruption::Stop) => {}
+        }
     }
 
     pub(super) async fn read(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
@@ -148,19 +194,21 @@ where
         }
         let grace = self.plan().grace.and_then(|grace| SignedDuration::try_from(grace).ok());
         answer.previous_expires_at = grace.and_then(|grace| rotation.dispatched_at.checked_add(grace).ok());
-        let facts = self.facts(&answer);
-        self.answer = Some((rotation.rotation_id, answer));
-        Reading::Changed(facts)
+        Reading::Changed(self.take_in_hand(rotation, answer))
     }
 
     pub(super) async fn publish(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
         self.holds_claim(rotation)?;
         let place = self.credential.store.clone();
         let started = self.clock.monotonic();
+        // Somebody else may have settled the rotation since the last save: that is seen before anything is written.
+        if self.store.record_version(&self.credential.name).await? != self.version {
+            return Err(Interruption::Reload);
+        }
         if self.entry.is_none() {
             self.entry = Some(self.store.read_entry(&place.path).await?);
         }
-        let (Some(entry), Some((_, answer))) = (&self.entry, &self.answer) else {
+        let (Some(entry), Some(in_hand)) = (&self.entry, &self.in_hand) else {
             return Err(Interruption::Reload);
         };
         let newer = entry.stamp(&place.field).is_some_and(|stamp| stamp.epoch > rotation.epoch);
@@ -171,9 +219,10 @@ where
             rotation_id: rotation.rotation_id,
             epoch: rotation.epoch,
             published_at: self.clock.now(),
-            previous_expires_at: answer.previous_expires_at,
+            previous_expires_at: in_hand.answer.previous_expires_at,
+            call: in_hand.call,
         };
-        let written = self.store.publish(&place, entry, &answer.secret, &stamp).await;
+        let written = self.store.publish(&place, entry, &in_hand.answer.secret, &stamp).await;
         self.entry = None;
         self.took(Share::Vault, started);
         let version = written?;
@@ -184,23 +233,27 @@ where
     /// Asks the provider whether it accepts the staged key.
     pub(super) async fn probe(&mut self) -> Result<Event, Interruption> {
         self.collect_secrets().await?;
-        let (Some((_, answer)), Some(secrets)) = (&self.answer, &self.signer) else {
+        let (Some(in_hand), Some(secrets)) = (&self.in_hand, &self.signer) else {
             return Err(Interruption::Reload);
         };
         let started = self.clock.monotonic();
-        let verdict = verdict(self.provider.probe(&answer.secret, &secrets.extra).await);
+        let probe = self.provider.probe(&in_hand.answer.secret, &secrets.extra).await;
         self.took(Share::Provider, started);
+        let verdict = self.verdict(probe);
         Ok(Event::Probed { verdict, now: self.now() })
     }
 
     /// Reads the published value back, and asks the provider whether it accepts it.
     pub(super) async fn verify(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
+        let expected = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
         let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let ours = entry.stamp(field).is_some_and(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let Some(value) = entry.field(field).filter(|_| ours) else {
+        let expected =
+            |value: &SecretValue| expected.as_ref().is_none_or(|held| *held == self.fingerprint(value));
+        let Some(value) = entry.field(field).filter(|value| ours && expected(value)) else {
             return Err(Interruption::Held(Cause::new(
                 "ENTRY_OVERWRITTEN",
                 format!(
@@ -216,32 +269,49 @@ where
         self.collect_secrets().await?;
         let Some(secrets) = &self.signer else { return Err(Interruption::Reload) };
         let started = self.clock.monotonic();
-        let verdict = verdict(self.provider.probe(&value, &secrets.extra).await);
+        let probe = self.provider.probe(&value, &secrets.extra).await;
         self.took(Share::Provider, started);
+        let verdict = self.verdict(probe);
         Ok(Event::Probed { verdict, now: self.now() })
+    }
+
+    /// Drops the secrets in hand; what is durable stays.
+    pub(super) fn forget(&mut self) {
+        self.in_hand = None;
+        self.signer = None;
     }
 
     /// Erases a closed rotation's slot, and forgets the key; a slot that stays is found again at the next load.
     pub(super) async fn erase(&mut self, id: RotationId) {
-        self.answer = None;
-        self.signer = None;
+        self.forget();
         let name = self.credential.name.clone();
         if let Err(Interruption::Held(cause)) = self.on_disk(move |escrow| escrow.erase(&name, id)).await {
             tracing::warn!(rotation_id = %id, code = cause.code, cause = cause.message, "a slot could not be erased");
         }
     }
+
+    fn verdict(&mut self, probe: Probe) -> Verdict {
+        match probe {
+            Probe::Accepted => Verdict::Accepted,
+            Probe::NotAccepted(problem) => {
+                tracing::debug!(%problem, "the provider does not accept the new key yet");
+                Verdict::NotAccepted
+            }
+            Probe::Unavailable(problem) => {
+                self.note(
+                    "PROBE_UNAVAILABLE",
+                    format!("the provider cannot be asked whether it accepts the new key: {problem}"),
+                );
+                Verdict::Unavailable
+            }
+        }
+    }
 }
 
-fn verdict(probe: Probe) -> Verdict {
-    match probe {
-        Probe::Accepted => Verdict::Accepted,
-        Probe::NotAccepted(problem) => {
-            tracing::debug!(%problem, "the provider does not accept the new key yet");
-            Verdict::NotAccepted
-        }
-        Probe::Unavailable(problem) => {
-            tracing::debug!(%problem, "the provider cannot be asked about the new key");
-            Verdict::Unavailable
-        }
+/// A call that was refused brought nothing that its identity could open.
+fn forget_refused(record: &mut Record) {
+    let newest = record.state.history.first();
+    if let Some(Closed { rotation_id, outcome: ClosedAs::Failed { .. }, .. }) = newest {
+        record.identities.retain(|(id, _)| id != rotation_id);
     }
 }

@@ -42,7 +42,11 @@ pub const PANIC: &str = "panic";
 
 /// Panics with a value in the message, as a defect would, if [`PANIC`] is armed.
 #[cfg(feature = "crash-points")]
-#[expect(clippy::panic, clippy::use_debug, reason = "a test shows that even such a panic tells no secret")]
+#[expect(
+    clippy::panic,
+    clippy::manual_assert,
+    reason = "a test shows that even such a panic tells no secret"
+)]
 pub(crate) fn panic_with(value: &impl std::fmt::Debug) {
     if ARMED.get().is_some_and(|armed| armed == PANIC) {
         panic!("a defect that shows {value:?}");

@@ -18,6 +18,8 @@ pub(super) struct Desk {
     pub(super) shutdown: CancellationToken,
     /// The rotation that is wanted and has not written its intent yet.
     pending: Option<(RotationId, Request)>,
+    /// Set while the pending rotation's intent may have been written, though nobody has seen it.
+    committed: bool,
     /// Commands that came while an effect ran and need the task at rest.
     deferred: VecDeque<Command>,
     /// Who waits for the next save.
@@ -43,7 +45,16 @@ impl Desk {
         shutdown: CancellationToken,
     ) -> Self {
         let (deferred, unacknowledged) = (VecDeque::new(), Vec::new());
-        Self { commands, snapshots, new_rotation_id, shutdown, pending: None, deferred, unacknowledged }
+        Self {
+            commands,
+            snapshots,
+            new_rotation_id,
+            shutdown,
+            pending: None,
+            committed: false,
+            deferred,
+            unacknowledged,
+        }
     }
 
     /// Changes the snapshot; watchers hear of it only if it differs.
@@ -80,6 +91,20 @@ impl Desk {
         }
     }
 
+    /// From here on the pending rotation's intent may be in the record, whatever the write's answer.
+    pub(super) fn commit(&mut self, state: &State) {
+        let open = state.phase.rotation().map(|open| open.rotation_id);
+        self.committed = self.pending.as_ref().is_some_and(|(id, _)| Some(*id) == open);
+    }
+
+    /// What the record says of the pending rotation is what happened to it.
+    pub(super) fn recognise(&mut self, state: &State) {
+        let open = state.phase.rotation().map(|open| open.rotation_id);
+        let mut known = state.history.iter().map(|closed| closed.rotation_id).chain(open);
+        self.pending.take_if(|(id, _)| known.any(|known| known == *id));
+        self.committed = false;
+    }
+
     /// The pending rotation has written its intent.
     pub(super) fn begun(&mut self, rotation_id: RotationId) {
         self.pending.take_if(|(id, _)| *id == rotation_id);
@@ -105,23 +130,32 @@ impl Desk {
                     None => std::future::pending().await,
                 },
             };
+            if command.is_forsaken() {
+                continue;
+            }
             if let Some(order) = self.at_rest(plan, command, now()) {
                 return order;
             }
         }
     }
 
-    /// Waits for a command while something outside holds the task up, and answers it. Cancel-safe.
+    /// Answers commands while something outside holds the task up; ends when one makes another try worth it.
+    /// Cancel-safe.
     pub(super) async fn answer_while_held(&mut self, plan: &Plan, now: impl Fn() -> Timestamp) {
         while let Some(command) = self.commands.recv().await {
             let now = now();
+            let wanted = self.pending.as_ref().map(|(id, _)| *id);
             match command {
                 Command::Rotate(request, reply) => answer(reply, self.take_rotate(plan, request, now)),
                 Command::Cancel(id, reply) => answer(reply, self.take_cancel(id, now)),
-                Command::Resolve(_, _, reply) | Command::Pause(_, reply) | Command::Resume(reply) => {
-                    answer(reply, Err(self.held()));
+                // Served at rest, if the next try gets there; turned down at the next hold, if it does not.
+                later => {
+                    self.defer(later);
+                    return;
                 }
-                Command::Plan(_, reply) => answer(reply, Err(self.held())),
+            }
+            if self.pending.as_ref().map(|(id, _)| *id) != wanted {
+                return;
             }
         }
         std::future::pending::<()>().await;
@@ -140,10 +174,41 @@ impl Desk {
                         return;
                     }
                 }
-                later => self.deferred.push_back(later),
+                later => self.defer(later),
             }
         }
         std::future::pending::<()>().await;
+    }
+
+    /// The next command that can be acted on at rest, if one is there already.
+    pub(super) fn order_at_hand(&mut self, plan: &Plan, now: Timestamp) -> Option<Order> {
+        loop {
+            let command = self.deferred.pop_front().or_else(|| self.commands.try_recv().ok())?;
+            if !command.is_forsaken()
+                && let Some(order) = self.at_rest(plan, command, now)
+            {
+                return Some(order);
+            }
+        }
+    }
+
+    /// Turns down what waited for the task to come to rest, for it is held up.
+    pub(super) fn turn_down_deferred(&mut self) {
+        let held = self.held();
+        self.deferred.drain(..).for_each(|command| command.reject(held.clone()));
+    }
+
+    /// Keeps a command until the task is at rest; those whose askers have gone make room.
+    fn defer(&mut self, command: Command) {
+        self.deferred.retain(|waiting| !waiting.is_forsaken());
+        if self.deferred.len() < DEFERRED_MAX {
+            self.deferred.push_back(command);
+        } else {
+            command.reject(Rejection::Held {
+                code: "CREDENTIAL_BUSY",
+                message: "too many requests wait for this credential already; ask again later".to_owned(),
+            });
+        }
     }
 
     fn at_rest(&mut self, plan: &Plan, command: Command, now: Timestamp) -> Option<Order> {
@@ -242,6 +307,9 @@ impl Desk {
 
     fn take_cancel(&mut self, id: RotationId, now: Timestamp) -> Result<(), Rejection> {
         if self.pending.as_ref().is_some_and(|(pending, _)| *pending == id) {
+            if self.committed {
+                return Err(Rejection::TooLateToCancel { rotation_id: id });
+            }
             self.withdraw("CANCELLED", "cancelled before it began; the key was not touched".to_owned(), now);
             return Ok(());
         }
@@ -267,6 +335,9 @@ impl Desk {
         Err(Rejection::DecisionNotPossible { why: not_possible(phase, &possible) })
     }
 }
+
+/// Commands that may wait for the task to come to rest.
+const DEFERRED_MAX: usize = 64;
 
 /// Withdrawn requests that a snapshot remembers.
 const WITHDRAWN_MAX: usize = 20;

@@ -53,6 +53,7 @@ where
                 break;
             }
         }
+        self.hands.seal_in_hand().await;
         self.desk.show_activity(Activity::Stopped);
     }
 
@@ -82,6 +83,7 @@ where
         if state.phase == Phase::Idle {
             hands.look_after_leftovers(&state).await?;
         }
+        desk.recognise(&state);
         self.show_state(&state);
         Ok((state, event))
     }
@@ -144,6 +146,11 @@ where
                 self.hands.erase(rotation_id).await;
                 return Ok(None);
             }
+            Effect::Leave => {
+                self.hands.forget();
+                self.hands.look_after_leftovers(state).await?;
+                return Ok(None);
+            }
             Effect::Wait { until } => return self.wait(state, until).await.map(Some),
             Effect::Call => self.busy(open, Work::Call).await?,
             Effect::Read => self.busy(open, Work::Read).await?,
@@ -156,6 +163,7 @@ where
     }
 
     async fn save(&mut self, state: &State) -> Result<(), Interruption> {
+        self.desk.commit(state);
         self.hands.save(state).await?;
         if let Some(open) = state.phase.rotation() {
             self.desk.begun(open.rotation_id);
@@ -174,7 +182,7 @@ where
             match work {
                 Work::Call => hands.call(open).await,
                 Work::Read => hands.read(open).await,
-                Work::Seal => Ok(hands.seal(open).await),
+                Work::Seal => Ok(hands.seal().await),
                 Work::Probe => hands.probe().await,
                 Work::Publish => hands.publish(open).await,
                 Work::Verify => hands.verify(open).await,
@@ -218,6 +226,7 @@ where
         let wait = delay(&self.hands.credential.name, &self.hands.replica, self.tries);
         let wait = cause.retry_after.map_or(wait, |asked| asked.max(wait));
         self.tries = self.tries.saturating_add(1);
+        self.desk.turn_down_deferred();
         let now = self.hands.now();
         tracing::warn!(credential = %self.hands.credential.name, code = cause.code, wait_ms = wait.as_millis(),
             "held up: {}", cause.message);

@@ -61,6 +61,34 @@ pub(crate) enum Command {
     Plan(bool, oneshot::Sender<Result<PlanReport, Rejection>>),
 }
 
+impl Command {
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_forsaken(&self) -> bool {
+        match self {
+            Self::Rotate(_, reply) => reply.is_closed(),
+            Self::Cancel(_, reply)
+            | Self::Resolve(_, _, reply)
+            | Self::Pause(_, reply)
+            | Self::Resume(reply) => reply.is_closed(),
+            Self::Plan(_, reply) => reply.is_closed(),
+        }
+    }
+
+    /// Answers with a refusal, whatever was asked; an asker who has gone misses nothing.
+    pub(crate) fn reject(self, rejection: Rejection) {
+        match self {
+            Self::Rotate(_, reply) => drop(reply.send(Err(rejection))),
+            Self::Cancel(_, reply)
+            | Self::Resolve(_, _, reply)
+            | Self::Pause(_, reply)
+            | Self::Resume(reply) => {
+                drop(reply.send(Err(rejection)));
+            }
+            Self::Plan(_, reply) => drop(reply.send(Err(rejection))),
+        }
+    }
+}
+
 impl Handle {
     pub(crate) const fn new(snapshots: watch::Receiver<Snapshot>, commands: mpsc::Sender<Command>) -> Self {
         Self { snapshots, commands }

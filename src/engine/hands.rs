@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::credential::{Adapters, Credential};
+use super::in_hand::InHand;
 use super::interruption::{Cause, Interruption};
 use super::snapshot::Condition;
 use super::stopwatch::{Share, Stopwatch};
@@ -32,7 +33,7 @@ pub(super) struct Hands<P, S, E, C> {
     /// The monotonic time at which `version` was first seen here.
     pub(super) seen_at: Duration,
     /// The new key, from the moment it is known until the rotation is closed.
-    pub(super) answer: Option<(RotationId, provider::Answer)>,
+    pub(super) in_hand: Option<InHand>,
     /// What the newest call of an open rotation came to when it gave no key: known here before it is durable.
     pub(super) heard: Option<(RotationId, u32, Outcome<Answer>)>,
     /// The application's entry, as the next publication will be based on.
@@ -73,7 +74,7 @@ where
             record: None,
             version: KvVersion(0),
             seen_at: Duration::ZERO,
-            answer: None,
+            in_hand: None,
             heard: None,
             entry: None,
             signer: None,
@@ -105,10 +106,7 @@ where
     /// Whether another replica's claim has run out on our own monotonic clock, with a margin in which a living
     /// holder that was cut off comes first.
     pub(super) fn holder_is_silent(&self, state: &State) -> bool {
-        let Some(rotation) = state.phase.rotation() else { return false };
-        let claim = Duration::from_millis(rotation.claim_ms);
-        let silent = self.clock.monotonic().saturating_sub(self.seen_at);
-        silent > claim.saturating_add(claim / 4)
+        state.phase.rotation().is_some_and(|rotation| self.silence_left(rotation).is_zero())
     }
 
     /// How long until another replica's claim can have run out.
@@ -124,17 +122,28 @@ where
         Some(identity.duplicate())
     }
 
+    /// What is known of the key in hand, if it is this rotation's.
     pub(super) fn answer_facts(&self, id: RotationId) -> Option<Answer> {
-        let (_, answer) = self.answer.as_ref().filter(|(rotation, _)| *rotation == id)?;
-        Some(self.facts(answer))
+        self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id).map(|in_hand| self.facts(in_hand))
     }
 
-    pub(super) fn facts(&self, answer: &provider::Answer) -> Answer {
+    fn facts(&self, in_hand: &InHand) -> Answer {
         Answer {
-            fingerprint: self.fingerprint(&answer.secret),
-            previous_expires_at: answer.previous_expires_at,
-            received_at: answer.received_at,
+            fingerprint: self.fingerprint(&in_hand.answer.secret),
+            previous_expires_at: in_hand.answer.previous_expires_at,
+            received_at: in_hand.answer.received_at,
+            call: in_hand.call,
         }
+    }
+
+    /// Takes a key that the provider showed into the hand; gives what is known of it.
+    pub(super) fn take_in_hand(&mut self, rotation: &Rotation, answer: provider::Answer) -> Answer {
+        let (rotation_id, call) = (rotation.rotation_id, rotation.calls);
+        let identity = self.identity(rotation_id);
+        let in_hand = InHand { rotation_id, call, answer, identity, sealed: false };
+        let facts = self.facts(&in_hand);
+        self.in_hand = Some(in_hand);
+        facts
     }
 
     pub(super) fn fingerprint(&self, secret: &SecretValue) -> Fingerprint {
@@ -145,6 +154,9 @@ where
     }
 
     pub(super) fn note(&mut self, code: &'static str, message: String) {
+        if self.conditions.iter().any(|known| known.code == code && known.message == message) {
+            return;
+        }
         tracing::warn!(credential = %self.credential.name, code, "{message}");
         self.conditions.retain(|condition| condition.code != code);
         self.conditions.push(Condition { code, message });

@@ -5,8 +5,10 @@ use super::hands::Hands;
 use super::interruption::Interruption;
 use crate::clock::Clock;
 use crate::escrow::{Escrow, Listed, Slot};
+use crate::ids::RotationId;
 use crate::provider::Provider;
 use crate::rotation::{ClosedAs, State};
+use crate::secret::Fingerprint;
 use crate::vault::Store;
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -31,7 +33,10 @@ where
         let name = self.credential.name.clone();
         let slot = self.on_disk(move |escrow| escrow.slot(&name, id)).await?;
         let closed = state.history.iter().find(|closed| closed.rotation_id == id);
-        let rotated = closed.is_some_and(|closed| matches!(closed.outcome, ClosedAs::Rotated { .. }));
+        let published = closed.and_then(|closed| match &closed.outcome {
+            ClosedAs::Rotated { answer, .. } => Some(&answer.fingerprint),
+            _ => None,
+        });
         match slot {
             Slot::Missing => self.note("RESIDUE", format!(
                 "{} holds what the provider said about rotation {id}, in a form that keyturn could not use; open it \
@@ -39,8 +44,8 @@ where
                 listed.path.display()
             )),
             Slot::Unsent => self.erase(id).await,
-            Slot::Sent | Slot::Sealed if rotated => self.erase(id).await,
             Slot::Sent if closed.is_some() => self.erase(id).await,
+            Slot::Sealed if self.is_sealed_in(id, published).await => self.erase(id).await,
             Slot::Sent => self.note("ORPHAN_CALL", format!(
                 "{} says that rotation {id} called the provider, but Vault's record knows nothing of it: the record \
                  was restored from a snapshot or deleted; check that the key in Vault works",
@@ -53,5 +58,13 @@ where
             )),
         }
         Ok(())
+    }
+
+    /// Whether the slot holds the very key that the closed rotation published, and nothing newer.
+    async fn is_sealed_in(&self, id: RotationId, published: Option<&Fingerprint>) -> bool {
+        let (Some(published), Some(identity)) = (published, self.identity(id)) else { return false };
+        let name = self.credential.name.clone();
+        let opened = self.on_disk(move |escrow| escrow.open(&name, id, &identity)).await;
+        opened.is_ok_and(|answer| self.fingerprint(&answer.secret) == *published)
     }
 }

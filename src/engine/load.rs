@@ -1,13 +1,14 @@
 //! Reading record, entry and escrow afresh: what a start, a hold or a lost check-and-set begins with.
 
 use super::hands::Hands;
+use super::in_hand::InHand;
 use super::interruption::{Cause, Interruption};
 use crate::clock::Clock;
 use crate::escrow::{Escrow, Slot};
 use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
 use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State};
-use crate::secret::FingerprintKey;
+use crate::secret::{FingerprintKey, SecretValue};
 use crate::vault::{Record, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -34,7 +35,7 @@ where
         let (holding, published) = match state.phase.rotation() {
             Some(rotation) => (self.holding(&state, rotation).await?, self.published(rotation).await?),
             None => {
-                self.answer = None;
+                self.let_go().await;
                 (Holding::Nothing, None)
             }
         };
@@ -72,26 +73,34 @@ where
 
     async fn holding(&mut self, state: &State, rotation: &Rotation) -> Result<Holding, Interruption> {
         let id = rotation.rotation_id;
-        if let Some(staged) = self.record.as_mut().and_then(|record| record.staged.take())
-            && let Some(facts) = state.phase.answer()
-        {
-            let answer = provider::Answer {
-                secret: staged,
-                previous_expires_at: facts.previous_expires_at,
-                received_at: facts.received_at,
-            };
-            self.answer = Some((id, answer));
-        }
+        self.take_staged(state, id);
         if let Some(facts) = self.answer_facts(id) {
             return Ok(Holding::Answer(facts));
         }
-        self.answer = None;
+        self.let_go().await;
         match self.slot(id).await? {
             Slot::Missing => Ok(Holding::Nothing),
             Slot::Unsent => Ok(Holding::Unsent),
             Slot::Sent => Ok(Holding::Sent),
             Slot::Sealed => self.unseal(id).await,
         }
+    }
+
+    /// A staged key is in the record itself.
+    fn take_staged(&mut self, state: &State, id: RotationId) {
+        let staged = self.record.as_mut().and_then(|record| record.staged.take());
+        let (Some(secret), Some(facts)) = (staged, state.phase.answer()) else { return };
+        let (previous_expires_at, received_at) = (facts.previous_expires_at, facts.received_at);
+        let answer = provider::Answer { secret, previous_expires_at, received_at };
+        let identity = self.identity(id);
+        // Vault has it, so the escrow need not.
+        self.in_hand = Some(InHand { rotation_id: id, call: facts.call, answer, identity, sealed: true });
+    }
+
+    /// Drops a key that is not the open rotation's, once the escrow has it.
+    async fn let_go(&mut self) {
+        self.seal_in_hand().await;
+        self.in_hand = None;
     }
 
     async fn slot(&self, id: RotationId) -> Result<Slot, Interruption> {
@@ -117,7 +126,8 @@ where
             previous_expires_at: sealed.previous_expires_at,
             received_at: sealed.received_at,
         };
-        self.answer = Some((id, answer));
+        let identity = self.identity(id);
+        self.in_hand = Some(InHand { rotation_id: id, call: sealed.call, answer, identity, sealed: true });
         Ok(self.answer_facts(id).map_or(Holding::Sent, Holding::Answer))
     }
 
@@ -126,11 +136,16 @@ where
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let published = found.zip(entry.field(field)).map(|(stamp, value)| {
+        // A stamp can be copied beside another value; where the key is in hand, it must be the one.
+        let held = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
+        let ours = |value: &SecretValue| held.as_ref().is_none_or(|held| *held == self.fingerprint(value));
+        let found = found.filter(|stamp| stamp.call == rotation.calls);
+        let published = found.zip(entry.field(field).filter(ours)).map(|(stamp, value)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&value),
                 previous_expires_at: stamp.previous_expires_at,
                 received_at: stamp.published_at,
+                call: stamp.call,
             };
             (answer, entry.version)
         });

@@ -12,6 +12,7 @@ mod desk;
 mod driver;
 mod handle;
 mod hands;
+mod in_hand;
 mod interruption;
 mod leftovers;
 mod load;

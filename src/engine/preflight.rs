@@ -166,5 +166,5 @@ where
     }
 }
 
-/// The open rotation's escrow identity, and the one before it.
-const IDENTITIES_MAX: usize = 2;
+/// The open rotation's escrow identity, and those of the rotations before it whose answers may come late.
+const IDENTITIES_MAX: usize = 4;

@@ -11,7 +11,7 @@ use super::interruption::{Interruption, delay};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::{self, Provider};
-use crate::rotation::{Event, Phase, Request, State, admit, next_due, scheduled_request};
+use crate::rotation::{Event, Phase, Request, Rotation, State, Trigger, admit, due_request, next_due};
 use crate::vault::Store;
 
 impl<P, S, E, C> Driver<P, S, E, C>
@@ -23,25 +23,40 @@ where
 {
     /// Nothing to do: until the next due time, a request, or another replica's doing.
     pub(super) async fn rest(&mut self, state: State) -> Result<(State, Event), Interruption> {
-        self.tries = 0;
+        if state.phase.rotation().is_some_and(|open| self.is_left_open(&state, open)) {
+            return Err(Interruption::Reload);
+        }
         self.show_state(&state);
+        let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
+        let shutdown = self.desk.shutdown.clone();
+        let mut look_up_at = clock.monotonic() + self.attention_in(&state);
         loop {
+            if let Some(order) = self.desk.order_at_hand(&plan, clock.now()) {
+                match self.obey(&state, order).await {
+                    Some(event) => return Ok((state, event)),
+                    None => continue,
+                }
+            }
             if let Some(event) = self.begin(&state) {
                 return Ok((state, event));
             }
+            self.tries = 0;
             self.show_rest(&state);
-            let timer = self.attention_in(&state);
-            let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
-            let shutdown = self.desk.shutdown.clone();
+            // A stream of orders must not keep the task from looking up.
+            let left = look_up_at.saturating_sub(clock.monotonic());
             let order = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Interruption::Stop),
-                order = self.desk.order(&plan, || clock.now()) => Some(order),
-                () = clock.sleep(timer) => None,
+                order = self.desk.order(&plan, || clock.now()), if !left.is_zero() => Some(order),
+                () = clock.sleep(left) => None,
             };
             let event = match order {
                 Some(order) => self.obey(&state, order).await,
-                None => self.look_up(&state).await?,
+                None => {
+                    let event = self.look_up(&state).await?;
+                    look_up_at = clock.monotonic() + self.attention_in(&state);
+                    event
+                }
             };
             if let Some(event) = event {
                 return Ok((state, event));
@@ -49,10 +64,19 @@ where
         }
     }
 
+    /// An open rotation of our own never rests: what a person asked for in between came before its next step.
+    fn is_left_open(&self, state: &State, open: &Rotation) -> bool {
+        open.holder == self.hands.replica && !matches!(state.phase, Phase::Halted { .. })
+    }
+
     /// Begins what is pending, if it still may.
     fn begin(&mut self, state: &State) -> Option<Event> {
         let (rotation_id, request) = self.desk.pending()?;
         let now = self.hands.now();
+        if request.trigger == Trigger::Scheduled && self.due(state).is_none_or(|due| due > now) {
+            self.desk.withdraw("NOT_DUE", "another replica rotated, or the schedule changed".to_owned(), now);
+            return None;
+        }
         match admit(self.hands.plan(), state, &request, now) {
             Ok(()) => Some(Event::Requested { rotation_id, request, now }),
             Err(reason) => {
@@ -96,7 +120,7 @@ where
             return if over { Err(Interruption::Reload) } else { Ok(None) };
         }
         if self.due(state).is_some_and(|due| due <= self.hands.now()) {
-            self.desk.want(scheduled_request());
+            self.desk.want(due_request(state));
         }
         Ok(None)
     }
@@ -118,7 +142,7 @@ where
     }
 
     async fn plan_report(&mut self, state: &State, emergency: bool) -> PlanReport {
-        let request = Request { emergency, ..scheduled_request() };
+        let request = Request { emergency, trigger: Trigger::Manual, request_id: None, caller: None };
         let mut findings = Vec::new();
         if let Err(reason) = admit(self.hands.plan(), state, &request, self.hands.now()) {
             let rejection = super::handle::Rejection::from(reason);

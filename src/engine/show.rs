@@ -50,7 +50,7 @@ where
             Effect::Probe | Effect::Verify => Activity::Probing,
             Effect::Publish => Activity::Publishing,
             Effect::Wait { .. } => Activity::Waiting,
-            Effect::Erase { .. } => return,
+            Effect::Erase { .. } | Effect::Leave => return,
         };
         if !matches!(effect, Effect::Save | Effect::Preflight { .. }) {
             self.show_state(state);

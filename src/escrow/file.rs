@@ -168,6 +168,7 @@ impl Escrow for FileEscrow {
             is_residue: false,
             previous_expires_at: answer.previous_expires_at,
             received_at: Some(answer.received_at),
+            call: Some(answer.call),
         };
         self.seal_by(content, identity, overwrite)
     }
@@ -186,6 +187,7 @@ impl Escrow for FileEscrow {
             is_residue: true,
             previous_expires_at: None,
             received_at: None,
+            call: None,
         };
         self.seal_residue_by(content, identity, overwrite)
     }
@@ -213,11 +215,14 @@ impl Escrow for FileEscrow {
         if opened.credential != *credential || opened.rotation_id != rotation || opened.is_residue {
             return Err(Error::Foreign { path });
         }
-        let received_at = opened.received_at.ok_or(Error::Damaged { path, cause: "it does not say when" })?;
+        let (Some(received_at), Some(call)) = (opened.received_at, opened.call) else {
+            return Err(Error::Damaged { path, cause: "it does not say when, or by which call" });
+        };
         Ok(SealedAnswer {
             secret: opened.secret,
             previous_expires_at: opened.previous_expires_at,
             received_at,
+            call,
         })
     }
 
@@ -294,6 +299,7 @@ mod tests {
             is_residue: false,
             previous_expires_at: None,
             received_at: Some(Timestamp::UNIX_EPOCH),
+            call: Some(1),
         }
     }
 

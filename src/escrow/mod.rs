@@ -57,6 +57,8 @@ pub struct SealedAnswer {
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete.
     pub received_at: Timestamp,
+    /// Which call of the rotation brought it.
+    pub call: u32,
 }
 
 /// A slot as a listing shows it.

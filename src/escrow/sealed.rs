@@ -31,6 +31,8 @@ pub struct Opened {
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete; not known of a residue.
     pub received_at: Option<Timestamp>,
+    /// Which call of the rotation brought it; not known of a residue.
+    pub call: Option<u32>,
 }
 
 /// Opens a sealed file with an identity: the rotation's own, or one of an operator's.
@@ -77,6 +79,7 @@ pub(super) struct Sealing<'a> {
     pub(super) is_residue: bool,
     pub(super) previous_expires_at: Option<Timestamp>,
     pub(super) received_at: Option<Timestamp>,
+    pub(super) call: Option<u32>,
 }
 
 /// The age file as bytes, sealed to the identity's own recipient and to the operators'.
@@ -115,6 +118,8 @@ struct Written<'a> {
     previous_expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     received_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<u32>,
 }
 
 impl Sealing<'_> {
@@ -128,6 +133,7 @@ impl Sealing<'_> {
             residue: self.is_residue.then_some(secret),
             previous_expires_at: self.previous_expires_at,
             received_at: self.received_at,
+            call: self.call,
         };
         // Large enough that it never moves and leaves a copy behind: JSON writes a byte with at most six.
         let mut plain = Zeroizing::new(Vec::with_capacity(secret.len() * 6 + 1024));
@@ -146,6 +152,7 @@ struct Read1 {
     residue: Option<SecretValue>,
     previous_expires_at: Option<Timestamp>,
     received_at: Option<Timestamp>,
+    call: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -194,5 +201,6 @@ fn parse(plain: &[u8]) -> Option<Opened> {
         is_residue,
         previous_expires_at: read.previous_expires_at,
         received_at: read.received_at,
+        call: read.call,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::effect::Effect;
-use super::history::{Closed, ClosedAs};
+use super::history::{Closed, ClosedAs, Decision};
 use super::plan::Plan;
 use super::schedule;
 use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
@@ -21,6 +21,8 @@ pub(super) struct Closing {
 }
 
 /// Closes the open rotation: remembered first, and only then is its escrow erased.
+///
+/// What a person settled keeps its slot: it may hold the only copy of a key that the person gave up.
 pub(super) fn close(
     mut state: State,
     rotation: Rotation,
@@ -28,6 +30,7 @@ pub(super) fn close(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
+    let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
     state.history.insert(
         0,
         Closed {
@@ -40,10 +43,21 @@ pub(super) fn close(
             timings: rotation.timings,
         },
     );
-    state.history.truncate(HISTORY_MAX);
+    forget_the_oldest(&mut state.history);
     state.phase = Phase::Idle;
     state.retry = closing.retry;
-    (state, vec![Effect::Save, Effect::Erase { rotation_id }])
+    let slot = if settled_by_hand { Effect::Leave } else { Effect::Erase { rotation_id } };
+    (state, vec![Effect::Save, slot])
+}
+
+/// Keeps the history bounded; failed tries go first, so that they never push out the last success.
+fn forget_the_oldest(history: &mut Vec<Closed>) {
+    let failed =
+        |closed: &Closed| matches!(closed.outcome, ClosedAs::Failed { .. } | ClosedAs::NotApplied { .. });
+    while history.len() > HISTORY_MAX {
+        let oldest = history.iter().rposition(failed).filter(|index| *index > 0);
+        history.remove(oldest.unwrap_or(history.len() - 1));
+    }
 }
 
 /// The first wait after a passing failure.
@@ -52,11 +66,18 @@ const RETRY_DELAY_MIN: Duration = Duration::from_secs(5);
 const RETRY_DELAY_MAX: Duration = Duration::from_mins(15);
 
 /// When to try again after a passing cause: the provider's own word, else twice as long each time.
-pub(super) fn retry_later(state: &State, asked: Option<Duration>, now: Timestamp) -> Retry {
+pub(super) fn retry_later(
+    state: &State,
+    request: &Request,
+    asked: Option<Duration>,
+    now: Timestamp,
+) -> Retry {
     let failures = state.retry.as_ref().map_or(0, |retry| retry.failures).saturating_add(1);
     let backoff = RETRY_DELAY_MIN.saturating_mul(1 << (failures - 1).min(10)).min(RETRY_DELAY_MAX);
     let delay = asked.map_or(backoff, |asked| asked.max(RETRY_DELAY_MIN));
-    Retry { not_before: later(now, delay), failures }
+    // The retry is a rotation of its own, and must not be found under the first one's request id.
+    let request = Request { request_id: None, ..request.clone() };
+    Retry { not_before: later(now, delay), failures, request }
 }
 
 /// Why a rotation may not begin now.
@@ -98,7 +119,8 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
     if let Some(until) = state.grace_until().filter(|until| *until > now) {
         return Err(NotNow::GraceWindowOpen { until });
     }
-    match too_soon_until(plan, state).filter(|until| *until > now) {
+    let retry_at = state.retry.as_ref().map(|retry| retry.not_before);
+    match too_soon_until(plan, state).max(retry_at).filter(|until| *until > now) {
         Some(until) => Err(NotNow::TooSoon { until }),
         None => Ok(()),
     }
@@ -106,36 +128,49 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
 
 /// When the schedule starts the next rotation; `None` while paused, open, or where only a request does.
 pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestamp) -> Option<Timestamp> {
-    if state.pause.is_some() || state.phase != Phase::Idle {
+    if state.phase != Phase::Idle {
+        return None;
+    }
+    let request = due_request(state);
+    if state.pause.is_some() && !request.emergency {
         return None;
     }
     let due = match &state.retry {
-        Some(retry) => Some(retry.not_before),
+        Some(retry) => retry.not_before,
         None => {
-            let last = state.history.iter().find(|closed| !resolved_by_hand(closed));
-            schedule::next_due(
-                &plan.schedule,
-                name,
-                state.adopted_at,
-                last.map(|closed| closed.closed_at),
-                now,
-            )
+            let last = state.history.iter().find(|closed| !to_be_repeated(closed));
+            let last = last.map(|closed| closed.closed_at);
+            schedule::next_due(&plan.schedule, name, state.adopted_at, last, now)?
         }
-    }?;
+    };
+    if request.emergency {
+        return Some(due);
+    }
     let earliest = [state.grace_until(), too_soon_until(plan, state)].into_iter().flatten().max();
-    Some(earliest.map_or(due, |earliest| due.max(earliest)))
+    let due = earliest.map_or(due, |earliest| due.max(earliest));
+    // What a person asked for is not held back to the schedule's hours.
+    match request.trigger {
+        Trigger::Manual => Some(due),
+        Trigger::Scheduled => schedule::in_window(&plan.schedule, name, due, now),
+    }
 }
 
-/// The request that the schedule makes.
-pub fn scheduled_request() -> Request {
-    Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None }
+/// The request that is made at the due time: the schedule's own, or the one that is tried again.
+pub fn due_request(state: &State) -> Request {
+    match &state.retry {
+        Some(retry) => retry.request.clone(),
+        None => Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None },
+    }
 }
 
 fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {
-    let interval = plan.schedule.min_interval.max(plan.lock.unwrap_or_default());
-    state.last_rotated().map(|closed| later(closed.closed_at, interval))
+    let newest = state.history.first().filter(|closed| !to_be_repeated(closed));
+    let interval = newest.map(|closed| later(closed.closed_at, plan.schedule.min_interval));
+    let lock = state.last_rotated().zip(plan.lock).map(|(closed, lock)| later(closed.closed_at, lock));
+    interval.max(lock)
 }
 
-fn resolved_by_hand(closed: &Closed) -> bool {
-    matches!(closed.outcome, ClosedAs::Resolved { .. })
+/// A person gave the rotation up to make another: it neither counts as one nor holds the next one back.
+fn to_be_repeated(closed: &Closed) -> bool {
+    matches!(closed.outcome, ClosedAs::Resolved { decision: Decision::RotateAgain })
 }

@@ -34,6 +34,8 @@ pub enum Effect {
         /// The closed rotation.
         rotation_id: RotationId,
     },
+    /// Leave the slot of a rotation that a person settled where it is, and tell of it if it holds a key.
+    Leave,
     /// Wait, then say [`super::Event::Woke`].
     Wait {
         /// Until when.

@@ -12,7 +12,7 @@ pub mod schedule;
 mod state;
 mod step;
 
-pub use close::{NotNow, admit, next_due, scheduled_request};
+pub use close::{NotNow, admit, due_request, next_due};
 pub use effect::Effect;
 pub use event::{Event, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};

@@ -11,13 +11,14 @@ use super::history::{ClosedAs, Decision};
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resume::{Claimant, claim};
-use super::state::{Answer, Halt, HaltReason, Phase, Publication, Retry, Rotation, State, Unknown};
+use super::state::{Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Unknown};
 use super::step::{Next, later, staged_next};
 
-/// How many replays are made at most for one rotation.
+/// How many replays are made before a read is tried, where the provider has one.
 const REPLAYS_MAX: u32 = 6;
-/// The wait before the second replay; doubled each time.
+/// The wait before the second replay; doubled each time, up to the longest.
 const REPLAY_DELAY: Duration = Duration::from_secs(1);
+const REPLAY_DELAY_MAX: Duration = Duration::from_mins(5);
 /// How often a provider is asked again while its answer settles nothing.
 const POLL: Duration = Duration::from_secs(5);
 /// What is kept free at the end of a grace window, for a call and for clocks that differ.
@@ -65,9 +66,10 @@ pub(super) fn settle(
 }
 
 fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) -> Means {
-    if let Some(window) = plan.replay.filter(|_| !unknown.refused && unknown.replays < REPLAYS_MAX) {
+    let replays_left = plan.read.is_none() || unknown.replays < REPLAYS_MAX;
+    if let Some(window) = plan.replay.filter(|_| !unknown.refused && replays_left) {
         let next_at = replay_at(unknown);
-        if later(now.max(next_at), plan.call_timeout) < later(rotation.intended_at, window) {
+        if later(now.max(next_at), plan.call_timeout) < later(rotation.first_dispatched_at, window) {
             return if now < next_at { Means::Wait(next_at) } else { Means::Replay };
         }
     }
@@ -75,7 +77,7 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
-        let quiet_at = quiet_at(plan, rotation).max(unknown.since);
+        let quiet_at = quiet_at(plan, rotation, unknown);
         if old_key_signs_until(plan, rotation).is_none_or(|until| now.max(quiet_at) < until) {
             return if now < quiet_at { Means::Wait(quiet_at) } else { Means::Redo };
         }
@@ -86,19 +88,30 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
 fn replay_at(unknown: &Unknown) -> Timestamp {
     match unknown.replays {
         0 => unknown.since,
-        made => later(unknown.since, REPLAY_DELAY.saturating_mul(1 << made.min(10))),
+        made => later(unknown.since, replay_delay(made)),
     }
 }
 
-/// When the newest call can no longer take effect behind our back.
-fn quiet_at(plan: &Plan, rotation: &Rotation) -> Timestamp {
-    later(rotation.dispatched_at, plan.call_timeout.saturating_add(plan.settle))
+/// The time from the first doubt to the replay after `made` ones.
+fn replay_delay(made: u32) -> Duration {
+    (0..made).map(|index| REPLAY_DELAY.saturating_mul(1 << index.min(10)).min(REPLAY_DELAY_MAX)).sum()
+}
+
+/// When the newest call can no longer take effect behind our back. What another replica's clock said of its
+/// call is not relied on.
+fn quiet_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
+    let sent_at = match unknown.doubt {
+        Doubt::HolderLost => rotation.dispatched_at.max(unknown.since),
+        _ => rotation.dispatched_at,
+    };
+    later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(unknown.since)
 }
 
 /// Until when a self-authenticating credential's old key can sign a further call, if any call took effect.
 fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
-    plan.self_authenticating
-        .then(|| later(rotation.intended_at, plan.grace.unwrap_or_default().saturating_sub(GRACE_MARGIN)))
+    plan.self_authenticating.then(|| {
+        later(rotation.first_dispatched_at, plan.grace.unwrap_or_default().saturating_sub(GRACE_MARGIN))
+    })
 }
 
 fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
@@ -128,6 +141,8 @@ pub(super) fn replayed(
             return (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal]);
         }
         Outcome::NotApplied(refusal) if refusal.class.is_passing() => {
+            // It was no replay: an outage must not use them up.
+            unknown.replays = unknown.replays.saturating_sub(1);
             return (keep(state, rotation, unknown), vec![wait_for(&refusal, now)]);
         }
         Outcome::NotApplied(refusal) => {
@@ -165,7 +180,7 @@ fn unchanged(
     unknown: Unknown,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let believed_at = later(quiet_at(plan, &rotation).max(unknown.since), plan.read.unwrap_or_default());
+    let believed_at = later(quiet_at(plan, &rotation, &unknown), plan.read.unwrap_or_default());
     if now < believed_at {
         let until = later(now, POLL).min(believed_at);
         return (keep(state, rotation, unknown), vec![Effect::Wait { until }]);
@@ -173,7 +188,7 @@ fn unchanged(
     if unknown.doubt == Doubt::NoValue {
         return halted(state, rotation, HaltReason::MeansExhausted { doubt: unknown.doubt }, now);
     }
-    let retry = Some(close::retry_later(&state, None, now));
+    let retry = Some(close::retry_later(&state, &rotation.request, None, now));
     let outcome = ClosedAs::NotApplied { doubt: unknown.doubt };
     close::close(state, rotation, Closing { outcome, retry }, now)
 }
@@ -217,18 +232,28 @@ pub(super) fn decided(
     claim(state.phase.rotation_mut()?, claimant);
     let rotation = state.phase.rotation()?.clone();
     Some(match decision {
-        Decision::KeepCurrent => {
-            let outcome = ClosedAs::Resolved { decision };
-            close::close(state, rotation, Closing { outcome, retry: None }, now)
-        }
+        Decision::KeepCurrent => keep_current(state, rotation, now),
         Decision::RotateAgain => {
             let outcome = ClosedAs::Resolved { decision };
-            let retry = Some(Retry { not_before: now, failures: 0 });
+            let request = Request { request_id: None, ..rotation.request.clone() };
+            let retry = Some(Retry { not_before: now, failures: 0, request });
             close::close(state, rotation, Closing { outcome, retry }, now)
         }
         Decision::PublishAnyway => publish_anyway(state, rotation, now)?,
         Decision::TryAgain => try_again(plan, state, rotation, now)?,
     })
+}
+
+fn keep_current(state: State, rotation: Rotation, now: Timestamp) -> (State, Vec<Effect>) {
+    let published = match state.phase.clone() {
+        Phase::Halted { halt, .. } => halt.answer.zip(halt.publication),
+        _ => None,
+    };
+    let outcome = match published {
+        Some((answer, publication)) => ClosedAs::Rotated { answer, publication, verified: false },
+        None => ClosedAs::Resolved { decision: Decision::KeepCurrent },
+    };
+    close::close(state, rotation, Closing { outcome, retry: None }, now)
 }
 
 fn publish_anyway(state: State, rotation: Rotation, now: Timestamp) -> Next {
@@ -277,6 +302,6 @@ fn doubt_of(reason: HaltReason) -> Doubt {
     match reason {
         HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => doubt,
         HaltReason::ReadRefused { refusal } => Doubt::Refused { refusal },
-        HaltReason::NewKeyRefused => Doubt::NoValue,
+        HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => Doubt::NoValue,
     }
 }

@@ -8,7 +8,7 @@ use super::outcome::Doubt;
 use super::plan::Plan;
 use super::resolve;
 use super::state::{Answer, Phase, Publication, Rotation, State};
-use super::step::{doubted, stage, staged_next};
+use super::step::{doubted, staged_next};
 use crate::ids::{KvVersion, ReplicaId};
 
 /// Who claims, and the version that the claim will have.
@@ -32,7 +32,7 @@ pub(super) struct Found {
 pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -> (State, Vec<Effect>) {
     let Some(open) = state.phase.rotation() else { return (state, Vec::new()) };
     let mine = open.holder == found.replica;
-    if !mine && !found.lapsed {
+    if !mine && !found.lapsed && !settles(&state.phase, &found.holding) {
         return (state, Vec::new());
     }
     let mut state = state;
@@ -45,6 +45,16 @@ pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -
         }
         _ => from_phase(plan, state, found.holding, mine, now),
     }
+}
+
+/// Whether this replica holds the very answer that everybody misses; then it need not wait for its turn.
+fn settles(phase: &Phase, holding: &Holding) -> bool {
+    let missing = match phase {
+        Phase::Unknown { rotation, .. } => Some(rotation),
+        Phase::Halted { rotation, halt } if halt.answer.is_none() => Some(rotation),
+        _ => None,
+    };
+    matches!((missing, holding), (Some(open), Holding::Answer(answer)) if answer.call == open.calls)
 }
 
 /// Makes `claimant` the holder.
@@ -60,7 +70,11 @@ fn from_phase(
     mine: bool,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
+    let settles = settles(&state.phase, &holding);
     match (state.phase.clone(), holding) {
+        (Phase::Halted { rotation, .. }, Holding::Answer(answer)) if settles => {
+            with_answer(state, rotation, answer)
+        }
         (Phase::Idle | Phase::Halted { .. }, _) => (state, Vec::new()),
         (Phase::Staged { staged_at, .. }, _) => {
             let next = staged_next(plan, staged_at, now);
@@ -72,8 +86,9 @@ fn from_phase(
             | Phase::Answered { rotation, .. }
             | Phase::Published { rotation, .. },
             Holding::Answer(answer),
-        ) => with_answer(plan, state, rotation, answer, now),
+        ) if answer.call == rotation.calls => with_answer(state, rotation, answer),
         (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
+            rotation.first_dispatched_at = now;
             rotation.dispatched_at = now;
             (State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call])
         }
@@ -90,20 +105,9 @@ fn from_phase(
     }
 }
 
-fn with_answer(
-    plan: &Plan,
-    state: State,
-    rotation: Rotation,
-    answer: Answer,
-    now: Timestamp,
-) -> (State, Vec<Effect>) {
-    match plan.propagation {
-        Some(_) => stage(plan, state, rotation, answer, now),
-        None => (
-            State { phase: Phase::Answered { rotation, answer }, ..state },
-            vec![Effect::Save, Effect::Publish],
-        ),
-    }
+/// The answer is known: it is sealed, if it is not yet, and goes on to Vault.
+fn with_answer(state: State, rotation: Rotation, answer: Answer) -> (State, Vec<Effect>) {
+    (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Save, Effect::Seal])
 }
 
 fn already_published(

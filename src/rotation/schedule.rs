@@ -83,10 +83,19 @@ pub fn next_due(
         Cadence::Cron { pattern, zone } => cron_due(pattern, zone, &jitter, from)?,
     };
     let earliest = last.map_or(Timestamp::MIN, |last| later(last, signed(schedule.min_interval)));
-    let due = due.max(earliest);
+    in_window(schedule, name, due.max(earliest), now)
+}
+
+/// `due`, moved to the window's next opening where it falls outside; `None` where the window never opens.
+pub fn in_window(
+    schedule: &Schedule,
+    name: &CredentialName,
+    due: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
     match &schedule.window {
         None => Some(due),
-        Some(window) => window_due(window, &jitter, due, now),
+        Some(window) => window_due(window, &Jitter { name, percent: schedule.jitter_percent }, due, now),
     }
 }
 

@@ -180,7 +180,9 @@ pub struct Rotation {
     pub claim_ms: u64,
     /// When its intent was written.
     pub intended_at: Timestamp,
-    /// When the newest call may first have left; what the grace that it asked for counts from.
+    /// When the first call may have left; what the provider's windows count from.
+    pub first_dispatched_at: Timestamp,
+    /// When the newest call may have left.
     pub dispatched_at: Timestamp,
     /// How many regenerate calls its record has allowed so far.
     pub calls: u32,
@@ -257,6 +259,13 @@ pub struct Answer {
     pub previous_expires_at: Option<Timestamp>,
     /// When it was received.
     pub received_at: Timestamp,
+    /// Which call of the rotation brought it; an earlier call's answer is not the newest key.
+    #[serde(default = "first_call")]
+    pub call: u32,
+}
+
+const fn first_call() -> u32 {
+    1
 }
 
 /// Where and when a value was published.
@@ -304,6 +313,8 @@ pub enum HaltReason {
     },
     /// The provider still refuses the new key past its declared propagation time.
     NewKeyRefused,
+    /// The provider could not be brought to say whether it accepts the new key.
+    NewKeyNotProven,
 }
 
 impl HaltReason {
@@ -314,6 +325,7 @@ impl HaltReason {
             Self::MeansExhausted { .. } => "MEANS_EXHAUSTED",
             Self::ReadRefused { .. } => "READ_REFUSED",
             Self::NewKeyRefused => "NEW_KEY_REFUSED",
+            Self::NewKeyNotProven => "NEW_KEY_NOT_PROVEN",
         }
     }
 }
@@ -334,4 +346,6 @@ pub struct Retry {
     pub not_before: Timestamp,
     /// How many tries have failed in a row.
     pub failures: u32,
+    /// What is tried again.
+    pub request: Request,
 }

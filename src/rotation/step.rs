@@ -84,6 +84,7 @@ fn intended(plan: &Plan, state: State, intent: Intent, now: Timestamp) -> Next {
         epoch: intent.epoch,
         claim_ms: millis(plan.claim),
         intended_at: now,
+        first_dispatched_at: now,
         dispatched_at: now,
         calls: 1,
         baseline: intent.baseline,
@@ -98,8 +99,10 @@ fn called(plan: &Plan, state: State, outcome: Outcome<Answer>, now: Timestamp) -
             Some((State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal]))
         }
         (Phase::Intended { rotation }, Outcome::NotApplied(refusal)) if rotation.calls <= 1 => {
-            let retry =
-                refusal.class.is_passing().then(|| close::retry_later(&state, refusal.retry_after, now));
+            let retry = refusal
+                .class
+                .is_passing()
+                .then(|| close::retry_later(&state, &rotation.request, refusal.retry_after, now));
             let closing = Closing { outcome: ClosedAs::Failed { refusal }, retry };
             Some(close::close(state, rotation, closing, now))
         }
@@ -212,7 +215,10 @@ fn staged_probed(
     match verdict {
         Verdict::Accepted | Verdict::NoProbe => (state, vec![Effect::Publish]),
         Verdict::NotAccepted if now >= later(staged_at, probe_deadline(plan)) => {
-            halt_refused(state, rotation, answer, None, now)
+            halt(state, rotation, HaltReason::NewKeyRefused, (answer, None), now)
+        }
+        Verdict::Unavailable if now >= proof_needed_by(plan, &answer, staged_at) => {
+            halt(state, rotation, HaltReason::NewKeyNotProven, (answer, None), now)
         }
         Verdict::NotAccepted | Verdict::Unavailable => (state, vec![poll(plan, now)]),
     }
@@ -227,7 +233,9 @@ fn published_probed(
 ) -> (State, Vec<Effect>) {
     let overdue = now >= later(publication.published_at, probe_deadline(plan));
     match verdict {
-        Verdict::NotAccepted if overdue => halt_refused(state, rotation, answer, Some(publication), now),
+        Verdict::NotAccepted if overdue => {
+            halt(state, rotation, HaltReason::NewKeyRefused, (answer, Some(publication)), now)
+        }
         Verdict::Unavailable if !overdue => (state, vec![poll(plan, now)]),
         Verdict::NotAccepted => (state, vec![poll(plan, now)]),
         Verdict::Accepted | Verdict::NoProbe | Verdict::Unavailable => {
@@ -238,14 +246,22 @@ fn published_probed(
     }
 }
 
-fn halt_refused(
+/// An outage is waited out for half of the time in which the old key lives; then a person should know.
+fn proof_needed_by(plan: &Plan, answer: &Answer, staged_at: Timestamp) -> Timestamp {
+    let deadline = later(staged_at, probe_deadline(plan));
+    let old_key_lives = answer.previous_expires_at.map(|dies_at| dies_at.duration_since(staged_at));
+    let half = old_key_lives.and_then(|lives| std::time::Duration::try_from(lives / 2).ok());
+    half.map_or(deadline, |half| deadline.max(later(staged_at, half)))
+}
+
+fn halt(
     state: State,
     rotation: Rotation,
-    answer: Answer,
-    publication: Option<Publication>,
+    reason: HaltReason,
+    (answer, publication): (Answer, Option<Publication>),
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let halt = Halt { reason: HaltReason::NewKeyRefused, since: now, answer: Some(answer), publication };
+    let halt = Halt { reason, since: now, answer: Some(answer), publication };
     (State { phase: Phase::Halted { rotation, halt }, ..state }, vec![Effect::Save])
 }
 

@@ -403,6 +403,7 @@ pub(super) mod sample {
             epoch: KvVersion(7),
             claim_ms: 30_000,
             intended_at: now,
+            first_dispatched_at: now,
             dispatched_at: now,
             calls: 1,
             baseline: Baseline::default(),
@@ -411,7 +412,7 @@ pub(super) mod sample {
         let mut state = State::adopted(now);
         state.phase = Phase::Intended { rotation };
         state.pause = Some(Pause { since: now, reason: "audit".to_owned() });
-        state.retry = Some(Retry { not_before: now, failures: 2 });
+        state.retry = Some(Retry { not_before: now, failures: 2, request: request() });
         Snapshot {
             credential: "adyen".parse().unwrap(),
             provider: "adyen/client-key".to_owned(),
@@ -438,6 +439,7 @@ pub(super) mod sample {
             fingerprint: Fingerprint::from_text("0123456789abcdef"),
             previous_expires_at: Some(now),
             received_at: now,
+            call: 1,
         };
         let publication = Publication { version: KvVersion(3), published_at: now };
         closed(now, ClosedAs::Rotated { answer, publication, verified: true })

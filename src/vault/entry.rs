@@ -98,6 +98,7 @@ mod tests {
             epoch: KvVersion(epoch),
             published_at: Timestamp::UNIX_EPOCH,
             previous_expires_at: None,
+            call: 1,
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Stamp {
     /// When the value before it dies; absent: assume it is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_expires_at: Option<Timestamp>,
+    /// Which call of the rotation brought the value.
+    pub call: u32,
 }
 
 /// The application's entry as it was read; its values are wiped when it is dropped.

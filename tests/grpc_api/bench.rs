@@ -67,6 +67,7 @@ pub(crate) fn open(number: u16) -> Rotation {
         epoch: KvVersion(4),
         claim_ms: 60_000,
         intended_at: NOW,
+        first_dispatched_at: NOW,
         dispatched_at: NOW,
         calls: 1,
         baseline: Baseline::default(),
@@ -76,7 +77,7 @@ pub(crate) fn open(number: u16) -> Rotation {
 
 pub(crate) fn answer() -> Answer {
     let fingerprint = Fingerprint::from_text("0123456789abcdef");
-    Answer { fingerprint, previous_expires_at: Some(NOW), received_at: NOW }
+    Answer { fingerprint, previous_expires_at: Some(NOW), received_at: NOW, call: 1 }
 }
 
 pub(crate) fn publication() -> Publication {

@@ -88,6 +88,7 @@ pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
         epoch: KvVersion(2),
         claim_ms: 120_000,
         intended_at: now(),
+        first_dispatched_at: now(),
         dispatched_at: now(),
         calls,
         baseline: Baseline::default(),
@@ -96,7 +97,12 @@ pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
 }
 
 pub fn answer() -> Answer {
-    Answer { fingerprint: Fingerprint::from_text("00ff"), previous_expires_at: None, received_at: now() }
+    Answer {
+        fingerprint: Fingerprint::from_text("00ff"),
+        previous_expires_at: None,
+        received_at: now(),
+        call: 1,
+    }
 }
 
 fn halt(reason: HaltReason, answer: Option<Answer>, publication: Option<Publication>) -> Phase {
@@ -222,6 +228,7 @@ pub fn effect_name(effect: &Effect) -> String {
         Effect::Wait { until } => format!("wait {}s", until.duration_since(now()).as_secs()),
         Effect::Preflight { .. } => "preflight".into(),
         Effect::Erase { .. } => "erase".into(),
+        Effect::Leave => "leave".into(),
         Effect::Save => "save".into(),
         Effect::Call => "call".into(),
         Effect::Read => "read".into(),

@@ -102,6 +102,7 @@ pub fn stamp(epoch: u64) -> Stamp {
         epoch: KvVersion(epoch),
         published_at: Timestamp::UNIX_EPOCH,
         previous_expires_at: None,
+        call: 1,
     }
 }
 

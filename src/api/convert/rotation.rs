@@ -156,7 +156,7 @@ fn halted(snapshot: &Snapshot, phase: &Phase, rotation: &Rotation, halt: &Halt) 
 const fn doubt(reason: &HaltReason) -> Option<&Doubt> {
     match reason {
         HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => Some(doubt),
-        HaltReason::ReadRefused { .. } | HaltReason::NewKeyRefused => None,
+        HaltReason::ReadRefused { .. } | HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => None,
     }
 }
 
