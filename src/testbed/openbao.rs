@@ -6,6 +6,7 @@ mod root;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -336,6 +337,8 @@ fn launch(binary: &Path, home: &Path, options: &Options, port: u16) -> Result<Pr
         .stdin(Stdio::piped())
         .stdout(log)
         .stderr(log_too)
+        // A Ctrl-C meant for us must not end the shell before the server: the shell's end is how we know of it.
+        .process_group(0)
         .spawn()
         .map_err(|cause| Error(format!("OpenBao cannot be started: {cause}")))?;
     Ok(Process(child))

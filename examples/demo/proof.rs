@@ -1,0 +1,84 @@
+//! What came of a rotation, asked where it cannot be made up: at the provider and in OpenBao.
+
+use std::io;
+
+use keyturn::api::proto::{Rotation, RotationState};
+
+use super::credentials::Managed;
+use super::rotations::Finished;
+use super::screen::{Screen, Tone};
+
+/// What was found when a rotation had ended.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) managed: &'a Managed<'a>,
+    pub(crate) rotation: &'a Rotation,
+    /// What OpenBao served before the rotation, and what it serves after it.
+    pub(crate) key_before: &'a str,
+    pub(crate) served: &'a str,
+    /// The regenerate calls that reached the provider meanwhile.
+    pub(crate) calls: usize,
+    /// Whether, while it was staged, the provider refused the new key and OpenBao served the old one.
+    pub(crate) held_back: Option<bool>,
+}
+
+/// One thing that the demo promises, in the words that fit what was found.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    holds: bool,
+    text: String,
+}
+
+impl Claim {
+    fn new(holds: bool, right: &str, wrong: &str) -> Self {
+        Self { holds, text: if holds { right } else { wrong }.to_owned() }
+    }
+}
+
+/// Judges a rotation by what was found.
+pub(crate) fn claims(evidence: &Evidence<'_>) -> Vec<Claim> {
+    let Evidence { managed, rotation, key_before, served, calls, held_back } = *evidence;
+    let provider = managed.provider;
+    let is_the_key = served != key_before && served == managed.current_key() && managed.accepts(served);
+    let mut claims = vec![
+        Claim::new(
+            rotation.state() == RotationState::Succeeded && is_the_key,
+            &format!("OpenBao serves {provider}'s new key"),
+            &format!("OpenBao does not serve the key that {provider} accepts now"),
+        ),
+        Claim::new(calls == 1, "1 regenerate call", &format!("{calls} regenerate calls in place of 1")),
+    ];
+    if managed.is_staged {
+        let wrong = "was not seen staged, unpublished and refused";
+        claims.push(Claim::new(held_back == Some(true), "held back while staged", wrong));
+    }
+    if managed.signs_itself {
+        // The simulator takes a regenerate call from the newest secret alone.
+        let right =
+            if rotation.emergency { "signed with its new secret" } else { "signed with its old secret" };
+        claims.push(Claim::new(calls == 1, right, "perhaps not signed with its newest secret"));
+    }
+    let old_key_lives = managed.accepts(key_before);
+    let fate = if old_key_lives { "the old key still works" } else { "the old key is dead" };
+    let is_foretold = old_key_lives == rotation.previous_expire_time.is_some();
+    claims.push(Claim::new(is_foretold, fate, &format!("{fate}, which keyturn did not foretell")));
+    claims
+}
+
+/// Says for each rotation what was found; gives whether all of it is as promised.
+pub(crate) fn show(finished: &[Finished<'_>], screen: &mut Screen) -> io::Result<bool> {
+    screen.say(
+        "\nChecked at the source: what each provider accepts, what OpenBao serves, how often keyturn called.",
+    )?;
+    let mut all_hold = true;
+    for one in finished {
+        let holds = one.claims.iter().all(|claim| claim.holds);
+        all_hold &= holds;
+        let verdict =
+            if holds { screen.painted(Tone::Good, "ok  ") } else { screen.painted(Tone::Alarm, "FAIL") };
+        let said = one.claims.iter().filter(|claim| claim.holds == holds);
+        let texts: Vec<&str> = said.map(|claim| claim.text.as_str()).collect();
+        screen.say(&format!("  {verdict}  {:<12}  {}", one.managed.setup.name, texts.join("; ")))?;
+    }
+    Ok(all_hold)
+}
