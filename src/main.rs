@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use keyturn::api::{ListenOptions, Listeners, UnixOptions};
 use keyturn::cli::{Cli, Command, ConfigCommand, Console, EscrowCommand, Exit, Target};
-use keyturn::clock::SystemClock;
+use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::config::{self, Config, Signer};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
 use keyturn::escrow::FileEscrow;
@@ -65,7 +65,13 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         Command::Run { config } => serve(&config, console),
         #[cfg(feature = "crash-points")]
         Command::Run { config, crash_at } => {
-            crash_at.into_iter().for_each(engine::crash::arm);
+            if let Some(point) = crash_at {
+                anyhow::ensure!(
+                    engine::crash::POINTS.contains(&point.as_str()),
+                    "there is no crash point {point}"
+                );
+                engine::crash::arm(point);
+            }
             serve(&config, console)
         }
     }
@@ -94,12 +100,30 @@ fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         Err(mistakes) => return Ok(cli::report_mistakes(file, &mistakes, console)),
     };
     forbid_core_dumps()?;
-    telemetry::log::init(config.log.format, config.log.level);
+    telemetry::log::init(log_format(config.log.format), log_level(config.log.level))?;
+    telemetry::install_panic_hook();
     let ended = runtime()?.block_on(run(config));
     if let Err(error) = &ended {
         tracing::error!("keyturn ends: {error:#}");
     }
     ended.map(|()| Exit::Done)
+}
+
+const fn log_format(format: config::LogFormat) -> telemetry::log::Format {
+    match format {
+        config::LogFormat::Json => telemetry::log::Format::Json,
+        config::LogFormat::Text => telemetry::log::Format::Text,
+    }
+}
+
+const fn log_level(level: config::LogLevel) -> tracing::Level {
+    match level {
+        config::LogLevel::Error => tracing::Level::ERROR,
+        config::LogLevel::Warn => tracing::Level::WARN,
+        config::LogLevel::Info => tracing::Level::INFO,
+        config::LogLevel::Debug => tracing::Level::DEBUG,
+        config::LogLevel::Trace => tracing::Level::TRACE,
+    }
 }
 
 /// A core dump would hold every secret in memory.
@@ -119,10 +143,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = VaultStore::connect(settings, clock)?;
     let vault_ready = store.ready();
-    let (fleet, tasks) = start_fleet(&config, Arc::new(store), Arc::new(escrow), clock, &shutdown)?;
+    let (fleet, tasks) = start_fleet(&config, &Arc::new(store), &Arc::new(escrow), clock, &shutdown)?;
     let readiness = readiness(vault_ready, &fleet, &shutdown);
     if let Some(address) = config.metrics {
-        telemetry::metrics::serve(address, fleet.clone(), shutdown.clone()).await?;
+        telemetry::metrics::serve(address, fleet.clone(), clock.now(), shutdown.clone())
+            .await
+            .with_context(|| format!("metrics cannot be served on {address}"))?;
     }
     tracing::info!(
         credentials = config.credentials.len(),
@@ -150,21 +176,22 @@ fn listen_options(config: &Config) -> ListenOptions {
 
 fn start_fleet(
     config: &Config,
-    store: Arc<VaultStore<SystemClock>>,
-    escrow: Arc<FileEscrow>,
+    store: &Arc<VaultStore<SystemClock>>,
+    escrow: &Arc<FileEscrow>,
     clock: SystemClock,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Fleet, JoinSet<()>)> {
-    let shared = Transport::new(&TransportOptions::default())?;
+    let connect_timeout = config.timeouts.provider_call / CONNECT_SHARE;
+    let shared = Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() })?;
     let mut handles = Vec::new();
     let mut tasks = JoinSet::new();
     for configured in &config.credentials {
-        let transport = transport(configured, &shared)?;
+        let transport = transport(configured, &shared, connect_timeout)?;
         let adapters = Adapters {
-            provider: HttpProvider::new(configured.definition.clone(), clock, transport),
-            store: Arc::clone(&store),
+            provider: HttpProvider::new(configured.definition.clone(), clock, transport)?,
+            store: Arc::clone(store),
             replica: escrow.replica_id(),
-            escrow: Arc::clone(&escrow),
+            escrow: Arc::clone(escrow),
             clock,
             new_rotation_id,
         };
@@ -186,12 +213,20 @@ async fn watch_over(name: String, task: JoinHandle<()>, shutdown: CancellationTo
     }
 }
 
-fn transport(configured: &config::Credential, shared: &Transport) -> anyhow::Result<Transport> {
+/// The share of a provider call's time that its connect may take; only a connect that fails by itself proves
+/// that nothing was sent.
+const CONNECT_SHARE: u32 = 3;
+
+fn transport(
+    configured: &config::Credential,
+    shared: &Transport,
+    connect_timeout: Duration,
+) -> anyhow::Result<Transport> {
     match configured.ca_pem().map_err(|mistake| anyhow::anyhow!("{mistake}"))? {
         None => Ok(shared.clone()),
         Some(pem) => {
             let extra_ca_pem = vec![pem.into_bytes()];
-            Ok(Transport::new(&TransportOptions { extra_ca_pem, ..TransportOptions::default() })?)
+            Ok(Transport::new(&TransportOptions { extra_ca_pem, connect_timeout })?)
         }
     }
 }

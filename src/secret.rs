@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A secret in memory: wiped when dropped, never printed, never compared or copied by accident.
 ///
 /// It has no `Clone`, `Display`, `Serialize` or `PartialEq` on purpose, and its `Debug` shows nothing of it.
-/// The files that may call [`SecretValue::expose`] are listed in `tests/tidy.rs`.
+/// The files that may look into one are listed in `tests/tidy.rs`.
 pub struct SecretValue(SecretString);
 
 impl SecretValue {

@@ -1,5 +1,7 @@
 //! The documented configurations work, and the documentation knows every field.
 
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail like tests")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -105,14 +107,15 @@ fn ten_thousand_credentials_are_a_normal_size() {
     let mut catalog = Catalog::embedded();
     catalog.add(Definition::parse(definition).unwrap()).unwrap();
     let mut text = include_str!("../docs/examples/keyturn.yaml").to_owned();
-    for number in 0..10_000 {
-        text.push_str(&format!(
-            "  - name: key-{number}\n    provider: own/key\n    params: {{}}\n    secrets: {{}}\n    \
-             auth: {{ vault: secret/payments/own-admin#api_key }}\n    \
-             store: secret/payments/own#key_{number}\n    \
-             schedule: {{ every: 30d, jitter: 10%, min_interval: 1h, window: Sat-Sun 00:00-24:00 UTC }}\n"
-        ));
-    }
+    let credential = "  - name: key-NUMBER
+    provider: own/key
+    params: {}
+    secrets: {}
+    auth: { vault: secret/payments/own-admin#api_key }
+    store: secret/payments/own#key_NUMBER
+    schedule: { every: 30d, jitter: 10%, min_interval: 1h, window: Sat-Sun 00:00-24:00 UTC }
+";
+    text.extend((0..10_000).map(|number| credential.replace("NUMBER", &number.to_string())));
     let config = Config::parse(&text, Path::new("/etc/keyturn"), catalog).unwrap();
     assert_eq!(config.credentials.len(), 10_002);
 }

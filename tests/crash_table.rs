@@ -140,7 +140,7 @@ impl Walk<'_> {
 
     async fn recovers(&self, world: &World, installation: &Installation, sidecar: &Sidecar) {
         let what = self.what();
-        let wanted = if self.row.point == "before-intent" { 0 } else { 1 };
+        let wanted = u32::from(self.row.point != "before-intent");
         sidecar
             .until(&self.setup.name, &format!("{what}: the end"), |credential| {
                 let rotated = u32::from(credential.last_success_time.is_some());

@@ -1,5 +1,7 @@
 //! The escrow as its users see it: slots survive, secrets stay sealed, and what is strange is left alone.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

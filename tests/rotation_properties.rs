@@ -132,7 +132,7 @@ impl World {
         for effect in effects {
             let fault = faults.next().unwrap_or(Fault::None);
             if fault == Fault::CrashBefore {
-                return self.restart(true);
+                return Some(self.restart(true));
             }
             if effect == Effect::Call {
                 assert!(saved_just_before, "a call without a save right before it");
@@ -140,18 +140,18 @@ impl World {
             saved_just_before = effect == Effect::Save;
             match self.run(&state, &effect, fault) {
                 Ok(event) => next = event,
-                Err(()) => return self.restart(false),
+                Err(()) => return Some(self.restart(false)),
             }
             if fault == Fault::CrashAfter {
-                return self.restart(true);
+                return Some(self.restart(true));
             }
         }
         next.map(|event| (state, event))
     }
 
-    fn restart(&mut self, crashed: bool) -> Option<(State, Event)> {
+    fn restart(&mut self, crashed: bool) -> (State, Event) {
         let event = self.resumed(crashed);
-        Some((self.record.clone(), event))
+        (self.record.clone(), event)
     }
 
     fn run(&mut self, state: &State, effect: &Effect, fault: Fault) -> Result<Option<Event>, ()> {

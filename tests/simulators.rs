@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
@@ -14,8 +15,13 @@ use serde_json::Value;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn client() -> Client {
-    Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
+/// One client, as its certificates take long to load; it keeps no connection, as each belongs to one test's runtime.
+fn client() -> &'static Client {
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        let builder = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        builder.timeout(Duration::from_secs(20)).build().unwrap()
+    });
+    &CLIENT
 }
 
 async fn json(response: Response) -> Value {

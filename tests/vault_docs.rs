@@ -45,7 +45,9 @@ async fn every_command_runs_and_its_login_works() {
     write(&files, "ca.crt", &certificate.pem());
     write(&files, "clients-ca.pem", &certificate.pem());
     assert_eq!(commands().len(), 6);
-    commands().into_iter().for_each(|script| run(&server, files.path(), script));
+    for script in commands() {
+        run(&server, files.path(), script);
+    }
 
     let file = |name| files.path().join(name);
     let approle = Auth::AppRole {

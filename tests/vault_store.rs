@@ -4,10 +4,11 @@
 
 mod vault_bed;
 
+use keyturn::clock::SystemClock;
 use keyturn::ids::KvVersion;
 use keyturn::secret::FingerprintKey;
-use keyturn::testbed::openbao::OpenBao;
-use keyturn::vault::{Error, Needs, Store, WriteError};
+use keyturn::testbed::openbao::{OpenBao, Options};
+use keyturn::vault::{Auth, Error, Needs, Store, VaultStore, WriteError};
 use serde_json::json;
 use std::time::Duration;
 
@@ -141,12 +142,40 @@ async fn a_store_can_be_made_before_vault_is_there() {
 }
 
 #[tokio::test]
-async fn a_vault_that_never_answers_costs_one_timeout() {
+async fn a_vault_that_never_answers_costs_all_who_wait_one_login_together() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    let (connections, seen) = tokio::sync::watch::channel(0);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            held.push(connection);
+            connections.send_replace(held.len());
+        }
+    });
     let Bed { store, .. } = &Bed::at(&address, Duration::from_millis(300));
-    let read = tokio::time::timeout(PATIENCE, store.read_record(&name("silence"))).await.unwrap();
-    assert_eq!(read.unwrap_err().code(), "VAULT_UNAVAILABLE");
+    let credential = name("silence");
+    let reads = futures_util::future::join_all((0..50).map(|_| store.read_record(&credential)));
+    for read in tokio::time::timeout(PATIENCE, reads).await.unwrap() {
+        assert_eq!(read.unwrap_err().code(), "VAULT_UNAVAILABLE");
+    }
+    assert!(*seen.borrow() <= 3, "{} logins for 50 callers", *seen.borrow());
+}
+
+#[tokio::test]
+async fn a_store_goes_on_by_itself_after_vault_was_killed_and_came_back() {
+    let mut server = OpenBao::start(Options { persistent: true, ..options() }).await.unwrap();
+    let files = tempfile::TempDir::new().unwrap();
+    let path = vault_bed::write(&files, "token", server.root_token());
+    let settings = vault_bed::settings(&server.address(), Auth::TokenFile { path });
+    let store = VaultStore::connect(settings, SystemClock::start()).unwrap();
+    let credential = name("killed");
+    store.write_record(&credential, &record(None), KvVersion(0)).await.unwrap();
+    server.kill();
+    let write = store.write_record(&credential, &record(None), KvVersion(1)).await;
+    assert!(matches!(write, Err(WriteError::NotWritten(_) | WriteError::Unclear(_))), "{write:?}");
+    server.restart().await.unwrap();
+    assert_eq!(store.write_record(&credential, &record(None), KvVersion(1)).await.unwrap(), KvVersion(2));
 }
 
 #[tokio::test]

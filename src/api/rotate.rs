@@ -149,7 +149,8 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         let (name, handle, rotation) = self.find("", id)?;
         ask(&self.clock, name, handle.cancel(id)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, "rotation cancelled");
-        let rotation = Some(convert::cancelled(rotation));
+        let rotation =
+            Some(see(handle, id).filter(convert::is_final).unwrap_or_else(|| convert::cancelled(rotation)));
         let answer = proto::CancelRotationResponse { rotation };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))

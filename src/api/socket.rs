@@ -26,6 +26,7 @@ const STICKY: u32 = 0o1000;
 pub(super) async fn bind(options: &UnixOptions) -> Result<(UnixListener, SocketFile), Error> {
     let path = options.path.as_path();
     let _lock = lock_directory(path)?;
+    warn_of_open_directory(path);
     clear_the_way(path).await?;
     let failed = |action| move |source| Error::Socket { action, path: path.to_owned(), source };
     let socket = UnixSocket::new_stream().map_err(failed("create a socket for"))?;
@@ -49,14 +50,21 @@ fn lock_directory(path: &Path) -> Result<File, Error> {
     if !metadata.is_dir() {
         return Err(Error::NoDirectory { path: directory });
     }
-    if metadata.mode() & WRITABLE_BY_OTHERS != 0 && metadata.mode() & STICKY == 0 {
-        warn!(directory = %directory.display(),
-            "every local user can replace the socket, because everybody may write to its directory");
-    }
     match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(opened),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::SocketInUse { path: path.to_owned() }),
         Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+/// Not refused, because the volumes that containers share are often like this.
+fn warn_of_open_directory(path: &Path) {
+    let directory = directory_of(path);
+    let open =
+        |metadata: Metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0 && metadata.mode() & STICKY == 0;
+    if fs::metadata(&directory).is_ok_and(open) {
+        warn!(directory = %directory.display(),
+            "every local user can replace the socket, because everybody may write to its directory");
     }
 }
 

@@ -104,8 +104,8 @@ pub(super) fn credential_not_found(name: &CredentialName) -> Status {
 /// No credential remembers a rotation of that id.
 pub(super) fn rotation_not_found(id: RotationId) -> Status {
     let description = format!(
-        "no such rotation is queued or open here, and it is not among the last {HISTORY_MAX} closed ones that each \
-         credential remembers"
+        "no such rotation is queued or open here, and it is not among the last {HISTORY_MAX} that each \
+         credential closed"
     );
     not_found("ROTATION_NOT_FOUND", "rotation_id", &id.to_string(), &description)
 }

@@ -62,7 +62,7 @@ impl From<Status> for Failure {
         let message = plain(status.message());
         let what = match &reason {
             Some(reason) => format!("{message} [{reason}]"),
-            None => format!("{message} [{:?}]", status.code()),
+            None => format!("{message} ({})", status.code()),
         };
         let mut failure = Self::new(exit_of(status.code()), what);
         if let Some(precondition) = details.precondition_failure() {

@@ -38,10 +38,8 @@ pub(super) async fn to_the_end(
         }
         reconnects += 1;
         tokio::time::sleep(RECONNECT_PAUSE).await;
-        // A failed attempt shows again as a failed watch, and is counted there.
-        if session.reopen().await.is_ok() {
-            reconnects = 0;
-        }
+        // An attempt that fails shows again as a failed watch, and is counted there.
+        session.reopen().await.ok();
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) async fn plan(
         PlanRotationRequest { credential: arguments.credential.to_string(), emergency: arguments.emergency };
     let plan = PlanView::new(&session.rotations.plan_rotation(request).await?.into_inner());
     if console.is_table() {
-        print(&plan, console)?
+        print(&plan, console)?;
     } else {
-        console.document(&plan)?
+        console.document(&plan)?;
     }
     Ok(if plan.is_blocked() { Exit::Refused } else { Exit::Done })
 }
@@ -71,9 +71,10 @@ fn print(plan: &PlanView, console: &mut Console<'_>) -> Result<(), Failure> {
             if finding.blocking { (Tone::Alarm, "in the way") } else { (Tone::Caution, "to know") };
         console.paint(tone, &format!("{label}: {} [{}]", finding.message, finding.reason))?;
     }
-    match plan.is_blocked() {
-        true => console.paint(Tone::Alarm, "It would not start now. Nothing was changed.")?,
-        false => console.paint(Tone::Good, "Nothing stands in its way. Nothing was changed.")?,
-    }
-    Ok(())
+    let (tone, verdict) = if plan.is_blocked() {
+        (Tone::Alarm, "It would not start now. Nothing was changed.")
+    } else {
+        (Tone::Good, "Nothing stands in its way. Nothing was changed.")
+    };
+    Ok(console.paint(tone, verdict)?)
 }

@@ -11,8 +11,7 @@ pub(super) fn state(credential: &CredentialView) -> (String, Tone, Option<Timest
     if let Some(rotation) = &credential.current_rotation {
         let since = rotation.cause.as_ref().and_then(|cause| cause.since_time).or(rotation.create_time);
         return match (&credential.hold, rotation.standing) {
-            (_, Standing::PersonNeeded) => (rotation.state.clone(), Tone::Alarm, since),
-            (_, Standing::Unknown) => (rotation.state.clone(), Tone::Alarm, since),
+            (_, Standing::PersonNeeded | Standing::Unknown) => (rotation.state.clone(), Tone::Alarm, since),
             (Some(hold), _) => {
                 (format!("{}, held", rotation.state), Tone::Caution, hold.since_time.or(since))
             }
@@ -48,7 +47,7 @@ pub(super) fn note(credential: &CredentialView, now: Timestamp) -> String {
         notes.push(format!("{} failed, next try {when}", times(retry.failures)));
     }
     let codes = credential.hold.iter().map(|hold| &hold.reason);
-    let codes = codes.chain(credential.current_rotation.iter().flat_map(cause_code));
+    let codes = codes.chain(credential.current_rotation.iter().filter_map(cause_code));
     notes.extend(codes.chain(credential.conditions.iter().map(|condition| &condition.reason)).cloned());
     notes.join(", ")
 }

@@ -18,15 +18,12 @@ pub(super) async fn status(
     session: &mut Session,
     console: &mut Console<'_>,
 ) -> Result<Exit, Failure> {
-    match arguments.credential {
-        Some(name) => {
-            let credential = read(session, name.as_str()).await?;
-            if console.is_table() { one(&credential, console)? } else { console.document(&credential)? }
-        }
-        None => {
-            let credentials = read_all(session).await?;
-            if console.is_table() { all(&credentials, console)? } else { console.document(&credentials)? }
-        }
+    if let Some(name) = arguments.credential {
+        let credential = read(session, name.as_str()).await?;
+        if console.is_table() { one(&credential, console) } else { Ok(console.document(&credential)?) }?;
+    } else {
+        let credentials = read_all(session).await?;
+        if console.is_table() { all(&credentials, console) } else { Ok(console.document(&credentials)?) }?;
     }
     Ok(Exit::Done)
 }

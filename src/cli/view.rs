@@ -135,7 +135,7 @@ impl CredentialView {
             pause: credential
                 .pause
                 .map(|pause| PauseView { since_time: time(pause.since_time), reason: plain(&pause.reason) }),
-            hold: credential.hold.map(hold),
+            hold: credential.hold.as_ref().map(hold),
             retry: credential.retry.map(|retry| RetryView {
                 next_try_time: time(retry.next_try_time),
                 failures: retry.failures,
@@ -171,7 +171,7 @@ impl RotationView {
             store: plain(&rotation.store),
             caller: plain(&rotation.caller),
             fingerprint: plain(&rotation.fingerprint),
-            hold: rotation.hold.map(hold),
+            hold: rotation.hold.as_ref().map(hold),
             cause: cause(rotation.failure, rotation.unknown, rotation.halt),
             seconds: rotation.timings.map(timings),
         }
@@ -242,7 +242,7 @@ fn problem(problem: &proto::ProviderProblem) -> String {
     plain(&parts.join(", "))
 }
 
-fn hold(hold: proto::Hold) -> HoldView {
+fn hold(hold: &proto::Hold) -> HoldView {
     HoldView {
         reason: plain(&hold.reason),
         message: plain(&hold.message),

@@ -157,8 +157,8 @@ where
         if let Some(open) = state.phase.rotation() {
             self.desk.begun(open.rotation_id);
         }
-        self.desk.acknowledge();
         self.show_state(state);
+        self.desk.acknowledge();
         Ok(())
     }
 

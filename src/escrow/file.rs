@@ -66,7 +66,8 @@ impl FileEscrow {
         let place = |kind| self.place(credential, rotation, kind);
         match self.slot(credential, rotation)? {
             Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Unsent), allocate),
-            Slot::Unsent => Ok(()),
+            // Its rename may have been seen before it was durable.
+            Slot::Unsent => self.directory.sync(),
             Slot::Sent => Err(Error::Used { path: place(Kind::Sent) }),
             Slot::Sealed => Err(Error::Used { path: place(Kind::Sealed) }),
         }
@@ -149,7 +150,6 @@ impl Escrow for FileEscrow {
         match self.slot(credential, rotation)? {
             Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Sent), allocate),
             Slot::Unsent => self.rename(&place(Kind::Unsent), &place(Kind::Sent)),
-            // Its rename may have been seen before it was durable.
             Slot::Sent | Slot::Sealed => self.directory.sync(),
         }
     }

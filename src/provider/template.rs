@@ -122,7 +122,7 @@ impl TryFrom<String> for Pointer {
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(format!("a JSON pointer begins with '/'; did you mean \"/{text}\"?"));
+            return Err("a JSON pointer begins with '/'".into());
         }
         let mut rest = text.chars();
         while let Some(c) = rest.next() {

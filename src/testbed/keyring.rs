@@ -58,6 +58,14 @@ impl Keyring {
         value
     }
 
+    /// Ends the life of every key but the slots' newest.
+    pub(super) fn retire_old(&mut self, now: Timestamp) {
+        for (_, keys) in &mut self.slots {
+            let old = keys.len().saturating_sub(1);
+            keys.iter_mut().take(old).for_each(|key| key.dies_at = Some(now));
+        }
+    }
+
     /// The slot's newest key, usable yet or not.
     pub(super) fn current(&self, slot: &str) -> String {
         self.keys(slot).last().map(|key| key.value.clone()).unwrap_or_default()

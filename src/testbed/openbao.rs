@@ -73,14 +73,13 @@ impl OpenBao {
         let binary = tokio::task::spawn_blocking(move || binary::find(&finding))
             .await
             .map_err(|_| Error("looking for the OpenBao binary was interrupted".into()))??;
-        let mut last = Error("no port was tried".into());
-        for _ in 0..PORT_TRIES {
+        for _ in 1..PORT_TRIES {
             match Self::start_once(&binary, &options).await {
-                Ok(server) => return Ok(server),
-                Err(error) => last = error,
+                Err(error) if error.0.contains("address already in use") => {}
+                outcome => return outcome,
             }
         }
-        Err(last)
+        Self::start_once(&binary, &options).await
     }
 
     async fn start_once(binary: &Path, options: &Options) -> Result<Self, Error> {

@@ -20,7 +20,7 @@ use crate::api::proto::{
 };
 
 /// How long anything that should happen may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running sidecar; killed when dropped.
 #[derive(Debug)]

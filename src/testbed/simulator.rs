@@ -116,6 +116,11 @@ impl Simulator {
         self.bench.change(|ledger, _| ledger.clock_offset = ledger.clock_offset.saturating_add(by));
     }
 
+    /// Ends all grace windows: of each slot only the newest key lives on.
+    pub fn retire_old_keys(&self) {
+        self.bench.change(|ledger, now| ledger.keys.retire_old(now));
+    }
+
     /// Rotates at the provider behind everybody's back; the key before dies after `grace`.
     pub fn rotate_by_hand(&self, grace: Duration) -> String {
         let slot = self.primary_slot;

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::login::{self, Grant};
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::secret::SecretValue;
+use crate::secret::{FingerprintKey, SecretValue};
 
 /// A wait for a renewal is never shorter, whatever lease Vault gives.
 const TEND_MIN: Duration = Duration::from_millis(200);
@@ -131,7 +131,7 @@ impl Token {
     fn tend_at(&self) -> Option<Duration> {
         let lease = self.lease?;
         let mut hasher = DefaultHasher::new();
-        self.value.expose().hash(&mut hasher);
+        self.value.fingerprint(&FingerprintKey::new("renewal".into())).hash(&mut hasher);
         let share = 600 + u32::try_from(hasher.finish() % 67).unwrap_or_default();
         Some(self.granted_at + lease * share / 1000)
     }
@@ -269,5 +269,27 @@ async fn keep<C: Clock>(inner: Arc<Inner<C>>) {
             }
         };
         inner.clock.sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_seen_to_before_two_thirds_of_their_life_and_not_all_at_once() {
+        let granted_at = Duration::from_secs(100);
+        let tend_at = |number: u32| {
+            let token = SecretValue::new(format!("token-{number}"));
+            let lease = Some(Duration::from_secs(1000));
+            Token::new(Grant { token, lease, renewable: true }, granted_at).tend_at().unwrap()
+        };
+        let times: BTreeSet<Duration> = (0..100).map(tend_at).collect();
+        let (first, last) = (times.first().unwrap(), times.last().unwrap());
+        assert!(*first >= Duration::from_secs(700) && *last < Duration::from_secs(767), "{first:?} {last:?}");
+        assert!(times.len() > 30, "only {} different times", times.len());
+        assert_eq!(tend_at(7), tend_at(7));
     }
 }

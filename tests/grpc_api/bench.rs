@@ -70,6 +70,7 @@ pub(crate) fn open(number: u16) -> Rotation {
         dispatched_at: NOW,
         calls: 1,
         baseline: Baseline::default(),
+        timings: Timings::default(),
     }
 }
 
@@ -112,6 +113,7 @@ pub(crate) fn idle(credential: &str) -> Snapshot {
         hold: None,
         next_due: None,
         conditions: Vec::new(),
+        withdrawn: Vec::new(),
     }
 }
 

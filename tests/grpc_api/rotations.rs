@@ -2,7 +2,7 @@
 
 use keyturn::api::proto::{self, RotationState};
 use keyturn::engine::scripted::{Asked, Said};
-use keyturn::engine::{Activity, Finding, Hold, PlanReport, RotateRequest};
+use keyturn::engine::{Activity, Finding, Hold, PlanReport, RotateRequest, Withdrawn};
 use keyturn::rotation::{
     ClosedAs, Decision, Doubt, Halt, HaltReason, Phase, Problem, Refusal, RefusalClass, Unknown,
 };
@@ -217,14 +217,20 @@ async fn a_watcher_of_a_queued_rotation_learns_that_it_was_dropped() {
     queued.pending = Some((id(1), request()));
     let fake = Fake::showing(queued);
     let served = Served::start(fleet([&fake])).await;
-    let request = proto::WatchRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
-    let mut stream = served.rotations().await.watch_rotation(request).await.unwrap().into_inner();
+    let watch = proto::WatchRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
+    let mut stream = served.rotations().await.watch_rotation(watch).await.unwrap().into_inner();
     let first = stream.message().await.unwrap().unwrap().rotation.unwrap();
     assert_eq!(first.state(), RotationState::Queued);
-    fake.shows.send_replace(idle("adyen"));
+    let mut gone = idle("adyen");
+    let message = "the window closed".to_owned();
+    gone.withdrawn =
+        vec![Withdrawn { rotation_id: id(1), request: request(), at: NOW, code: "TOO_SOON", message }];
+    fake.shows.send_replace(gone);
     let last = stream.message().await.unwrap().unwrap().rotation.unwrap();
-    assert_eq!((last.state(), last.rotation_id), (RotationState::Cancelled, id(1).to_string()));
+    assert_eq!((last.state(), &last.rotation_id), (RotationState::Cancelled, &id(1).to_string()));
+    assert_eq!(last.withdrawal.as_ref().unwrap().reason, "TOO_SOON");
     assert!(stream.message().await.unwrap().is_none());
+    assert_eq!(get(&served, 1).await, last);
 }
 
 #[tokio::test]
@@ -263,7 +269,9 @@ async fn cancelling_answers_with_the_cancelled_rotation() {
     let served = Served::start(fleet([&fake])).await;
     let request = proto::CancelRotationRequest { rotation_id: id(1).to_string(), ..Default::default() };
     let answer = served.rotations().await.cancel_rotation(request).await.unwrap().into_inner();
-    assert_eq!(answer.rotation.unwrap().state(), RotationState::Cancelled);
+    let rotation = answer.rotation.unwrap();
+    assert_eq!(rotation.state(), RotationState::Cancelled);
+    assert_eq!(rotation.withdrawal.unwrap().reason, "CANCELLED");
     assert_eq!(fake.asked.recv().await, Some(Asked::Cancel(id(1))));
 }
 

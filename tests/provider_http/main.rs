@@ -12,6 +12,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,10 +70,13 @@ fn binding(base_url: String, params: &[(&str, &str)]) -> Binding {
 }
 
 fn provider(name: &str, binding: Binding) -> HttpProvider<StoppedClock> {
+    // One for all, as in the product: it reads the trust store, and that takes its time.
+    static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| {
+        let connect_timeout = Duration::from_secs(1);
+        Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() }).unwrap()
+    });
     let bound = bind(Catalog::embedded().get(name).unwrap(), binding).unwrap();
-    let options =
-        TransportOptions { connect_timeout: Duration::from_millis(900), ..TransportOptions::default() };
-    HttpProvider::new(bound, StoppedClock, Transport::new(&options).unwrap()).unwrap()
+    HttpProvider::new(bound, StoppedClock, TRANSPORT.clone()).unwrap()
 }
 
 fn secret(text: &str) -> SecretValue {

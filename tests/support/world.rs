@@ -159,7 +159,7 @@ pub fn spritz(simulator: &Simulator) -> CredentialSetup {
 
 /// Repeats until the condition holds; for what has no stream to watch.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "{what} did not come about");

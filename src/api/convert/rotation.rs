@@ -2,11 +2,11 @@
 
 use super::super::{proto, words};
 use super::{activity, hold, microseconds, time};
-use crate::engine::{Role, Snapshot};
+use crate::engine::{Role, Snapshot, Withdrawn};
 use crate::ids::RotationId;
 use crate::rotation::{
     Answer, Closed, ClosedAs, Decision, Doubt, Halt, HaltReason, Phase, Problem, Publication, Refusal,
-    Request, Rotation, Timings, Trigger, Unknown,
+    Request, Rotation, Timings, Trigger, Unknown, possible_decisions,
 };
 
 /// A rotation of the snapshot, if it remembers it.
@@ -16,6 +16,9 @@ pub(in super::super) fn rotation(snapshot: &Snapshot, id: RotationId) -> Option<
     {
         return Some(queued(snapshot, id, request));
     }
+    if let Some(ended) = snapshot.withdrawn.iter().find(|ended| ended.rotation_id == id) {
+        return Some(withdrawn(snapshot, ended));
+    }
     let state = snapshot.state.as_ref()?;
     if state.phase.rotation().is_some_and(|rotation| rotation.rotation_id == id) {
         return open(snapshot, &state.phase);
@@ -23,13 +26,14 @@ pub(in super::super) fn rotation(snapshot: &Snapshot, id: RotationId) -> Option<
     state.history.iter().find(|past| past.rotation_id == id).map(|past| closed(snapshot, past))
 }
 
-/// The ids of all rotations that a snapshot remembers, newest first where keyturn made them.
+/// The ids of all rotations that a snapshot remembers, in no order.
 pub(in super::super) fn rotation_ids(snapshot: &Snapshot) -> impl Iterator<Item = RotationId> {
     let pending = snapshot.pending.as_ref().map(|(id, _)| *id);
     let state = snapshot.state.as_ref();
     let open = state.and_then(|state| state.phase.rotation()).map(|rotation| rotation.rotation_id);
     let closed = state.into_iter().flat_map(|state| &state.history).map(|closed| closed.rotation_id);
-    pending.into_iter().chain(open).chain(closed)
+    let withdrawn = snapshot.withdrawn.iter().map(|ended| ended.rotation_id);
+    pending.into_iter().chain(open).chain(closed).chain(withdrawn)
 }
 
 /// The open rotation, else the queued one.
@@ -54,13 +58,25 @@ pub(in super::super) fn queued(snapshot: &Snapshot, id: RotationId, request: &Re
     }
 }
 
-/// A rotation that was queued and is gone, though nothing remembers that it ran.
+/// A rotation that was queued and is gone, though nothing remembers that it ran or was withdrawn.
 pub(in super::super) fn cancelled(queued: proto::Rotation) -> proto::Rotation {
+    let message = "It was dropped before it began; the key was not touched.".to_owned();
     proto::Rotation {
         state: proto::RotationState::Cancelled.into(),
         activity: proto::Activity::Unspecified.into(),
         hold: None,
+        withdrawal: Some(proto::Withdrawal { reason: "CANCELLED".to_owned(), message }),
         ..queued
+    }
+}
+
+fn withdrawn(snapshot: &Snapshot, ended: &Withdrawn) -> proto::Rotation {
+    let (reason, message) = (ended.code.to_owned(), ended.message.clone());
+    proto::Rotation {
+        state: proto::RotationState::Cancelled.into(),
+        end_time: Some(time(ended.at)),
+        withdrawal: Some(proto::Withdrawal { reason, message }),
+        ..asked(snapshot, ended.rotation_id, &ended.request)
     }
 }
 
@@ -113,6 +129,7 @@ fn begun(snapshot: &Snapshot, rotation: &Rotation, state: proto::RotationState) 
         calls: rotation.calls,
         holder: rotation.holder.to_string(),
         epoch: rotation.epoch.0,
+        timings: Some(timings(&rotation.timings)),
         hold: snapshot.hold.as_ref().map(hold),
         ..asked(snapshot, rotation.rotation_id, &rotation.request)
     }
@@ -155,19 +172,6 @@ fn unknown_of(snapshot: &Snapshot, phase: &Phase, unknown: &Unknown) -> proto::U
 fn way_out(phase: &Phase, message: String) -> proto::WayOut {
     let decisions = possible_decisions(phase).iter().map(|decided| decision(*decided).into()).collect();
     proto::WayOut { message, decisions }
-}
-
-/// The decisions that fit a phase, the one to think of first at the front.
-const fn possible_decisions(phase: &Phase) -> &'static [Decision] {
-    match phase {
-        Phase::Halted { halt, .. } if halt.answer.is_some() => {
-            &[Decision::TryAgain, Decision::PublishAnyway, Decision::KeepCurrent, Decision::RotateAgain]
-        }
-        Phase::Unknown { .. } | Phase::Halted { .. } => {
-            &[Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain]
-        }
-        _ => &[],
-    }
 }
 
 fn closed(snapshot: &Snapshot, closed: &Closed) -> proto::Rotation {
