@@ -54,12 +54,11 @@ pub(crate) fn claims(evidence: &Evidence<'_>) -> Vec<Claim> {
     }
     if managed.signs_itself {
         // The simulator takes a regenerate call from the newest secret alone.
-        let right =
-            if rotation.emergency { "signed with its new secret" } else { "signed with its old secret" };
-        claims.push(Claim::new(calls == 1, right, "perhaps not signed with its newest secret"));
+        let right = if rotation.emergency { "signed by its new secret" } else { "signed by its old secret" };
+        claims.push(Claim::new(calls == 1, right, "perhaps not signed by its newest secret"));
     }
     let old_key_lives = managed.accepts(key_before);
-    let fate = if old_key_lives { "the old key still works" } else { "the old key is dead" };
+    let fate = if old_key_lives { "the old key works on" } else { "the old key is dead" };
     let is_foretold = old_key_lives == rotation.previous_expire_time.is_some();
     claims.push(Claim::new(is_foretold, fate, &format!("{fate}, which keyturn did not foretell")));
     claims
@@ -78,7 +77,7 @@ pub(crate) fn show(finished: &[Finished<'_>], screen: &mut Screen) -> io::Result
             if holds { screen.painted(Tone::Good, "ok  ") } else { screen.painted(Tone::Alarm, "FAIL") };
         let said = one.claims.iter().filter(|claim| claim.holds == holds);
         let texts: Vec<&str> = said.map(|claim| claim.text.as_str()).collect();
-        screen.say(&format!("  {verdict}  {:<12}  {}", one.managed.setup.name, texts.join("; ")))?;
+        screen.say(&format!("  {verdict}  {:<12}  {}", one.label, texts.join("; ")))?;
     }
     Ok(all_hold)
 }

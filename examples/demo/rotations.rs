@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Finished<'a> {
     pub(crate) managed: &'a Managed<'a>,
+    pub(crate) label: String,
     pub(crate) rotation: Rotation,
     pub(crate) claims: Vec<Claim>,
 }
@@ -40,7 +41,9 @@ pub(crate) async fn run<'a>(
     let clock = SystemClock::start();
     let mut lines = Vec::new();
     for managed in batch {
-        lines.push(Line::new(managed, stage.served(managed).await?));
+        let label = if emergency { " again" } else { "" };
+        let label = format!("{}{label}", managed.setup.name);
+        lines.push(Line::new(managed, label, stage.served(managed).await?));
     }
     let mut watches = StreamMap::new();
     for (place, line) in lines.iter_mut().enumerate() {
@@ -99,6 +102,7 @@ async fn follow(
 #[derive(Debug)]
 struct Line<'a> {
     managed: &'a Managed<'a>,
+    label: String,
     rotation: Rotation,
     trail: Vec<&'static str>,
     ended_after: Option<Duration>,
@@ -108,9 +112,10 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(managed: &'a Managed<'a>, key_before: String) -> Self {
+    fn new(managed: &'a Managed<'a>, label: String, key_before: String) -> Self {
         Self {
             managed,
+            label,
             rotation: Rotation::default(),
             trail: Vec::new(),
             ended_after: None,
@@ -129,24 +134,23 @@ impl<'a> Line<'a> {
         screen: &mut Screen,
     ) -> anyhow::Result<()> {
         self.rotation = rotation;
-        let state = self.rotation.state();
-        let phase = phase(state);
+        let phase = phase(self.rotation.state());
         if self.trail.last() == Some(&phase) {
             return Ok(());
         }
         self.trail.push(phase);
-        if state == RotationState::Staged {
+        if self.rotation.state() == RotationState::Staged {
             let is_old = stage.served(self.managed).await? == self.key_before;
             self.held_back = Some(is_old && !self.managed.accepts(&self.managed.current_key()));
         }
         let passed = clock.monotonic();
-        if is_over(state) {
+        if is_over(self.rotation.state()) {
             self.ended_after = Some(passed);
         }
         if !screen.is_terminal() {
-            let name = &self.managed.setup.name;
+            let label = &self.label;
             let seconds = passed.as_secs_f64();
-            screen.say(&format!("  {seconds:>6.3} s  {name:<12}  {phase:<9}  {}", self.sentence()))?;
+            screen.say(&format!("  {seconds:>6.3} s  {label:<12}  {phase:<9}  {}", self.sentence()))?;
         }
         Ok(())
     }
@@ -170,7 +174,7 @@ impl<'a> Line<'a> {
             RotationState::Succeeded => String::new(),
             _ => format!("  {}", screen.painted(Tone::Faint, &self.sentence())),
         };
-        format!("  {seconds:>4.1} s  {:<12}  {before}{now}{sentence}", self.managed.setup.name)
+        format!("  {seconds:>4.1} s  {:<12}  {before}{now}{sentence}", self.label)
     }
 
     fn sentence(&self) -> String {
@@ -202,7 +206,7 @@ impl<'a> Line<'a> {
             held_back: self.held_back,
         };
         let claims = proof::claims(&evidence);
-        Ok(Finished { managed: self.managed, rotation: self.rotation, claims })
+        Ok(Finished { managed: self.managed, label: self.label, rotation: self.rotation, claims })
     }
 }
 

@@ -23,6 +23,8 @@ const HEADER: [&str; 10] = [
     "\nown",
 ];
 
+const REMARK: &str = "disk: the escrow's fsyncs. own: keyturn itself. The wait for Adyen is in no column, as it costs nothing.";
+
 const FIRST_NUMBER: usize = 6;
 
 /// One row for each rotation.
@@ -43,7 +45,7 @@ pub(crate) fn show(finished: &[Finished<'_>], screen: &mut Screen) -> io::Result
         let tone = if place < 2 { Tone::Faint } else { Tone::Plain };
         screen.paint(tone, line.trim_end())?;
     }
-    Ok(())
+    screen.paint(Tone::Faint, REMARK)
 }
 
 fn row(finished: &Finished<'_>, now: Timestamp) -> [String; 10] {
@@ -52,7 +54,7 @@ fn row(finished: &Finished<'_>, now: Timestamp) -> [String; 10] {
     let expires = rotation.previous_expire_time;
     let expires = expires.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
     [
-        rotation.credential.clone(),
+        finished.label.clone(),
         finished.managed.provider.to_owned(),
         // The last part of the id is random, and enough to find it by eye.
         rotation.rotation_id.rsplit('-').next().unwrap_or_default().to_owned(),
@@ -78,5 +80,7 @@ fn until(time: Timestamp, now: Timestamp) -> String {
 
 fn milliseconds(length: Option<prost_types::Duration>) -> String {
     let length = length.and_then(|length| Duration::try_from(length).ok()).unwrap_or_default();
-    format!("{:.1}", length.as_secs_f64() * 1e3)
+    let milliseconds = length.as_secs_f64() * 1e3;
+    // A column keeps its width, and nobody reads the tenth of a long time.
+    if milliseconds < 9.95 { format!("{milliseconds:.1}") } else { format!("{milliseconds:.0}") }
 }

@@ -70,7 +70,9 @@ impl OpenBao {
     /// Starts a server on a free loopback port and waits until it is active.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let finding = options.clone();
-        let binary = tokio::task::spawn_blocking(move || binary::find(&finding))
+        // A fetch that runs when this future is dropped is broken off: its interest goes with the future.
+        let (_interested, interest) = std::sync::mpsc::channel();
+        let binary = tokio::task::spawn_blocking(move || binary::find(&finding, &interest))
             .await
             .map_err(|_| Error("looking for the OpenBao binary was interrupted".into()))??;
         for _ in 1..PORT_TRIES {
