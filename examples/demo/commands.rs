@@ -38,7 +38,7 @@ pub(crate) fn show(stage: &Stage, screen: &mut Screen) -> io::Result<()> {
     let kv = format!("{token_name}={} {server} kv", stage.server.root_token());
     let address = stage.server.address();
     group(
-        "What applications read, what keyturn keeps, and nothing else (with the root token)",
+        "OpenBao: what applications read, beside keyturn's own records (with the root token)",
         &[
             format!("{kv} get -address={address} {prefix}/adyen"),
             format!("{kv} get -address={address} {prefix}/spritz"),

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keyturn::testbed::installation::CredentialSetup;
 use keyturn::testbed::{Simulator, adyen, publicsquare, spritz};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long keyturn is told to hold a new Adyen key back, and how long Adyen really refuses it: a little less, as
 /// both begin with the same answer.
@@ -27,8 +28,8 @@ pub(crate) struct Managed<'a> {
     pub(crate) setup: CredentialSetup,
     /// Whether the rotated secret signs its own rotation.
     pub(crate) signs_itself: bool,
-    /// Whether the provider refuses a new key at first.
-    pub(crate) is_staged: bool,
+    /// How long the provider refuses a new key at first.
+    pub(crate) propagation: Option<Duration>,
     simulator: &'a Simulator,
     slot: Option<&'static str>,
     /// How the path of its regenerate call ends.
@@ -38,11 +39,13 @@ pub(crate) struct Managed<'a> {
 impl Providers {
     /// Starts all of them on free loopback ports.
     pub(crate) async fn start() -> io::Result<Self> {
-        let adyen = adyen::Setup { propagation: PROPAGATION, ..adyen::Setup::default() };
-        let spritz = spritz::Setup { old_secret_signs: false, ..spritz::Setup::default() };
+        let canary = String::new();
+        let adyen = adyen::Setup { propagation: PROPAGATION, canary: canary.clone(), ..Default::default() };
+        let publicsquare = publicsquare::Setup { canary: canary.clone(), ..Default::default() };
+        let spritz = spritz::Setup { old_secret_signs: false, canary, ..Default::default() };
         Ok(Self {
             adyen: adyen::start_with(adyen).await?,
-            publicsquare: publicsquare::start().await?,
+            publicsquare: publicsquare::start_with(publicsquare).await?,
             spritz: spritz::start_with(spritz).await?,
         })
     }
@@ -62,11 +65,9 @@ impl Providers {
             admin_key: Some(setup.admin_key),
             store: "adyen#client_key".into(),
             first_key: self.adyen.current_key_of(adyen::CLIENT_KEY),
-            more: json!({ "propagation": PROPAGATION_TOLD }),
+            more: more(&json!({ "propagation": PROPAGATION_TOLD })),
         };
-        let (slot, call) = (Some(adyen::CLIENT_KEY), "/generateClientKey");
-        let simulator = &self.adyen;
-        Managed { provider: "Adyen", setup, signs_itself: false, is_staged: true, simulator, slot, call }
+        self.of_adyen(setup, adyen::CLIENT_KEY, "/generateClientKey")
     }
 
     fn api_key(&self) -> Managed<'_> {
@@ -79,11 +80,14 @@ impl Providers {
             admin_key: Some(setup.admin_key),
             store: "adyen#api_key".into(),
             first_key: self.adyen.current_key_of(adyen::API_KEY),
-            more: json!({ "propagation": PROPAGATION_TOLD }),
+            more: more(&json!({ "propagation": PROPAGATION_TOLD })),
         };
-        let (slot, call) = (Some(adyen::API_KEY), "/generateApiKey");
-        let simulator = &self.adyen;
-        Managed { provider: "Adyen", setup, signs_itself: false, is_staged: true, simulator, slot, call }
+        self.of_adyen(setup, adyen::API_KEY, "/generateApiKey")
+    }
+
+    fn of_adyen(&self, setup: CredentialSetup, slot: &'static str, call: &'static str) -> Managed<'_> {
+        let (provider, simulator, propagation) = ("Adyen", &self.adyen, Some(PROPAGATION));
+        Managed { provider, setup, signs_itself: false, propagation, simulator, slot: Some(slot), call }
     }
 
     fn publicsquare(&self) -> Managed<'_> {
@@ -96,10 +100,10 @@ impl Providers {
             admin_key: Some(setup.rotator_key),
             store: "publicsquare#key".into(),
             first_key: self.publicsquare.current_key(),
-            more: json!({}),
+            more: more(&json!({})),
         };
         let (provider, simulator, call) = ("PublicSquare", &self.publicsquare, "/regenerate");
-        Managed { provider, setup, signs_itself: false, is_staged: false, simulator, slot: None, call }
+        Managed { provider, setup, signs_itself: false, propagation: None, simulator, slot: None, call }
     }
 
     fn spritz(&self) -> Managed<'_> {
@@ -112,11 +116,20 @@ impl Providers {
             admin_key: None,
             store: "spritz#secret".into(),
             first_key: self.spritz.current_key(),
-            more: json!({ "grace": "1h" }),
+            more: more(&json!({ "grace": "1h" })),
         };
         let (provider, simulator, call) = ("Spritz", &self.spritz, "/regenerate-secret");
-        Managed { provider, setup, signs_itself: true, is_staged: false, simulator, slot: None, call }
+        Managed { provider, setup, signs_itself: true, propagation: None, simulator, slot: None, call }
     }
+}
+
+/// The members of a credential's configuration that differ, and a person's pace: no minute between rotations.
+fn more(members: &Value) -> Value {
+    let mut more = json!({ "schedule": { "min_interval": "0s" } });
+    if let (Some(more), Some(members)) = (more.as_object_mut(), members.as_object()) {
+        more.extend(members.clone());
+    }
+    more
 }
 
 impl Managed<'_> {
@@ -133,8 +146,9 @@ impl Managed<'_> {
         self.simulator.accepts(key)
     }
 
-    /// How many regenerate calls for this credential have reached the provider.
-    pub(crate) fn calls(&self) -> usize {
-        self.simulator.calls().iter().filter(|call| call.target.ends_with(self.call)).count()
+    /// When each regenerate call for this credential reached the provider, oldest first.
+    pub(crate) fn calls(&self) -> Vec<Timestamp> {
+        let calls = self.simulator.calls().into_iter();
+        calls.filter(|call| call.target.ends_with(self.call)).map(|call| call.at).collect()
     }
 }

@@ -45,6 +45,8 @@ fn main() -> ExitCode {
     let mut screen = Screen::new();
     match run(&arguments, &mut screen) {
         Ok(exit) => exit,
+        // Whoever read along has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             screen.fail(&format!("the demo cannot go on: {error:#}"));
             ExitCode::FAILURE
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("the async runtime does not start")?.block_on(until_stopped(arguments, screen))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Dropping the play ends its processes and removes its files, at whatever point it is.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use keyturn::api::proto::{Rotation, RotationState};
 
 use super::credentials::Managed;
@@ -16,10 +17,10 @@ pub(crate) struct Evidence<'a> {
     /// What OpenBao served before the rotation, and what it serves after it.
     pub(crate) key_before: &'a str,
     pub(crate) served: &'a str,
-    /// The regenerate calls that reached the provider meanwhile.
-    pub(crate) calls: usize,
-    /// Whether, while it was staged, the provider refused the new key and OpenBao served the old one.
-    pub(crate) held_back: Option<bool>,
+    /// When regenerate calls reached the provider meanwhile.
+    pub(crate) calls: Vec<Timestamp>,
+    /// Whether somebody looked in time, and saw the provider refuse the new key and OpenBao serve the old one.
+    pub(crate) is_seen_refused: bool,
 }
 
 /// One thing that the demo promises, in the words that fit what was found.
@@ -37,7 +38,7 @@ impl Claim {
 
 /// Judges a rotation by what was found.
 pub(crate) fn claims(evidence: &Evidence<'_>) -> Vec<Claim> {
-    let Evidence { managed, rotation, key_before, served, calls, held_back } = *evidence;
+    let Evidence { managed, rotation, key_before, served, ref calls, is_seen_refused } = *evidence;
     let provider = managed.provider;
     let is_the_key = served != key_before && served == managed.current_key() && managed.accepts(served);
     let mut claims = vec![
@@ -46,22 +47,34 @@ pub(crate) fn claims(evidence: &Evidence<'_>) -> Vec<Claim> {
             &format!("OpenBao serves {provider}'s new key"),
             &format!("OpenBao does not serve the key that {provider} accepts now"),
         ),
-        Claim::new(calls == 1, "1 regenerate call", &format!("{calls} regenerate calls in place of 1")),
+        Claim::new(
+            calls.len() == 1,
+            "1 regenerate call",
+            &format!("{} regenerate calls, not 1", calls.len()),
+        ),
     ];
-    if managed.is_staged {
-        let wrong = "was not seen staged, unpublished and refused";
-        claims.push(Claim::new(held_back == Some(true), "held back while staged", wrong));
+    if let Some(propagation) = managed.propagation {
+        let right = if is_seen_refused { "seen refused while staged" } else { "staged until usable" };
+        let is_held_back =
+            calls.last().zip(publish_time(rotation)).is_some_and(|(called_at, published_at)| {
+                published_at.duration_since(*called_at).unsigned_abs() >= propagation
+            });
+        claims.push(Claim::new(is_held_back, right, "published before it was usable"));
     }
     if managed.signs_itself {
         // The simulator takes a regenerate call from the newest secret alone.
         let right = if rotation.emergency { "signed by its new secret" } else { "signed by its old secret" };
-        claims.push(Claim::new(calls == 1, right, "perhaps not signed by its newest secret"));
+        claims.push(Claim::new(calls.len() == 1, right, "perhaps not signed by its newest secret"));
     }
     let old_key_lives = managed.accepts(key_before);
     let fate = if old_key_lives { "the old key works on" } else { "the old key is dead" };
     let is_foretold = old_key_lives == rotation.previous_expire_time.is_some();
     claims.push(Claim::new(is_foretold, fate, &format!("{fate}, which keyturn did not foretell")));
     claims
+}
+
+fn publish_time(rotation: &Rotation) -> Option<Timestamp> {
+    rotation.publish_time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
 }
 
 /// Says for each rotation what was found; gives whether all of it is as promised.

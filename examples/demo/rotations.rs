@@ -108,7 +108,7 @@ struct Line<'a> {
     ended_after: Option<Duration>,
     calls_before: usize,
     key_before: String,
-    held_back: Option<bool>,
+    is_seen_refused: bool,
 }
 
 impl<'a> Line<'a> {
@@ -119,9 +119,9 @@ impl<'a> Line<'a> {
             rotation: Rotation::default(),
             trail: Vec::new(),
             ended_after: None,
-            calls_before: managed.calls(),
+            calls_before: managed.calls().len(),
             key_before,
-            held_back: None,
+            is_seen_refused: false,
         }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Line<'a> {
         self.trail.push(phase);
         if self.rotation.state() == RotationState::Staged {
             let is_old = stage.served(self.managed).await? == self.key_before;
-            self.held_back = Some(is_old && !self.managed.accepts(&self.managed.current_key()));
+            self.is_seen_refused = is_old && !self.managed.accepts(&self.managed.current_key());
         }
         let passed = clock.monotonic();
         if is_over(self.rotation.state()) {
@@ -180,13 +180,11 @@ impl<'a> Line<'a> {
     fn sentence(&self) -> String {
         let provider = self.managed.provider;
         match self.rotation.state() {
-            RotationState::Queued => {
-                "asked for; Vault's rights and the escrow's disk are checked first".into()
-            }
+            RotationState::Queued => "asked for; what could stand in its way is checked first".into(),
             RotationState::Intended => format!("the intent is in OpenBao; {provider} is called"),
             RotationState::Answered => "the answer is sealed on disk, not in OpenBao yet".into(),
-            RotationState::Staged if self.held_back == Some(true) => {
-                format!("{provider} still refuses the new key, OpenBao serves the old one")
+            RotationState::Staged if self.is_seen_refused => {
+                format!("{provider} refuses the new key, OpenBao serves the old one")
             }
             RotationState::Staged => format!("waits until {provider} accepts the new key"),
             RotationState::Published => "OpenBao serves the new key".into(),
@@ -202,8 +200,8 @@ impl<'a> Line<'a> {
             rotation: &self.rotation,
             key_before: &self.key_before,
             served: &served,
-            calls: self.managed.calls().saturating_sub(self.calls_before),
-            held_back: self.held_back,
+            calls: self.managed.calls().split_off(self.calls_before),
+            is_seen_refused: self.is_seen_refused,
         };
         let claims = proof::claims(&evidence);
         Ok(Finished { managed: self.managed, label: self.label, rotation: self.rotation, claims })
