@@ -1,6 +1,7 @@
 //! What came of a rotation, asked where it cannot be made up: at the provider and in OpenBao.
 
 use std::io;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keyturn::api::proto::{Rotation, RotationState};
@@ -57,7 +58,8 @@ pub(crate) fn claims(evidence: &Evidence<'_>) -> Vec<Claim> {
         let right = if is_seen_refused { "seen refused while staged" } else { "staged until usable" };
         let is_held_back =
             calls.last().zip(publish_time(rotation)).is_some_and(|(called_at, published_at)| {
-                published_at.duration_since(*called_at).unsigned_abs() >= propagation
+                let waited = Duration::try_from(published_at.duration_since(*called_at));
+                waited.is_ok_and(|waited| waited >= propagation)
             });
         claims.push(Claim::new(is_held_back, right, "published before it was usable"));
     }
