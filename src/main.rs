@@ -67,7 +67,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         Command::Run { config, crash_at } => {
             if let Some(point) = crash_at {
                 anyhow::ensure!(
-                    engine::crash::POINTS.contains(&point.as_str()),
+                    engine::crash::POINTS.contains(&point.as_str()) || point == engine::crash::PANIC,
                     "there is no crash point {point}"
                 );
                 engine::crash::arm(point);
@@ -156,14 +156,18 @@ async fn run(config: Config) -> anyhow::Result<()> {
         "keyturn serves"
     );
     let serving = tokio::spawn(api::serve(listeners, fleet, clock, readiness, shutdown.clone()));
-    signals.first().await;
-    tracing::info!("asked to stop: no new rotation begins, a sent call comes to its end");
+    let broken = tokio::select! {
+        () = signals.first() => false,
+        () = shutdown.cancelled() => true,
+    };
+    tracing::info!(broken, "stopping: no new rotation begins, a sent call comes to its end");
     shutdown.cancel();
     let longest = config.timeouts.provider_call + Duration::from_secs(10);
     if tokio::time::timeout(longest, tasks.join_all()).await.is_err() {
         tracing::warn!("a rotation is cut off; the next start goes on from record and escrow");
     }
     serving.await.context("the server was cut off")??;
+    anyhow::ensure!(!broken, "a credential's task broke, see above; start keyturn again, and it recovers");
     tracing::info!("keyturn has stopped");
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! The command line against a scripted server: what a person reads, what a script gets, and the exit codes.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unnecessary_wraps,
+    reason = "a test's helpers fail as the test does, and a protobuf time is optional everywhere"
+)]
 
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Parser as _;
 use futures_util::{Stream, stream};
@@ -27,6 +33,8 @@ struct Script {
     credentials: Vec<proto::Credential>,
     steps: Vec<proto::Rotation>,
     refusal: Option<Status>,
+    /// So many streams of a rotation end early, as when keyturn is restarted.
+    restarts: AtomicU32,
     plan: proto::PlanRotationResponse,
 }
 
@@ -76,6 +84,11 @@ impl RotateService for Scripted {
         &self,
         _: Request<proto::WatchRotationRequest>,
     ) -> Result<Response<Self::WatchRotationStream>, Status> {
+        let left = self.0.restarts.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.restarts.store(left - 1, Ordering::Relaxed);
+            return Ok(Response::new(Box::pin(stream::iter([Err(stopping())]))));
+        }
         let messages = self.0.steps.clone().into_iter();
         let messages = messages.map(|rotation| Ok(proto::WatchRotationResponse { rotation: Some(rotation) }));
         Ok(Response::new(Box::pin(stream::iter(messages))))
@@ -381,6 +394,16 @@ async fn waiting_shows_each_step_once_and_a_verdict() {
     assert!(run.out.contains("intended   calling the provider"));
     let verdict = run.out.lines().last().unwrap();
     assert!(verdict.starts_with("rotated: the new key is in secret/payments/adyen#client_key version 4; the provider accepts it; the old key dies in 23h"), "{verdict}");
+}
+
+#[tokio::test]
+async fn waiting_goes_on_over_a_restart() {
+    let queued = rotation(proto::RotationState::Queued, proto::Activity::Preflight);
+    let server = serve(Script { steps: vec![queued, succeeded()], restarts: 1.into(), ..Script::default() });
+    let run = server.run("rotate adyen-client-key --wait").await;
+    assert_eq!(run.exit, Exit::Done, "{}{}", run.out, run.err);
+    assert!(run.err.contains("the rotation goes on when keyturn is back"), "{}", run.err);
+    assert!(run.out.contains("rotated: the new key"));
 }
 
 #[tokio::test]

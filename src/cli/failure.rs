@@ -78,7 +78,9 @@ impl From<Status> for Failure {
         if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
             failure.notes.push(format!("possible again in {}", span(delay)));
         }
-        failure.notes.extend(reason.as_deref().and_then(advice).map(str::to_owned));
+        let name = details.error_info().and_then(|info| info.metadata.get("credential"));
+        let name = name.map_or_else(|| "NAME".to_owned(), |name| plain(name));
+        failure.notes.extend(reason.as_deref().and_then(|reason| advice(reason, &name)));
         if reason.is_none() && status.code() == Code::Unavailable {
             failure
                 .notes
@@ -102,17 +104,18 @@ const fn exit_of(code: Code) -> Exit {
 }
 
 /// What helps, as a command, where the server's message cannot name one.
-fn advice(reason: &str) -> Option<&'static str> {
-    match reason {
-        "ROTATION_IN_PROGRESS" => Some("follow it with `keyturn watch NAME`"),
+fn advice(reason: &str, name: &str) -> Option<String> {
+    Some(match reason {
+        "ROTATION_IN_PROGRESS" => format!("follow it with `keyturn watch {name}`"),
         "GRACE_WINDOW_OPEN" | "TOO_SOON" => {
-            Some("`--emergency` goes ahead all the same; applications that still use the old key may break")
+            "`--emergency` goes ahead all the same; applications that still use the old key may break"
+                .to_owned()
         }
-        "CREDENTIAL_PAUSED" => Some("`keyturn resume NAME` ends the pause"),
-        "CREDENTIAL_NOT_FOUND" => Some("`keyturn status` lists the credentials"),
-        "ROTATION_NOT_FOUND" => Some("`keyturn history NAME` lists the rotations"),
-        "DECISION_NOT_POSSIBLE" => Some("`keyturn status NAME` lists the possible decisions"),
-        "STOPPING" => Some("try again when keyturn is back; nothing is lost"),
-        _ => None,
-    }
+        "CREDENTIAL_PAUSED" => format!("`keyturn resume {name}` ends the pause"),
+        "CREDENTIAL_NOT_FOUND" => "`keyturn status` lists the credentials".to_owned(),
+        "ROTATION_NOT_FOUND" => format!("`keyturn history {name}` lists the rotations"),
+        "DECISION_NOT_POSSIBLE" => format!("`keyturn status {name}` lists the possible decisions"),
+        "STOPPING" => "try again when keyturn is back; nothing is lost".to_owned(),
+        _ => return None,
+    })
 }

@@ -99,7 +99,8 @@ pub(super) fn remarks(credential: &CredentialView, now: Timestamp) -> Vec<(Tone,
 
 /// Why a rotation failed, is unknown or halted.
 pub(super) fn cause_in_words(cause: &CauseView) -> String {
-    let said = cause.provider_said.as_ref().filter(|said| !said.is_empty());
+    let news = |said: &&String| !said.is_empty() && !cause.message.contains(said.as_str());
+    let said = cause.provider_said.as_ref().filter(news);
     let said = said.map(|said| format!(" The provider said: {said}.")).unwrap_or_default();
     format!("{} [{}]{said}", cause.message, cause.reason)
 }

@@ -78,6 +78,7 @@ where
             Outcome::Applied(answer) => {
                 let facts = self.facts(&answer);
                 self.answer = Some((id, answer));
+                crash::panic_with(&self.answer);
                 Outcome::Applied(facts)
             }
             Outcome::NotApplied(refusal) => Outcome::NotApplied(refusal),

@@ -36,6 +36,23 @@ pub(crate) fn point(name: &'static str) {
     }
 }
 
+/// The name that makes the process panic with the provider's answer in its message.
+#[cfg(feature = "crash-points")]
+pub const PANIC: &str = "panic";
+
+/// Panics with a value in the message, as a defect would, if [`PANIC`] is armed.
+#[cfg(feature = "crash-points")]
+#[expect(clippy::panic, clippy::use_debug, reason = "a test shows that even such a panic tells no secret")]
+pub(crate) fn panic_with(value: &impl std::fmt::Debug) {
+    if ARMED.get().is_some_and(|armed| armed == PANIC) {
+        panic!("a defect that shows {value:?}");
+    }
+}
+
+/// Nothing in a product build.
+#[cfg(not(feature = "crash-points"))]
+pub(crate) const fn panic_with(_value: &impl std::fmt::Debug) {}
+
 /// One point; nothing in a product build.
 #[cfg(not(feature = "crash-points"))]
 pub(crate) const fn point(_name: &'static str) {}

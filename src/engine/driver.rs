@@ -89,7 +89,10 @@ where
     /// One step of the core with its effects; without an event of their own, the task rests until one comes.
     async fn advance(&mut self, state: State, event: Event) -> Result<(State, Event), Interruption> {
         let (state, event) = self.measure(state, event)?;
+        let (before, happened) = (state.phase.name(), event.name());
         let (state, effects) = self.step(state, event)?;
+        tracing::trace!(credential = %self.hands.credential.name, happened, before, after = state.phase.name(),
+            ?effects, "stepped");
         let mut next = None;
         for effect in effects {
             next = self.run_effect(&state, effect).await?;
