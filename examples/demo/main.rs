@@ -27,7 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Starts OpenBao (`bao` or `vault` where one is on the PATH, else fetched once), simulators of three providers on
 /// loopback, and the keyturn sidecar; rotates; checks; and removes everything again. Exits with 1 when a check fails.
 #[derive(Debug, Parser)]
-#[command(name = "cargo demo --", max_term_width = 100)]
+#[command(name = "demo", bin_name = "cargo demo --", max_term_width = 100)]
 struct Arguments {
     /// Leave everything running until Ctrl-C, and print commands to look at it with
     #[arg(long)]

@@ -18,14 +18,17 @@ pub(crate) struct Played {
 }
 
 const INTRODUCTION: &str = "\
-Some API keys only their provider can make, and it shows a new one once. A crash between its answer and the
-vault loses the key. keyturn makes the provider's regenerate call once, seals the answer on disk, writes it into
-Vault or OpenBao in one step, and says over gRPC where each rotation stands. Here it does so, four times at once.
+Some API keys only their provider can make, and it shows a new one once: a crash
+between its answer and the vault loses the key. keyturn makes the provider's
+regenerate call once, seals the answer on disk, writes it into Vault or OpenBao
+in one step, and says over gRPC where each rotation stands. Here it does so for
+four keys at once. Real: OpenBao, keyturn, the calls. Simulated: the providers.
 ";
 
 const EMERGENCY: &str = "\
-Spritz once more: that call was signed with the old secret, this one is with the new. The old one still has
-most of its 3600 s to live, and a second rotation would cut off who uses it, so a plain request is refused:";
+Spritz once more. Its old secret signed the call above; the new one signs this.
+The old one still has most of its 3600 s to live, and a second rotation may cut
+off who uses it, so a plain request is refused:";
 
 /// Starts the stage, rotates every credential, shows and checks what came of it.
 pub(crate) async fn play(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<Played> {
