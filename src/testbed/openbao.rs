@@ -6,6 +6,7 @@ mod root;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,7 +70,9 @@ impl OpenBao {
     /// Starts a server on a free loopback port and waits until it is active.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let finding = options.clone();
-        let binary = tokio::task::spawn_blocking(move || binary::find(&finding))
+        // A fetch that runs when this future is dropped is broken off: its interest goes with the future.
+        let (_interested, interest) = std::sync::mpsc::channel();
+        let binary = tokio::task::spawn_blocking(move || binary::find(&finding, &interest))
             .await
             .map_err(|_| Error("looking for the OpenBao binary was interrupted".into()))??;
         for _ in 1..PORT_TRIES {
@@ -335,6 +338,8 @@ fn launch(binary: &Path, home: &Path, options: &Options, port: u16) -> Result<Pr
         .stdin(Stdio::piped())
         .stdout(log)
         .stderr(log_too)
+        // A Ctrl-C meant for us must not end the shell before the server: the shell's end is how we know of it.
+        .process_group(0)
         .spawn()
         .map_err(|cause| Error(format!("OpenBao cannot be started: {cause}")))?;
     Ok(Process(child))

@@ -39,6 +39,8 @@ pub struct Setup {
     pub integrator_key: String,
     /// A user's key that must come as a bearer token, where the provider wants one.
     pub user_key: Option<String>,
+    /// Whether an old secret may sign a regeneration while it lives; Spritz says nothing about it.
+    pub old_secret_signs: bool,
     /// How long a new secret is refused at first.
     pub propagation: Duration,
     /// What every minted secret contains, so that a leak is recognised.
@@ -50,6 +52,7 @@ impl Default for Setup {
         Self {
             integrator_key: "int_123".to_owned(),
             user_key: None,
+            old_secret_signs: true,
             propagation: Duration::ZERO,
             canary: "CANARY".to_owned(),
         }
@@ -95,6 +98,11 @@ async fn regenerate(
     let (checker, target) = (Arc::clone(&spritz), exchange::Request::new(&parts, connection));
     let admit = move |ledger: &Ledger, now: Timestamp| {
         checker.check_signature(&parts.headers, &parts.method, &parts.uri, &body, ledger, now)?;
+        let newest = ledger.keys.current(SECRET);
+        let is_newest = is_signed_with(&newest, &parts.headers, &parts.method, &parts.uri, &body);
+        if !is_newest && !checker.setup.old_secret_signs {
+            return Err(unauthorized("an old secret may not sign a regeneration"));
+        }
         grace.map(|_| ()).map_err(invalid)
     };
     let act = move |ledger: &mut Ledger, now: Timestamp| {
@@ -155,20 +163,24 @@ impl Spritz {
         {
             return Err(unauthorized("a user's bearer token is required"));
         }
-        let timestamp = text("x-timestamp");
-        let sent_at = timestamp.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let sent_at = text("x-timestamp").parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let in_time = |sent_at: Timestamp| now.duration_since(sent_at).unsigned_abs() <= TIMESTAMP_TOLERANCE;
         if !sent_at.is_some_and(in_time) {
             return Err(unauthorized("the timestamp is missing or too far from the present"));
         }
-        let request =
-            Signed { timestamp, method: method.as_str(), path: uri.path(), query: uri.query(), body };
-        let given = text("x-signature");
-        if ledger.keys.accepted(SECRET, now).any(|secret| signature(secret, &request) == given) {
+        let mut secrets = ledger.keys.accepted(SECRET, now);
+        if secrets.any(|secret| is_signed_with(secret, headers, method, uri, body)) {
             return Ok(());
         }
         Err(unauthorized("the signature does not match"))
     }
+}
+
+fn is_signed_with(secret: &str, headers: &HeaderMap, method: &Method, uri: &Uri, body: &[u8]) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let timestamp = text("x-timestamp");
+    let request = Signed { timestamp, method: method.as_str(), path: uri.path(), query: uri.query(), body };
+    signature(secret, &request) == text("x-signature")
 }
 
 /// The grace that the body asks for, or what is wrong with it.
