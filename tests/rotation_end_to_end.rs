@@ -331,3 +331,56 @@ async fn a_rotation_that_waits_for_vault_can_be_cancelled_and_says_so() {
     let listed = sidecar.rotations().await.unwrap().list_rotations(listed).await.unwrap().into_inner();
     assert_eq!(listed.rotations.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_in_the_middle_of_a_rotation_does_not_keep_it_from_its_end() {
+    let (world, providers) = (World::start().await, Providers::start().await);
+    let setup = client_key(&providers.client_key);
+    let installation = world.install(std::slice::from_ref(&setup)).await;
+    let sidecar = world.sidecar(&installation).await;
+    let rotation = sidecar.rotate(&setup.name, false).await.unwrap();
+    sidecar
+        .until(&setup.name, "staged", |credential| {
+            credential.current_rotation.as_ref().is_some_and(|open| open.state() == RotationState::Staged)
+        })
+        .await
+        .unwrap();
+    let pause = PauseCredentialRequest {
+        credential: setup.name.clone(),
+        reason: "audit".into(),
+        request_id: String::new(),
+    };
+    sidecar.credentials().await.unwrap().pause_credential(pause).await.unwrap();
+    let rotation = sidecar.ended(&rotation.rotation_id).await.unwrap();
+    assert_eq!(rotation.state(), RotationState::Succeeded, "{rotation:?}");
+    assert_eq!(world.value(&installation, &setup.store).await, providers.client_key.current_key());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_whose_preflight_is_held_can_be_paused_and_then_wants_nothing_more() {
+    let world = World::start().await;
+    let simulator = spritz::start().await.unwrap();
+    let mut setup = spritz_credential(&simulator);
+    setup.more = json!({ "grace": "1h" });
+    let installation = world.install(std::slice::from_ref(&setup)).await;
+    let path = format!("{}/payments/spritz", installation.prefix);
+    world.server.put(&path, &json!({ "note": "no secret yet" })).await.unwrap();
+    let sidecar = world.sidecar(&installation).await;
+    sidecar.rotate(&setup.name, false).await.unwrap();
+    let held = |credential: &keyturn::api::proto::Credential| {
+        credential.hold.as_ref().is_some_and(|hold| hold.reason == "FIRST_SECRET_MISSING")
+    };
+    sidecar.until(&setup.name, "the hold", held).await.unwrap();
+    let pause = PauseCredentialRequest {
+        credential: setup.name.clone(),
+        reason: "audit".into(),
+        request_id: String::new(),
+    };
+    sidecar.credentials().await.unwrap().pause_credential(pause).await.unwrap();
+    sidecar
+        .until(&setup.name, "the end of the hold", |credential| {
+            credential.hold.is_none() && credential.current_rotation.is_none() && credential.pause.is_some()
+        })
+        .await
+        .unwrap();
+}

@@ -3,6 +3,7 @@
 use super::hands::Hands;
 use super::in_hand::InHand;
 use super::interruption::{Cause, Interruption};
+use super::stopwatch::Share;
 use crate::clock::Clock;
 use crate::escrow::{Escrow, Slot};
 use crate::ids::{KvVersion, RotationId};
@@ -20,6 +21,7 @@ where
 {
     /// Reads record, entry and escrow afresh; what follows from them is the core's to say.
     pub(super) async fn load(&mut self) -> Result<(State, Event), Interruption> {
+        let started = self.clock.monotonic();
         let (record, version) = match self.store.read_record(&self.credential.name).await? {
             Some(found) => found,
             None => self.adopt().await?,
@@ -28,6 +30,7 @@ where
             self.version = version;
             self.seen_at = self.clock.monotonic();
         }
+        self.took(Share::Vault, started);
         let state = record.state.clone();
         self.record = Some(record);
         self.signer = None;
@@ -133,7 +136,9 @@ where
 
     /// The open rotation's publication, recognised by its id in the entry's stamp.
     async fn published(&mut self, rotation: &Rotation) -> Result<Option<(Answer, KvVersion)>, Interruption> {
+        let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
+        self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
         // A stamp can be copied beside another value; where the key is in hand, it must be the one.

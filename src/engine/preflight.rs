@@ -49,9 +49,9 @@ where
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.refuse_record_behind_entry(&entry)?;
         self.entry = Some(entry);
+        self.took(Share::Vault, started);
         self.signer = None;
         self.collect_secrets().await?;
-        self.took(Share::Vault, started);
         let field = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
         let baseline = Baseline {
             provider: self.provider_baseline().await?,
@@ -136,6 +136,7 @@ where
         if self.signer.is_some() {
             return Ok(());
         }
+        let started = self.clock.monotonic();
         let main = match &self.credential.signer {
             Some(place) => self.store.read_secret(place).await?,
             None => self.own_secret().await?,
@@ -145,6 +146,7 @@ where
             extra.push((name.clone(), self.store.read_secret(place).await?));
         }
         self.signer = Some(Secrets { main, extra });
+        self.took(Share::Vault, started);
         Ok(())
     }
 

@@ -164,10 +164,11 @@ pub fn due_request(state: &State) -> Request {
 }
 
 fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {
+    let interval = plan.schedule.min_interval.max(plan.lock.unwrap_or_default());
+    let rotated = state.last_rotated().map(|closed| later(closed.closed_at, interval));
+    // A provider that refuses is not asked again at once, whoever insists.
     let newest = state.history.first().filter(|closed| !to_be_repeated(closed));
-    let interval = newest.map(|closed| later(closed.closed_at, plan.schedule.min_interval));
-    let lock = state.last_rotated().zip(plan.lock).map(|(closed, lock)| later(closed.closed_at, lock));
-    interval.max(lock)
+    rotated.max(newest.map(|closed| later(closed.closed_at, RETRY_DELAY_MIN)))
 }
 
 /// A person gave the rotation up to make another: it neither counts as one nor holds the next one back.
