@@ -69,7 +69,7 @@ impl World {
 }
 
 fn openbao_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("openbao")
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("..")
 }
 
 /// Simulators of all first providers, and the credential that each has.
