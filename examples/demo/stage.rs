@@ -75,5 +75,5 @@ fn openbao_directory() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("the demo's own path is not known")?;
     // target/debug/examples/demo
     let target = program.ancestors().nth(3).map(Path::to_owned);
-    Ok(target.context("the demo runs outside of a target directory")?.to_owned())
+    target.context("the demo runs outside of a target directory")
 }
