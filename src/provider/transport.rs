@@ -1,6 +1,7 @@
 //! The HTTP client under every provider: one request is one connection, and never a second request.
 
 use std::error::Error as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
@@ -94,7 +95,7 @@ impl Transport {
             Err(error) => authorities.is_empty().then_some(error),
         };
         let secure = builder(options).https_only(true).tls_certs_only(authorities);
-        let loopback = builder(options).tls_certs_only([]);
+        let loopback = loopback_builder(options);
         let built = |builder: ClientBuilder| {
             builder.build().map_err(|error| Error::Tls { reason: innermost(&error) })
         };
@@ -148,6 +149,13 @@ fn builder(options: &TransportOptions) -> ClientBuilder {
         .user_agent(concat!("keyturn/", env!("CARGO_PKG_VERSION")))
 }
 
+/// Plain http goes to this machine alone, whatever a resolver says that `localhost` is.
+fn loopback_builder(options: &TransportOptions) -> ClientBuilder {
+    // Port 0 stands for the URL's own.
+    let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+    builder(options).tls_certs_only([]).resolve_to_addrs("localhost", &here)
+}
+
 /// The innermost cause of an error in words. The outer ones repeat the URL, so they stay unsaid.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
@@ -162,7 +170,37 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::dns::{Name, Resolve, Resolving};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A resolver in somebody else's hands.
+    struct Hostile;
+
+    impl Resolve for Hostile {
+        fn resolve(&self, name: Name) -> Resolving {
+            Box::pin(async move { Err(format!("{} was asked for", name.as_str()).into()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn no_resolver_says_what_localhost_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+        let client = loopback_builder(&TransportOptions::default()).dns_resolver(Hostile).build().unwrap();
+        let (accepted, _) = tokio::join!(
+            async {
+                // Closed at once: that a connection came is all that counts.
+                listener.accept().await.map(drop)
+            },
+            async {
+                let failed = client.get(&url).send().await.unwrap_err();
+                assert!(!failed.is_connect(), "{}", innermost(&failed));
+            }
+        );
+        accepted.unwrap();
+    }
 
     #[test]
     fn without_root_certificates_only_https_without_an_own_authority_is_refused() {
