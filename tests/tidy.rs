@@ -36,8 +36,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const EXPOSERS: &[&str] = &[
     "src/secret.rs",
     "src/escrow/sealed.rs",
-    "src/provider/problem.rs",
     "src/provider/request.rs",
+    "src/provider/sent.rs",
     "src/provider/signing.rs",
     "src/vault/client.rs",
     "src/vault/entry.rs",

@@ -8,6 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::json::{Found, SecretJson};
+use super::sent::Sent;
 use super::template::Pointer;
 use super::wire::{AnswerFacts, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
@@ -36,7 +37,7 @@ pub(super) enum BodyEnd {
 ///
 /// Any 2xx with a value is the new key, even under a status that the definition does not list: to lose it
 /// would be worse than to be surprised.
-pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Response {
+pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response {
     match received.status {
         200..=299 => of_success(facts, received),
         // A proxy's "the client went away" and a timeout at the provider do not say what was done before.
@@ -135,7 +136,7 @@ fn at_the_latest(facts: &AnswerFacts, said: Timestamp, received_at: Timestamp) -
     said.min(latest)
 }
 
-fn refusal(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Refusal {
+fn refusal(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Refusal {
     let class = match received.status {
         status if facts.in_progress == Some(status) => RefusalClass::InProgress,
         401 => RefusalClass::Unauthenticated,
@@ -153,17 +154,12 @@ fn refusal(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> R
     }
 }
 
-fn problem_of(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Problem {
+fn problem_of(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Problem {
     problem::read(&facts.problem, received.status, &received.body, sent)
 }
 
 /// What a read of the current key found.
-pub(super) fn of_read(
-    facts: &AnswerFacts,
-    secret: &Pointer,
-    received: &Received,
-    sent: &[&SecretValue],
-) -> Reading {
+pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received, sent: &Sent) -> Reading {
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
@@ -189,12 +185,7 @@ pub(super) fn of_read(
 }
 
 /// What a probe showed.
-pub(super) fn of_probe(
-    facts: &AnswerFacts,
-    call: &ProbeCall,
-    received: &Received,
-    sent: &[&SecretValue],
-) -> Probe {
+pub(super) fn of_probe(facts: &AnswerFacts, call: &ProbeCall, received: &Received, sent: &Sent) -> Probe {
     if call.accepted.contains(&received.status) {
         return Probe::Accepted;
     }

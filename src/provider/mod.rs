@@ -16,6 +16,7 @@ mod nearest;
 mod problem;
 mod request;
 mod retry_after;
+mod sent;
 mod signing;
 mod template;
 mod transport;

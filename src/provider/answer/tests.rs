@@ -62,7 +62,7 @@ fn received(status: u16, body: &str, end: BodyEnd) -> Received {
 }
 
 fn outcome(name: &str, status: u16, body: &str) -> String {
-    let response = of_regenerate(facts(name), &received(status, body, BodyEnd::Whole), &[]);
+    let response = of_regenerate(facts(name), &received(status, body, BodyEnd::Whole), &Sent::default());
     let residue = if response.residue.is_some() { "+residue" } else { "" };
     format!("{}{residue}", summary(&response.outcome))
 }
@@ -143,7 +143,11 @@ fn every_kind_of_success_is_told_apart() {
 #[test]
 fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
     for end in [BodyEnd::Cut, BodyEnd::TimedOut, BodyEnd::TooLarge] {
-        let response = of_regenerate(facts("adyen/api-key"), &received(200, r#"{"apiKey":"new"}"#, end), &[]);
+        let response = of_regenerate(
+            facts("adyen/api-key"),
+            &received(200, r#"{"apiKey":"new"}"#, end),
+            &Sent::default(),
+        );
         assert_eq!(summary(&response.outcome), "ANSWER_UNREADABLE", "{end:?}");
         assert_eq!(response.residue.unwrap().expose(), r#"{"apiKey":"new"}"#);
     }
@@ -152,7 +156,7 @@ fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
 #[test]
 fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
     let end = |name: &str, body: &str| {
-        let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &[]);
+        let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &Sent::default());
         match response.outcome {
             Outcome::Applied(answer) => answer.previous_expires_at.map(|at| at.to_string()),
             other => panic!("{other:?}"),
@@ -176,7 +180,7 @@ fn an_end_that_nobody_can_check_is_believed_for_ninety_days() {
     let facts = AnswerFacts { grace: None, ..facts("spritz/integrator-secret").clone() };
     let end = |said: &str| {
         let body = format!(r#"{{"secret":"n","oldSecretExpiresAt":"{said}"}}"#);
-        match of_regenerate(&facts, &received(200, &body, BodyEnd::Whole), &[]).outcome {
+        match of_regenerate(&facts, &received(200, &body, BodyEnd::Whole), &Sent::default()).outcome {
             Outcome::Applied(answer) => answer.previous_expires_at.unwrap().to_string(),
             other => panic!("{other:?}"),
         }
@@ -192,7 +196,7 @@ fn a_rate_limit_is_kept_away_from_as_told_or_as_declared() {
         if let Some(header) = header {
             received.headers.insert(RETRY_AFTER, HeaderValue::from_static(header));
         }
-        match of_regenerate(facts(name), &received, &[]).outcome {
+        match of_regenerate(facts(name), &received, &Sent::default()).outcome {
             Outcome::NotApplied(refusal) => refusal.retry_after,
             other => panic!("{other:?}"),
         }
@@ -209,7 +213,7 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
     let facts = facts("adyen/client-key");
     let read = |status, body: &str| {
         let pointer = Pointer::literal("/clientKey");
-        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &[]) {
+        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &Sent::default()) {
             Reading::Value(answer) => answer.secret.expose().to_owned(),
             Reading::Unavailable(_) => "unavailable".into(),
             Reading::Refused(refusal) => refusal.class.code().into(),
@@ -242,7 +246,7 @@ proptest! {
             body.extend(noise);
         }
         let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, at: now() };
-        let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &[]));
+        let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &Sent::default()));
         prop_assert!(!shown.contains(CANARY), "{}", shown);
     }
 
@@ -251,7 +255,7 @@ proptest! {
         let received = |body: &Vec<u8>| Received {
             status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, at: now(),
         };
-        let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &[]);
-        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &[]);
+        let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &Sent::default());
+        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &Sent::default());
     }
 }
