@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -103,9 +104,26 @@ const fn flaw(end: BodyEnd) -> Option<&'static str> {
     }
 }
 
-/// The body of a success that gave no value. The key may be in it, so it goes to a person, sealed.
+/// Stands before the base64 of a residue that is no UTF-8 text.
+const BASE64_PREFIX: &str = "base64:";
+
+/// The body of a success that gave no value. The key may be in it, so every byte goes to a person, sealed.
 fn residue(body: &Zeroizing<Vec<u8>>) -> Option<SecretValue> {
-    (!body.is_empty()).then(|| SecretValue::new(String::from_utf8_lossy(body).into_owned()))
+    if body.is_empty() {
+        return None;
+    }
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            // Its whole size at once: a text that grows leaves copies of the secret behind.
+            let size = BASE64_PREFIX.len() + BASE64.encode_len(body.len());
+            let mut text = String::with_capacity(size);
+            text.push_str(BASE64_PREFIX);
+            BASE64.encode_append(body, &mut text);
+            text
+        }
+    };
+    Some(SecretValue::new(text))
 }
 
 fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received_at: Timestamp) -> Option<Timestamp> {

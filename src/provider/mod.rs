@@ -67,7 +67,8 @@ pub struct Response {
     /// What the call came to.
     pub outcome: Outcome<Answer>,
     /// The body of a reported success that gave no value (cut, malformed, unexpected): the key may be in it,
-    /// so it is sealed for a person instead of being thrown away.
+    /// so it is sealed for a person instead of being thrown away. A body that is no UTF-8 text is kept as its
+    /// base64 after `base64:`.
     pub residue: Option<SecretValue>,
 }
 

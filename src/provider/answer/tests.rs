@@ -154,6 +154,17 @@ fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
 }
 
 #[test]
+fn a_residue_is_kept_to_the_last_byte() {
+    let kept = |body: &[u8]| {
+        let received = Received { body: Zeroizing::new(body.to_vec()), ..received(200, "", BodyEnd::Whole) };
+        let response = of_regenerate(facts("adyen/api-key"), &received, &Sent::default());
+        response.residue.unwrap().expose().to_owned()
+    };
+    assert_eq!(kept("key: ключ\0".as_bytes()), "key: ключ\0");
+    assert_eq!(kept(b"key: \xff\xfe"), "base64:a2V5OiD//g==");
+}
+
+#[test]
 fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
     let end = |name: &str, body: &str| {
         let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &Sent::default());
