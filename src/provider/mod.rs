@@ -12,7 +12,7 @@ pub mod definition;
 mod describe;
 mod http;
 mod json;
-mod nearest;
+pub(crate) mod nearest;
 mod problem;
 mod request;
 mod retry_after;
