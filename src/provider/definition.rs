@@ -6,6 +6,7 @@
 mod auth;
 mod call;
 mod check;
+mod pattern;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use auth::{
     KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
 };
 pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+pub use pattern::Pattern;
 
 use super::template::Template;
 use crate::mistake::Mistake;
@@ -113,7 +115,7 @@ pub struct Param {
     pub description: String,
     /// The regular expression that the whole value must match.
     #[serde(default)]
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
     /// The most characters it may have.
     #[serde(default = "Param::default_max_length")]
     pub max_length: usize,
