@@ -189,7 +189,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let client = loopback_builder(&TransportOptions::default()).dns_resolver(Hostile).build().unwrap();
-        let (accepted, _) = tokio::join!(
+        let (accepted, ()) = tokio::join!(
             async {
                 // Closed at once: that a connection came is all that counts.
                 listener.accept().await.map(drop)
