@@ -8,7 +8,6 @@
 mod binding;
 mod credentials;
 mod document;
-mod nearest;
 mod process;
 mod raw;
 mod schedule;

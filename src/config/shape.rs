@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::document::member;
-use super::nearest::did_you_mean;
 use crate::mistake::Mistake;
+use crate::provider::nearest::did_you_mean;
 
 /// Everything in `value` that does not fit `schema`.
 ///

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::json::{Found, SecretJson};
+use super::sent::Sent;
 use super::template::Pointer;
 use super::wire::{AnswerFacts, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
@@ -36,7 +38,7 @@ pub(super) enum BodyEnd {
 ///
 /// Any 2xx with a value is the new key, even under a status that the definition does not list: to lose it
 /// would be worse than to be surprised.
-pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Response {
+pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response {
     match received.status {
         200..=299 => of_success(facts, received),
         // A proxy's "the client went away" and a timeout at the provider do not say what was done before.
@@ -102,19 +104,57 @@ const fn flaw(end: BodyEnd) -> Option<&'static str> {
     }
 }
 
-/// The body of a success that gave no value. The key may be in it, so it goes to a person, sealed.
+/// Stands before the base64 of a residue that is no UTF-8 text.
+const BASE64_PREFIX: &str = "base64:";
+
+/// The body of a success that gave no value. The key may be in it, so every byte goes to a person, sealed.
 fn residue(body: &Zeroizing<Vec<u8>>) -> Option<SecretValue> {
-    (!body.is_empty()).then(|| SecretValue::new(String::from_utf8_lossy(body).into_owned()))
+    if body.is_empty() {
+        return None;
+    }
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            // Its whole size at once: a text that grows leaves copies of the secret behind.
+            let size = BASE64_PREFIX.len() + BASE64.encode_len(body.len());
+            let mut text = String::with_capacity(size);
+            text.push_str(BASE64_PREFIX);
+            BASE64.encode_append(body, &mut text);
+            text
+        }
+    };
+    Some(SecretValue::new(text))
 }
 
 fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received_at: Timestamp) -> Option<Timestamp> {
     match &facts.previous_expires_at {
-        Some(pointer) => json.at(pointer).and_then(Value::as_str)?.parse().ok(),
+        Some(pointer) => {
+            let said = json.at(pointer).and_then(Value::as_str)?.parse().ok()?;
+            Some(at_the_latest(facts, said, received_at))
+        }
         None => received_at.checked_add(facts.grace_fixed?).ok(),
     }
 }
 
-fn refusal(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Refusal {
+/// How far the provider's clock may be ahead of ours.
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(5);
+
+/// The longest grace that is believed where neither the definition nor the call says how long it is.
+const GRACE_MAX: Duration = Duration::from_hours(90 * 24);
+
+/// An end that can be true: no rotation begins before it, so a wrong one would end all rotation unseen.
+fn at_the_latest(facts: &AnswerFacts, said: Timestamp, received_at: Timestamp) -> Timestamp {
+    let longest = facts.grace.map_or(GRACE_MAX, |grace| grace.saturating_add(CLOCK_DIFFERENCE));
+    let latest = received_at.checked_add(longest).unwrap_or(Timestamp::MAX);
+    if said > latest {
+        tracing::warn!(
+            "the provider says that the old key works longer than it can; the longest possible time counts"
+        );
+    }
+    said.min(latest)
+}
+
+fn refusal(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Refusal {
     let class = match received.status {
         status if facts.in_progress == Some(status) => RefusalClass::InProgress,
         401 => RefusalClass::Unauthenticated,
@@ -132,17 +172,12 @@ fn refusal(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> R
     }
 }
 
-fn problem_of(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Problem {
+fn problem_of(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Problem {
     problem::read(&facts.problem, received.status, &received.body, sent)
 }
 
 /// What a read of the current key found.
-pub(super) fn of_read(
-    facts: &AnswerFacts,
-    secret: &Pointer,
-    received: &Received,
-    sent: &[&SecretValue],
-) -> Reading {
+pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received, sent: &Sent) -> Reading {
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
@@ -168,12 +203,7 @@ pub(super) fn of_read(
 }
 
 /// What a probe showed.
-pub(super) fn of_probe(
-    facts: &AnswerFacts,
-    call: &ProbeCall,
-    received: &Received,
-    sent: &[&SecretValue],
-) -> Probe {
+pub(super) fn of_probe(facts: &AnswerFacts, call: &ProbeCall, received: &Received, sent: &Sent) -> Probe {
     if call.accepted.contains(&received.status) {
         return Probe::Accepted;
     }

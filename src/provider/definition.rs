@@ -6,6 +6,8 @@
 mod auth;
 mod call;
 mod check;
+mod pattern;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +20,7 @@ pub use auth::{
     KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
 };
 pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+pub use pattern::Pattern;
 
 use super::template::Template;
 use crate::mistake::Mistake;
@@ -93,16 +96,11 @@ pub struct Definition {
 impl Definition {
     /// Parses and checks a definition; all mistakes at once, a mistake in the YAML itself alone.
     pub fn parse(yaml: &str) -> Result<Self, Vec<Mistake>> {
-        let definition: Self = serde_saphyr::from_str(yaml).map_err(|error| vec![yaml_mistake(&error)])?;
+        let definition: Self =
+            serde_saphyr::from_str(yaml).map_err(|error| vec![unreadable::mistake(&error)])?;
         let mistakes = check::mistakes(&definition);
         if mistakes.is_empty() { Ok(definition) } else { Err(mistakes) }
     }
-}
-
-fn yaml_mistake(error: &serde_saphyr::Error) -> Mistake {
-    // Without the snippet: a definition should hold no secret, but a wrong file may have been given.
-    let error = error.without_snippet();
-    Mistake::new("definition", error.to_string())
 }
 
 /// One thing that a credential says about itself. It goes into a path only percent-encoded.
@@ -113,7 +111,7 @@ pub struct Param {
     pub description: String,
     /// The regular expression that the whole value must match.
     #[serde(default)]
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
     /// The most characters it may have.
     #[serde(default = "Param::default_max_length")]
     pub max_length: usize,

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
+use super::sent::Sent;
 use super::transport::{Error, Transport, innermost};
 use super::wire::{Call, Signing};
 use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after};
@@ -34,11 +35,12 @@ impl<C: Clock> HttpProvider<C> {
     /// A provider for what was bound; makes no request.
     ///
     /// Refused where the transport's connect may take as long as the whole call: only a connect that fails by
-    /// itself proves that nothing was sent.
+    /// itself proves that nothing was sent. Refused, too, where no certificate is there to know the provider by.
     pub fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Result<Self, Error> {
         if transport.connect_timeout >= bound.plan().call_timeout {
             return Err(Error::ConnectTimeout);
         }
+        transport.reaches(bound.base_url())?;
         Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
     }
 
@@ -149,7 +151,11 @@ impl<C: Clock> Provider for HttpProvider<C> {
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(received) => answer::of_regenerate(&wire.answer, &received, &sent(signer.main, signer.extra)),
+            Ok(received) => answer::of_regenerate(
+                &wire.answer,
+                &received,
+                &Sent::new(&wire.signing, signer.main, signer.extra),
+            ),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }
@@ -165,9 +171,12 @@ impl<C: Clock> Provider for HttpProvider<C> {
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(received) => {
-                answer::of_read(&wire.answer, &read.secret, &received, &sent(signer.main, signer.extra))
-            }
+            Ok(received) => answer::of_read(
+                &wire.answer,
+                &read.secret,
+                &received,
+                &Sent::new(&wire.signing, signer.main, signer.extra),
+            ),
             Err(failure) => failure.into_reading(),
         }
     }
@@ -182,15 +191,12 @@ impl<C: Clock> Provider for HttpProvider<C> {
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(received) => answer::of_probe(&wire.answer, probe, &received, &sent(key, extra)),
+            Ok(received) => {
+                answer::of_probe(&wire.answer, probe, &received, &Sent::new(&probe.signing, key, extra))
+            }
             Err(failure) => Probe::Unavailable(failure.into_problem()),
         }
     }
-}
-
-/// The secrets in a request, so that an answer that repeats one can be recognised.
-fn sent<'a>(main: &'a SecretValue, extra: &'a [(String, SecretValue)]) -> Vec<&'a SecretValue> {
-    std::iter::once(main).chain(extra.iter().map(|(_, secret)| secret)).collect()
 }
 
 /// Why there is no answer.

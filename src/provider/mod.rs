@@ -12,10 +12,11 @@ pub mod definition;
 mod describe;
 mod http;
 mod json;
-mod nearest;
+pub(crate) mod nearest;
 mod problem;
 mod request;
 mod retry_after;
+mod sent;
 mod signing;
 mod template;
 mod transport;
@@ -66,7 +67,8 @@ pub struct Response {
     /// What the call came to.
     pub outcome: Outcome<Answer>,
     /// The body of a reported success that gave no value (cut, malformed, unexpected): the key may be in it,
-    /// so it is sealed for a person instead of being thrown away.
+    /// so it is sealed for a person instead of being thrown away. A body that is no UTF-8 text is kept as its
+    /// base64 after `base64:`.
     pub residue: Option<SecretValue>,
 }
 

@@ -1,5 +1,6 @@
 //! The headers of one request: the fixed ones, the rotation's id, and the secrets.
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -28,8 +29,8 @@ pub(super) fn headers(
         Signing::Header(header) => insert_secret(&mut headers, header, main)?,
         Signing::Basic { username } => {
             let pair = Zeroizing::new(format!("{username}:{}", main.expose()));
-            let value = Zeroizing::new(format!("Basic {}", BASE64.encode(pair.as_bytes())));
-            insert(&mut headers, &AUTHORIZATION, &value, true)?;
+            let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
+            insert_wiped(&mut headers, &AUTHORIZATION, "Basic ", &encoded)?;
         }
         Signing::Hmac { scheme, params } => {
             let request = Signed {
@@ -74,15 +75,39 @@ pub(super) fn add_rotation_id(
 }
 
 fn insert_secret(headers: &mut HeaderMap, header: &SecretHeader, secret: &SecretValue) -> Result<(), String> {
-    let value = Zeroizing::new(format!("{}{}", header.prefix, secret.expose()));
-    insert(headers, &header.name, &value, true)
+    insert_wiped(headers, &header.name, &header.prefix, secret.expose())
+}
+
+/// Adds a header that holds a secret: the map and all its copies share one buffer, wiped with the last of them.
+fn insert_wiped(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    prefix: &str,
+    secret: &str,
+) -> Result<(), String> {
+    // Its whole size at once: a buffer that grows leaves copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.len()));
+    bytes.extend_from_slice(prefix.as_bytes());
+    bytes.extend_from_slice(secret.as_bytes());
+    if !bytes.iter().all(|byte| *byte == b'\t' || (b' '..=b'~').contains(byte)) {
+        return Err(not_for_a_header(name));
+    }
+    let mut value =
+        HeaderValue::from_maybe_shared(Bytes::from_owner(bytes)).map_err(|_| not_for_a_header(name))?;
+    value.set_sensitive(true);
+    headers.insert(name.clone(), value);
+    Ok(())
 }
 
 fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str, sensitive: bool) -> Result<(), String> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
-        format!("the value for the header {name} has characters that no header can carry (often a line break at its end)")
-    })?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| not_for_a_header(name))?;
     value.set_sensitive(sensitive);
     headers.insert(name.clone(), value);
     Ok(())
+}
+
+fn not_for_a_header(name: &HeaderName) -> String {
+    format!(
+        "the value for the header {name} has characters that no header can carry (often a line break at its end)"
+    )
 }

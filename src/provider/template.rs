@@ -52,7 +52,7 @@ impl TryFrom<String> for Template {
                     rest.next();
                     fixed.push(c);
                 }
-                '}' => return Err("'}' without '{'; a plain brace is written '}}'".into()),
+                '}' => return Err(BRACE_ALONE.into()),
                 '{' => {
                     if !fixed.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut fixed)));
@@ -78,7 +78,7 @@ fn read_name(rest: &mut impl Iterator<Item = char>) -> Result<String, String> {
             _ => break,
         }
     }
-    Err("between '{' and '}' stands a name of a-z, 0-9 and '_'; a plain brace is written '{{'".into())
+    Err(BRACES_WITHOUT_NAME.into())
 }
 
 impl From<Template> for String {
@@ -122,12 +122,12 @@ impl TryFrom<String> for Pointer {
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err("a JSON pointer begins with '/'".into());
+            return Err(POINTER_WITHOUT_SLASH.into());
         }
         let mut rest = text.chars();
         while let Some(c) = rest.next() {
             if c == '~' && !matches!(rest.next(), Some('0' | '1')) {
-                return Err("in a JSON pointer '~' is written '~0', and '/' in a name '~1'".into());
+                return Err(POINTER_TILDE.into());
             }
         }
         Ok(Self(text))
@@ -139,6 +139,16 @@ impl From<Pointer> for String {
         pointer.0
     }
 }
+
+/// All that can be wrong with such a text; nothing in it comes from the text.
+pub(super) const COMPLAINTS: [&str; 4] =
+    [BRACE_ALONE, BRACES_WITHOUT_NAME, POINTER_WITHOUT_SLASH, POINTER_TILDE];
+
+const BRACE_ALONE: &str = "'}' without '{'; a plain brace is written '}}'";
+const BRACES_WITHOUT_NAME: &str =
+    "between '{' and '}' stands a name of a-z, 0-9 and '_'; a plain brace is written '{{'";
+const POINTER_WITHOUT_SLASH: &str = "a JSON pointer begins with '/'";
+const POINTER_TILDE: &str = "in a JSON pointer '~' is written '~0', and '/' in a name '~1'";
 
 #[cfg(test)]
 mod tests {

@@ -203,9 +203,11 @@ async fn a_secret_that_no_header_can_carry_is_refused_before_anything_is_sent() 
     let server = Server::answering(200, "{}").await;
     let base = format!("http://127.0.0.1:{}", server.port);
     let provider = provider("publicsquare/api-key", binding(base, PUBLICSQUARE));
-    let response = provider.regenerate(rotation(), signer(&secret("canary\n"), &[])).await;
-    assert_eq!(super::name_of(&response.outcome), "PROVIDER_INVALID_REQUEST");
-    let shown = format!("{response:?}");
-    assert!(shown.contains("x-api-key") && !shown.contains("canary"), "{shown}");
+    for unfit in ["canary\n", "canary-\u{e9}", "canary\u{7f}"] {
+        let response = provider.regenerate(rotation(), signer(&secret(unfit), &[])).await;
+        assert_eq!(super::name_of(&response.outcome), "PROVIDER_INVALID_REQUEST");
+        let shown = format!("{response:?}");
+        assert!(shown.contains("x-api-key") && !shown.contains("canary"), "{shown}");
+    }
     assert_eq!(server.connections(), 0);
 }

@@ -62,7 +62,7 @@ fn received(status: u16, body: &str, end: BodyEnd) -> Received {
 }
 
 fn outcome(name: &str, status: u16, body: &str) -> String {
-    let response = of_regenerate(facts(name), &received(status, body, BodyEnd::Whole), &[]);
+    let response = of_regenerate(facts(name), &received(status, body, BodyEnd::Whole), &Sent::default());
     let residue = if response.residue.is_some() { "+residue" } else { "" };
     format!("{}{residue}", summary(&response.outcome))
 }
@@ -143,16 +143,31 @@ fn every_kind_of_success_is_told_apart() {
 #[test]
 fn a_body_that_did_not_end_is_never_trusted_even_if_it_parses() {
     for end in [BodyEnd::Cut, BodyEnd::TimedOut, BodyEnd::TooLarge] {
-        let response = of_regenerate(facts("adyen/api-key"), &received(200, r#"{"apiKey":"new"}"#, end), &[]);
+        let response = of_regenerate(
+            facts("adyen/api-key"),
+            &received(200, r#"{"apiKey":"new"}"#, end),
+            &Sent::default(),
+        );
         assert_eq!(summary(&response.outcome), "ANSWER_UNREADABLE", "{end:?}");
         assert_eq!(response.residue.unwrap().expose(), r#"{"apiKey":"new"}"#);
     }
 }
 
 #[test]
+fn a_residue_is_kept_to_the_last_byte() {
+    let kept = |body: &[u8]| {
+        let received = Received { body: Zeroizing::new(body.to_vec()), ..received(200, "", BodyEnd::Whole) };
+        let response = of_regenerate(facts("adyen/api-key"), &received, &Sent::default());
+        response.residue.unwrap().expose().to_owned()
+    };
+    assert_eq!(kept("key: ключ\0".as_bytes()), "key: ключ\0");
+    assert_eq!(kept(b"key: \xff\xfe"), "base64:a2V5OiD//g==");
+}
+
+#[test]
 fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
     let end = |name: &str, body: &str| {
-        let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &[]);
+        let response = of_regenerate(facts(name), &received(200, body, BodyEnd::Whole), &Sent::default());
         match response.outcome {
             Outcome::Applied(answer) => answer.previous_expires_at.map(|at| at.to_string()),
             other => panic!("{other:?}"),
@@ -164,8 +179,25 @@ fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
         end("spritz/integrator-secret", &format!(r#"{{"secret":"n","oldSecretExpiresAt":{expiry}}}"#))
     };
     assert_eq!(spritz(r#""2026-11-21T13:00:00.000Z""#).unwrap(), "2026-11-21T13:00:00Z");
+    // Longer than was asked for is no more than a clock that is ahead.
+    assert_eq!(spritz(r#""2026-11-21T13:04:59Z""#).unwrap(), "2026-11-21T13:04:59Z");
+    assert_eq!(spritz(r#""9999-12-30T00:00:00Z""#).unwrap(), "2026-11-21T13:05:00Z");
     assert_eq!(spritz("null"), None);
     assert_eq!(spritz(r#""soon""#), None);
+}
+
+#[test]
+fn an_end_that_nobody_can_check_is_believed_for_ninety_days() {
+    let facts = AnswerFacts { grace: None, ..facts("spritz/integrator-secret").clone() };
+    let end = |said: &str| {
+        let body = format!(r#"{{"secret":"n","oldSecretExpiresAt":"{said}"}}"#);
+        match of_regenerate(&facts, &received(200, &body, BodyEnd::Whole), &Sent::default()).outcome {
+            Outcome::Applied(answer) => answer.previous_expires_at.unwrap().to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(end("2027-02-18T00:00:00Z"), "2027-02-18T00:00:00Z");
+    assert_eq!(end("9999-12-30T00:00:00Z"), "2027-02-19T12:00:00Z");
 }
 
 #[test]
@@ -175,7 +207,7 @@ fn a_rate_limit_is_kept_away_from_as_told_or_as_declared() {
         if let Some(header) = header {
             received.headers.insert(RETRY_AFTER, HeaderValue::from_static(header));
         }
-        match of_regenerate(facts(name), &received, &[]).outcome {
+        match of_regenerate(facts(name), &received, &Sent::default()).outcome {
             Outcome::NotApplied(refusal) => refusal.retry_after,
             other => panic!("{other:?}"),
         }
@@ -192,7 +224,7 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
     let facts = facts("adyen/client-key");
     let read = |status, body: &str| {
         let pointer = Pointer::literal("/clientKey");
-        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &[]) {
+        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &Sent::default()) {
             Reading::Value(answer) => answer.secret.expose().to_owned(),
             Reading::Unavailable(_) => "unavailable".into(),
             Reading::Refused(refusal) => refusal.class.code().into(),
@@ -225,7 +257,7 @@ proptest! {
             body.extend(noise);
         }
         let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, at: now() };
-        let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &[]));
+        let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &Sent::default()));
         prop_assert!(!shown.contains(CANARY), "{}", shown);
     }
 
@@ -234,7 +266,7 @@ proptest! {
         let received = |body: &Vec<u8>| Received {
             status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, at: now(),
         };
-        let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &[]);
-        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &[]);
+        let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &Sent::default());
+        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &Sent::default());
     }
 }

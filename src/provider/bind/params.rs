@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::Regex;
-
 use crate::mistake::Mistake;
 use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Param};
 use crate::provider::nearest::did_you_mean;
@@ -59,9 +57,8 @@ fn value_mistake(name: &str, param: &Param, value: &str) -> Option<Mistake> {
     if value.chars().count() > param.max_length {
         return mistake(format!("it has more than {} characters", param.max_length));
     }
-    let pattern = param.pattern.as_deref()?;
-    let matches = Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(value));
-    if matches { None } else { mistake(format!("it does not match {pattern}")) }
+    let pattern = param.pattern.as_ref()?;
+    if pattern.matches(value) { None } else { mistake(format!("it does not match {}", pattern.as_str())) }
 }
 
 fn choose_resource<'d>(

@@ -2,8 +2,6 @@
 
 mod requests;
 
-use regex::Regex;
-
 use super::{Definition, Grace, SelfSigning};
 use crate::mistake::Mistake;
 use crate::provider::base_url;
@@ -65,9 +63,7 @@ fn params(definition: &Definition, found: &mut Vec<Mistake>) {
         if param.max_length == 0 {
             found.push(Mistake::new(format!("{path}.max_length"), "no value has so few characters"));
         }
-        if let Some(pattern) = &param.pattern
-            && Regex::new(pattern).is_err()
-        {
+        if param.pattern.as_ref().is_some_and(|pattern| !pattern.is_valid()) {
             found.push(Mistake::new(format!("{path}.pattern"), "it is not a regular expression"));
         }
     }

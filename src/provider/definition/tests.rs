@@ -34,18 +34,44 @@ fn what_is_not_said_is_read_carefully() {
 
 #[test]
 fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
+    let instead = |old: &str, new: &str| {
+        assert!(SMALL.contains(old), "{old}");
+        SMALL.replace(old, new)
+    };
     for (yaml, expected) in [
-        (SMALL.replace("title: Example", "titel: Example"), "titel"),
-        (SMALL.replace("secret: /key", "secret: key"), "begins with '/'"),
-        (SMALL.replace("{id}/rotate", "{id/rotate"), "between '{' and '}'"),
-        (format!("{SMALL}lock: 3 parsecs\n"), "line 11"),
-        (format!("{SMALL}title: [canary-4711"), "line"),
+        (instead("title: Example", "titel: canary"), "line 3, column 1: there is no such field"),
+        (instead("title: Example", "titel: canary"), "did you mean \"title\"?"),
+        (instead("title: Example", "canary-4711: x"), "line 3"),
+        (instead("title: Example", "title: [canary]"), "another kind"),
+        (instead("title: Example\n", ""), "the field title is missing"),
+        (instead("self: possible", "self: canary-4711"), "known: always, possible, never"),
+        (instead("self: possible", "self: alway"), "did you mean \"always\"?"),
+        (instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"), "known: header, basic, hmac"),
+        (instead("[ { header: { name: X-Key } } ]", "canary-4711"), "another kind"),
+        (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "another kind"),
+        (instead("{ secret: /key }", "{ secret: canary/key }"), "begins with '/'"),
+        (instead("{ secret: /key }", "{ secret: /canary~ }"), "'~' is written '~0'"),
+        (instead("{id}/rotate", "{id/canary"), "between '{' and '}'"),
+        (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
+        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [canary] } }"), "another kind"),
+        (instead("{id}/rotate\"", "{id}\", method: canary"), "known: POST, PUT, PATCH"),
+        (format!("{SMALL}lock: canary\n"), "line 11"),
+        (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
+        (format!("{SMALL}grace: {{ fixed: canary }}\n"), "a duration is 30s"),
+        (format!("{SMALL}sources: *canary\n"), "cannot be read"),
+        (format!("{SMALL}sources: !canary x\n"), "line 11"),
+        (format!("{SMALL}title: [canary-4711"), "line 11"),
+        (format!("{SMALL}title: canary-4711\n"), "given twice"),
+        ("canary-4711\n".to_owned(), "line 1"),
+        ("canary-4711: [\n---\n".to_owned(), "line"),
+        ("-----BEGIN CANARY canary-----\ncanary\n".to_owned(), "line"),
+        ("{\"canary\": 1}".to_owned(), "no such field"),
     ] {
         let found = Definition::parse(&yaml).unwrap_err();
         let text = found[0].to_string();
-        assert_eq!(found.len(), 1);
-        assert!(text.contains(expected) && text.contains("line"), "{text}");
-        assert!(!text.contains("canary") && !text.contains('\n'), "{text}");
+        assert_eq!(found.len(), 1, "{yaml}");
+        assert!(text.contains(expected) && text.contains("line"), "{yaml}{text}");
+        assert!(!text.contains("canary") && !text.contains('\n'), "{yaml}{text}");
     }
 }
 
