@@ -175,7 +175,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
 fn listen_options(config: &Config) -> ListenOptions {
     let unix =
         config.listen.unix.as_ref().map(|unix| UnixOptions { path: unix.path.clone(), mode: unix.mode });
-    ListenOptions { unix, tcp: config.listen.tcp, ..ListenOptions::default() }
+    ListenOptions {
+        unix,
+        tcp: config.listen.tcp,
+        operators: config.listen.operators.clone(),
+        tcp_operators: config.listen.tcp_operators,
+        ..ListenOptions::default()
+    }
 }
 
 fn start_fleet(

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::ask::ask;
-use super::peer::Caller;
+use super::operators::Operators;
 use super::replay::Replay;
 use super::{convert, page, proto, request, status};
 use crate::clock::Clock;
@@ -25,14 +25,15 @@ const BATCH_MAX: usize = 100;
 pub(super) struct CredentialApi<C> {
     fleet: Fleet,
     clock: C,
+    operators: Operators,
     replay: Replay,
     shutdown: CancellationToken,
 }
 
 impl<C: Clock> CredentialApi<C> {
     /// A service whose streams end when `shutdown` is cancelled.
-    pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
-        Self { fleet, clock, replay: Replay::default(), shutdown }
+    pub(super) fn new(fleet: Fleet, clock: C, operators: Operators, shutdown: CancellationToken) -> Self {
+        Self { fleet, clock, operators, replay: Replay::default(), shutdown }
     }
 }
 
@@ -87,7 +88,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::PauseCredentialRequest>,
     ) -> Result<Response<proto::PauseCredentialResponse>, Status> {
         const METHOD: &str = "PauseCredential";
-        let caller = Caller::of(&request);
+        let caller = self.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
@@ -107,7 +108,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::ResumeCredentialRequest>,
     ) -> Result<Response<proto::ResumeCredentialResponse>, Status> {
         const METHOD: &str = "ResumeCredential";
-        let caller = Caller::of(&request);
+        let caller = self.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {

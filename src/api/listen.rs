@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
+use super::operators::Operators;
 use super::socket::{self, SocketFile};
 
 /// How many connections are served at once, where nothing else is said.
@@ -21,11 +22,22 @@ pub struct ListenOptions {
     /// How many connections are served at once; further ones wait to be accepted. Callers must not be able to
     /// use up the file descriptors that Vault and the escrow need.
     pub connections_max: usize,
+    /// The users that may do on the Unix socket what only operators may, besides the superuser and this
+    /// process's own user.
+    pub operators: Vec<u32>,
+    /// Whether everybody who reaches the TCP address is an operator; else nobody there is.
+    pub tcp_operators: bool,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { unix: None, tcp: None, connections_max: CONNECTIONS_DEFAULT }
+        Self {
+            unix: None,
+            tcp: None,
+            connections_max: CONNECTIONS_DEFAULT,
+            operators: Vec::new(),
+            tcp_operators: false,
+        }
     }
 }
 
@@ -53,6 +65,7 @@ pub struct Listeners {
     pub(super) unix: Option<(UnixListener, SocketFile)>,
     pub(super) tcp: Option<TcpListener>,
     pub(super) connections_max: usize,
+    pub(super) operators: Operators,
 }
 
 impl Listeners {
@@ -69,7 +82,12 @@ impl Listeners {
             Some(unix) => Some(socket::bind(unix).await?),
             None => None,
         };
-        Ok(Self { unix, tcp, connections_max: options.connections_max.max(1) })
+        Ok(Self {
+            unix,
+            tcp,
+            connections_max: options.connections_max.max(1),
+            operators: Operators::of(options),
+        })
     }
 
     /// The path of the Unix socket.

@@ -9,6 +9,7 @@ mod convert;
 mod credential;
 mod health;
 mod listen;
+mod operators;
 mod page;
 mod peer;
 pub mod proto;

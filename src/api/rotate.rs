@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::ask::ask;
+use super::operators::Operators;
 use super::peer::Caller;
 use super::replay::Replay;
 use super::{convert, page, proto, request, status};
@@ -21,14 +22,15 @@ use crate::rotation;
 pub(super) struct RotateApi<C> {
     fleet: Fleet,
     clock: C,
+    operators: Operators,
     replay: Replay,
     shutdown: CancellationToken,
 }
 
 impl<C: Clock> RotateApi<C> {
     /// A service whose streams end when `shutdown` is cancelled.
-    pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
-        Self { fleet, clock, replay: Replay::default(), shutdown }
+    pub(super) fn new(fleet: Fleet, clock: C, operators: Operators, shutdown: CancellationToken) -> Self {
+        Self { fleet, clock, operators, replay: Replay::default(), shutdown }
     }
 
     /// The handle whose snapshot remembers a rotation, and the rotation as it is now.
@@ -56,7 +58,11 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         &self,
         request: Request<proto::RotateRequest>,
     ) -> Result<Response<proto::RotateResponse>, Status> {
-        let caller = Caller::of(&request);
+        let caller = if request.get_ref().emergency {
+            self.operators.admit(&request, "Rotate with emergency")?
+        } else {
+            Caller::of(&request)
+        };
         let message = request.into_inner();
         let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
         let wanted = RotateRequest {
@@ -139,7 +145,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         request: Request<proto::CancelRotationRequest>,
     ) -> Result<Response<proto::CancelRotationResponse>, Status> {
         const METHOD: &str = "CancelRotation";
-        let caller = Caller::of(&request);
+        let caller = self.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
@@ -161,7 +167,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         request: Request<proto::ResolveRotationRequest>,
     ) -> Result<Response<proto::ResolveRotationResponse>, Status> {
         const METHOD: &str = "ResolveRotation";
-        let caller = Caller::of(&request);
+        let caller = self.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
@@ -183,6 +189,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         &self,
         request: Request<proto::PlanRotationRequest>,
     ) -> Result<Response<proto::PlanRotationResponse>, Status> {
+        self.operators.admit(&request, "PlanRotation")?;
         let message = request.into_inner();
         let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
         let report = ask(&self.clock, &name, handle.plan(message.emergency)).await?;

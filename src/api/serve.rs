@@ -16,6 +16,7 @@ use tracing::warn;
 use super::connection::{self, Listen};
 use super::credential::CredentialApi;
 use super::listen::{Error, Listeners};
+use super::operators::Operators;
 use super::proto::credential_service_server::CredentialServiceServer;
 use super::proto::rotate_service_server::RotateServiceServer;
 use super::rotate::RotateApi;
@@ -47,7 +48,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let reporter = health::reporter().await;
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let routes = routes(fleet, clock, &shutdown)?.add_service(health);
+    let routes = routes(fleet, clock, &listeners.operators, &shutdown)?.add_service(health);
     let permits = Arc::new(Semaphore::new(listeners.connections_max));
     let Listeners { unix, tcp, .. } = listeners;
     // Kept to the end: dropping it removes the socket.
@@ -73,9 +74,14 @@ async fn drain_timeout(shutdown: &CancellationToken) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-fn routes(fleet: Fleet, clock: impl Clock, shutdown: &CancellationToken) -> Result<Routes, Error> {
-    let rotate = RotateApi::new(fleet.clone(), clock.clone(), shutdown.clone());
-    let credential = CredentialApi::new(fleet, clock, shutdown.clone());
+fn routes(
+    fleet: Fleet,
+    clock: impl Clock,
+    operators: &Operators,
+    shutdown: &CancellationToken,
+) -> Result<Routes, Error> {
+    let rotate = RotateApi::new(fleet.clone(), clock.clone(), operators.clone(), shutdown.clone());
+    let credential = CredentialApi::new(fleet, clock, operators.clone(), shutdown.clone());
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)

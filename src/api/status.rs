@@ -118,6 +118,17 @@ fn not_found(reason: &str, kind: &str, name: &str, description: &str) -> Status 
     Status::with_error_details(Code::NotFound, format!("{name}: {description}"), details)
 }
 
+/// The caller may look and ask for ordinary rotations, and this is more.
+pub(super) fn operators_only(caller: &str, act: &str) -> Status {
+    let message = format!(
+        "{act} is for operators, and {caller} is none; nothing was done. Call as one of the users in \
+         `listen.operators`, or have the owner of keyturn's configuration add this one"
+    );
+    let metadata = HashMap::from([("caller".to_owned(), caller.to_owned())]);
+    let details = ErrorDetails::with_error_info("OPERATORS_ONLY", ERROR_DOMAIN, metadata);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
 /// The server shuts down, and a stream ends with it.
 pub(super) fn stopping() -> Status {
     let details = ErrorDetails::with_error_info(Rejection::Stopping.code(), ERROR_DOMAIN, HashMap::new());
