@@ -148,6 +148,15 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Somebody else's file stands where keyturn needs one of its own; it is left alone.
+    #[error(
+        "{} is not this user's own file, or cannot be made; remove it, and let only keyturn's user write to the \
+         directory", path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refused something about the socket.
     #[error("{action} {}", path.display())]
     Socket {
@@ -177,6 +186,7 @@ impl Error {
             Self::SocketInUse { .. } => "LISTEN_SOCKET_IN_USE",
             Self::NotASocket { .. } => "LISTEN_NOT_A_SOCKET",
             Self::NoDirectory { .. } => "LISTEN_NO_DIRECTORY",
+            Self::ForeignFile { .. } => "LISTEN_FOREIGN_FILE",
             Self::Socket { .. } => "LISTEN_SOCKET",
             Self::Server { .. } => "LISTEN_SERVER",
         }

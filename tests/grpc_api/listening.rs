@@ -8,6 +8,7 @@ use keyturn::api::proto::{self, rotate_service_client::RotateServiceClient};
 use keyturn::api::{ListenOptions, Listeners, UnixOptions, serve};
 use keyturn::engine::Fleet;
 use keyturn::engine::scripted::{Asked, Said};
+use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,45 @@ async fn anything_but_a_socket_is_left_alone() {
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert_eq!(Listeners::bind(&on_socket(&link)).await.unwrap_err().code(), "LISTEN_NOT_A_SOCKET");
+}
+
+#[tokio::test]
+async fn whoever_can_read_the_directory_cannot_keep_keyturn_from_starting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyturn.sock");
+    let other = fs::File::open(directory.path()).unwrap();
+    flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let listeners = Listeners::bind(&on_socket(&path)).await.unwrap();
+    let lock = fs::metadata(directory.path().join("keyturn.sock.lock")).unwrap();
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600);
+    drop(listeners);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_start_during_anothers_start_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyturn.sock");
+    let other = fs::File::create(directory.path().join("keyturn.sock.lock")).unwrap();
+    flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&path)).await.unwrap_err().code(), "LISTEN_SOCKET_IN_USE");
+    drop(other);
+    Listeners::bind(&on_socket(&path)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_keyturns_own_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, lock) = (directory.path().join("keyturn.sock"), directory.path().join("keyturn.sock.lock"));
+    let precious = directory.path().join("precious");
+    fs::write(&precious, "data").unwrap();
+    fs::set_permissions(&precious, fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink(&precious, &lock).unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&path)).await.unwrap_err().code(), "LISTEN_FOREIGN_FILE");
+    assert_eq!(fs::metadata(&precious).unwrap().permissions().mode() & 0o777, 0o644);
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&path)).await.unwrap_err().code(), "LISTEN_FOREIGN_FILE");
 }
 
 #[tokio::test]
