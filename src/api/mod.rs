@@ -20,6 +20,7 @@ mod serve;
 mod socket;
 mod status;
 mod words;
+mod workshop;
 
 pub use listen::{Error, ListenOptions, Listeners, UnixOptions};
 pub use serve::serve;

@@ -1,21 +1,20 @@
 //! The Unix socket's file: bound without a moment of open doors, replaced only when dead, removed only when ours.
 
-use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, open};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
 
 use super::listen::{Error, UnixOptions};
+use super::workshop::Workshop;
 
-/// How many clients may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How long a process that holds the socket has to take a connection; one that takes none is alive all the same.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 const WRITABLE_BY_OTHERS: u32 = 0o002;
@@ -30,13 +29,9 @@ pub(super) async fn bind(options: &UnixOptions) -> Result<(UnixListener, SocketF
     let _lock = lock(path)?;
     warn_of_open_directory(path);
     clear_the_way(path).await?;
-    let failed = |action| move |source| Error::Socket { action, path: path.to_owned(), source };
-    let socket = UnixSocket::new_stream().map_err(failed("create a socket for"))?;
-    socket.bind(path).map_err(failed("bind"))?;
-    let file = SocketFile::of(path).map_err(failed("look at"))?;
-    // Before it listens nobody can connect, so the mode that the umask gave it opens no door.
-    fs::set_permissions(path, Permissions::from_mode(options.mode)).map_err(failed("set the mode of"))?;
-    let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
+    let workshop = Workshop::open(path)?;
+    let listener = workshop.make(options.mode)?;
+    let file = workshop.put_in_place(path)?;
     Ok((listener, file))
 }
 
@@ -76,7 +71,7 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 /// The file of the same name with an ending.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
@@ -93,7 +88,7 @@ fn warn_of_open_directory(path: &Path) {
     }
 }
 
-fn directory_of(path: &Path) -> PathBuf {
+pub(super) fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -132,8 +127,9 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) })
+    /// The file that has this device and inode.
+    pub(super) fn new(path: &Path, identity: (u64, u64)) -> Self {
+        Self { path: path.to_owned(), identity }
     }
 
     /// Where it is.

@@ -117,6 +117,42 @@ async fn the_socket_has_the_mode_that_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_socket_is_made_where_nobody_can_touch_it_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyturn.sock");
+    let workshop = directory.path().join("keyturn.sock.new");
+    let names = || {
+        let entries = fs::read_dir(directory.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let precious = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(precious.path(), &workshop).unwrap();
+    assert_eq!(Listeners::bind(&on_socket(&path)).await.unwrap_err().code(), "LISTEN_FOREIGN_FILE");
+    assert_eq!(fs::read_dir(precious.path()).unwrap().count(), 0);
+    fs::remove_file(&workshop).unwrap();
+
+    // What a process that died in the middle left behind.
+    fs::create_dir(&workshop).unwrap();
+    drop(UnixListener::bind(workshop.join("s")).unwrap());
+    let listeners = Listeners::bind(&on_socket(&path)).await.unwrap();
+    assert_eq!(names(), ["keyturn.sock", "keyturn.sock.lock"]);
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    drop(listeners);
+    assert_eq!(names(), ["keyturn.sock.lock"]);
+}
+
+#[tokio::test]
+async fn the_longest_path_that_clients_can_connect_to_can_be_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    let rest = 107 - directory.path().as_os_str().len() - 1;
+    let path = directory.path().join("x".repeat(rest));
+    let _listeners = Listeners::bind(&on_socket(&path)).await.unwrap();
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+}
+
+#[tokio::test]
 async fn without_tls_only_the_loopback_is_taken() {
     let options = |tcp: &str| ListenOptions { tcp: Some(tcp.parse().unwrap()), ..ListenOptions::default() };
     assert_eq!(Listeners::bind(&options("0.0.0.0:0")).await.unwrap_err().code(), "LISTEN_NOT_LOOPBACK");
