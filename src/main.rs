@@ -138,7 +138,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let clock = SystemClock::start();
     let shutdown = CancellationToken::new();
     let signals = Signals::listen()?;
-    let listeners = Listeners::bind(&listen_options(&config)).await?;
+    let options = listen_options(&config).within(api::raise_descriptor_limit());
+    let listeners = Listeners::bind(&options).await?;
     let escrow = FileEscrow::open(&config.escrow.dir, &config.escrow.recipients)?;
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = VaultStore::connect(settings, clock)?;

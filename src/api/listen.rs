@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
+use super::descriptors::room_for_connections;
 use super::operators::Operators;
 use super::socket::{self, SocketFile};
 
@@ -27,6 +28,15 @@ pub struct ListenOptions {
     pub operators: Vec<u32>,
     /// Whether everybody who reaches the TCP address is an operator; else nobody there is.
     pub tcp_operators: bool,
+}
+
+impl ListenOptions {
+    /// With no more connections than this many file descriptors leave room for.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let connections_max = self.connections_max.min(room_for_connections(descriptors));
+        Self { connections_max, ..self }
+    }
 }
 
 impl Default for ListenOptions {

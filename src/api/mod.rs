@@ -7,6 +7,7 @@ mod ask;
 mod connection;
 mod convert;
 mod credential;
+mod descriptors;
 mod health;
 mod listen;
 mod operators;
@@ -22,6 +23,7 @@ mod status;
 mod words;
 mod workshop;
 
+pub use descriptors::raise_descriptor_limit;
 pub use listen::{Error, ListenOptions, Listeners, UnixOptions};
 pub use serve::serve;
 pub use status::ERROR_DOMAIN;
