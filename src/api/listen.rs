@@ -12,6 +12,8 @@ use super::socket::{self, SocketFile};
 
 /// How many connections are served at once, where nothing else is said.
 const CONNECTIONS_DEFAULT: usize = 10_240;
+/// How many watch streams there are at once, where nothing else is said: 10,000 in one process are a normal size.
+const WATCHES_DEFAULT: usize = 16_384;
 
 /// Where to answer; at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct ListenOptions {
     /// How many connections are served at once; further ones wait to be accepted. Callers must not be able to
     /// use up the file descriptors that Vault and the escrow need.
     pub connections_max: usize,
+    /// How many watch streams there are at once; further ones are refused.
+    pub watches_max: usize,
     /// The users that may do on the Unix socket what only operators may, besides the superuser and this
     /// process's own user.
     pub operators: Vec<u32>,
@@ -45,6 +49,7 @@ impl Default for ListenOptions {
             unix: None,
             tcp: None,
             connections_max: CONNECTIONS_DEFAULT,
+            watches_max: WATCHES_DEFAULT,
             operators: Vec::new(),
             tcp_operators: false,
         }
@@ -75,6 +80,7 @@ pub struct Listeners {
     pub(super) unix: Option<(UnixListener, SocketFile)>,
     pub(super) tcp: Option<TcpListener>,
     pub(super) connections_max: usize,
+    pub(super) watches_max: usize,
     pub(super) operators: Operators,
 }
 
@@ -96,6 +102,7 @@ impl Listeners {
             unix,
             tcp,
             connections_max: options.connections_max.max(1),
+            watches_max: options.watches_max,
             operators: Operators::of(options),
         })
     }

@@ -14,12 +14,14 @@ mod operators;
 mod page;
 mod peer;
 pub mod proto;
+mod quota;
 mod replay;
 mod request;
 mod rotate;
 mod serve;
 mod socket;
 mod status;
+mod watches;
 mod words;
 mod workshop;
 
