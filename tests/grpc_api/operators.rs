@@ -83,7 +83,7 @@ async fn assert_operator(channel: &Channel) {
 
 async fn assert_no_operator(channel: &Channel) {
     for (act, refused) in operate(channel).await {
-        let status = refused.unwrap_or_else(|| panic!("{act} was done"));
+        let status = refused.ok_or_else(|| format!("{act} was done")).unwrap();
         assert_eq!(status.code(), Code::PermissionDenied, "{act}");
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "OPERATORS_ONLY");
         assert!(status.message().contains(act), "{}", status.message());
