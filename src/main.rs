@@ -138,7 +138,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let clock = SystemClock::start();
     let shutdown = CancellationToken::new();
     let signals = Signals::listen()?;
-    let listeners = Listeners::bind(&listen_options(&config)).await?;
+    let options = listen_options(&config).within(api::raise_descriptor_limit());
+    let listeners = Listeners::bind(&options).await?;
     let escrow = FileEscrow::open(&config.escrow.dir, &config.escrow.recipients)?;
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = VaultStore::connect(settings, clock)?;
@@ -175,7 +176,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
 fn listen_options(config: &Config) -> ListenOptions {
     let unix =
         config.listen.unix.as_ref().map(|unix| UnixOptions { path: unix.path.clone(), mode: unix.mode });
-    ListenOptions { unix, tcp: config.listen.tcp, ..ListenOptions::default() }
+    ListenOptions {
+        unix,
+        tcp: config.listen.tcp,
+        operators: config.listen.operators.clone(),
+        tcp_operators: config.listen.tcp_operators,
+        ..ListenOptions::default()
+    }
 }
 
 fn start_fleet(

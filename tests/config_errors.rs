@@ -51,6 +51,11 @@ fn each_single_mistake_is_found_alone_and_says_what_to_do() {
     assert_eq!(mistakes(GOOD), [""; 0]);
     for (old, new, place, words) in [
         ("listen: { unix: /run/keyturn.sock }", "listen: {}", "listen", "give unix, tcp or both"),
+        ("keyturn.sock }", "keyturn.sock, operators: [-1] }", "listen.operators[0]", "no uid"),
+        ("keyturn.sock }", "keyturn.sock, operators: [65534] }", "listen.operators[0]", "tells nobody apart"),
+        ("keyturn.sock }", "keyturn.sock, operators: [0, app] }", "listen.operators[1]", "a number"),
+        ("keyturn.sock }", "keyturn.sock, operators: [1.5] }", "listen.operators[0]", "a number"),
+        ("keyturn.sock }", "keyturn.sock, tcp_operators: true }", "listen.tcp_operators", "no TCP address"),
         ("escrow: { dir: /var/lib/keyturn }", "", "escrow", "it is missing"),
         ("unix: /run", "unixx: /run", "listen.unixx", "did you mean \"unix\"?"),
         ("store: secret/spritz#secret", "store: secret/spritz", "credentials[0].store", "#field"),

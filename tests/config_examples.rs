@@ -47,6 +47,7 @@ fn the_full_example_loads_and_its_files_are_sought_beside_it() {
     assert_eq!(config.vault.ca_file.as_deref(), Some(beside.as_path()));
     let mistake = config.vault.settings().unwrap_err();
     assert_eq!(mistake.path, "vault.ca_file");
+    assert_eq!((config.listen.operators, config.listen.tcp), (vec![1000], None));
     assert_eq!(config.credentials[0].definition.plan().call_timeout, Duration::from_secs(20));
 }
 

@@ -1,4 +1,4 @@
-//! Connections, never more at once than there are permits.
+//! Connections: never more at once than there are permits, each peer with its own share, and none that only waits.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,9 +12,19 @@ use futures_util::{Stream, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 use tonic::transport::server::Connected;
 use tracing::warn;
 
+use super::peer::Peer;
+use super::quota::Quota;
+
+/// How long a client may take to begin.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(5);
+/// With what every HTTP/2 client begins: the preface, and the head of its SETTINGS.
+const OPENING_BYTES: usize = 24 + 9;
+/// Refused connections are logged no more often.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// The wait after a connection could not be accepted, such as for want of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -25,6 +35,9 @@ pub(super) trait Listen {
 
     /// The next connection. Cancel-safe.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+
+    /// Who is at its other end.
+    fn peer(io: &Self::Io) -> Peer;
 }
 
 impl Listen for UnixListener {
@@ -32,6 +45,10 @@ impl Listen for UnixListener {
 
     async fn accept(&self) -> io::Result<Self::Io> {
         Self::accept(self).await.map(|(stream, _)| stream)
+    }
+
+    fn peer(io: &Self::Io) -> Peer {
+        io.peer_cred().map_or(Peer::Unknown, |peer| Peer::User(peer.uid()))
     }
 }
 
@@ -43,32 +60,75 @@ impl Listen for TcpListener {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+
+    fn peer(_: &Self::Io) -> Peer {
+        Peer::Tcp
+    }
 }
 
-/// The connections of a listener; one for which there is no permit waits, and the others behind it.
+/// The connections of a listener.
+///
+/// One of a peer that has all its seats is closed at once; one for which there is no permit waits, and the others
+/// behind it.
 pub(super) fn incoming<L: Listen>(
     listener: L,
+    quota: Quota,
     permits: Arc<Semaphore>,
 ) -> impl Stream<Item = Result<Connection<L::Io>, Infallible>> {
-    stream::unfold((listener, permits), |(listener, permits)| async move {
-        let io = loop {
-            match listener.accept().await {
-                Ok(io) => break io,
+    let door = Door { listener, quota, permits, last_refusal: None };
+    stream::unfold(door, |mut door| async move {
+        let (io, seat) = door.accept().await;
+        let permit = Arc::clone(&door.permits).acquire_owned().await.ok()?;
+        let opening =
+            Opening { missing_bytes: OPENING_BYTES, deadline: Box::pin(tokio::time::sleep(OPENING_TIMEOUT)) };
+        Some((Ok(Connection { io, opening: Some(opening), _seat: seat, _permit: permit }), door))
+    })
+}
+
+/// Where the connections of one listener come in.
+struct Door<L> {
+    listener: L,
+    quota: Quota,
+    permits: Arc<Semaphore>,
+    last_refusal: Option<Instant>,
+}
+
+impl<L: Listen> Door<L> {
+    async fn accept(&mut self) -> (L::Io, OwnedSemaphorePermit) {
+        loop {
+            match self.listener.accept().await {
+                Ok(io) => match self.quota.seat(L::peer(&io)) {
+                    Some(seat) => return (io, seat),
+                    None => self.refuse(L::peer(&io)),
+                },
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
-        };
-        let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
-        Some((Ok(Connection { io, _permit: permit }), (listener, permits)))
-    })
+        }
+    }
+
+    fn refuse(&mut self, peer: Peer) {
+        if self.last_refusal.is_none_or(|last| last.elapsed() >= REFUSAL_LOG_INTERVAL) {
+            self.last_refusal = Some(Instant::now());
+            warn!(?peer, "a peer has too many connections; further ones are closed");
+        }
+    }
 }
 
-/// A connection and its permit.
+/// A connection, with its seat and its permit.
 pub(super) struct Connection<Io> {
     io: Io,
+    opening: Option<Opening>,
+    _seat: OwnedSemaphorePermit,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What a client has not said yet, and until when it must.
+struct Opening {
+    missing_bytes: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl<Io: Connected> Connected for Connection<Io> {
@@ -85,7 +145,18 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Connection<Io> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if let Some(opening) = &mut self.opening {
+            let read_bytes = buffer.filled().len().saturating_sub(before);
+            opening.missing_bytes = opening.missing_bytes.saturating_sub(read_bytes);
+            if opening.missing_bytes == 0 {
+                self.opening = None;
+            } else if polled.is_pending() && opening.deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        polled
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio_stream::wrappers::WatchStream;
-use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::ask::ask;
-use super::peer::Caller;
 use super::replay::Replay;
+use super::serve::Shared;
+use super::watches::Watch;
 use super::{convert, page, proto, request, status};
 use crate::clock::Clock;
 use crate::engine::{Fleet, Handle};
@@ -23,16 +23,14 @@ const BATCH_MAX: usize = 100;
 /// Credentials of a fleet.
 #[derive(Debug)]
 pub(super) struct CredentialApi<C> {
-    fleet: Fleet,
-    clock: C,
+    shared: Shared<C>,
     replay: Replay,
-    shutdown: CancellationToken,
 }
 
 impl<C: Clock> CredentialApi<C> {
-    /// A service whose streams end when `shutdown` is cancelled.
-    pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
-        Self { fleet, clock, replay: Replay::default(), shutdown }
+    /// A service whose streams end when the shutdown begins.
+    pub(super) fn new(shared: Shared<C>) -> Self {
+        Self { shared, replay: Replay::default() }
     }
 }
 
@@ -46,7 +44,8 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         &self,
         request: Request<proto::GetCredentialRequest>,
     ) -> Result<Response<proto::GetCredentialResponse>, Status> {
-        let (_, handle) = request::credential(&self.fleet, &request.into_inner().credential, "credential")?;
+        let (_, handle) =
+            request::credential(&self.shared.fleet, &request.into_inner().credential, "credential")?;
         Ok(Response::new(proto::GetCredentialResponse { credential: Some(see(handle)) }))
     }
 
@@ -57,8 +56,12 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         let message = request.into_inner();
         let size = page::size(message.page_size)?;
         let behind = page::behind::<CredentialName>(&message.page_token, "")?;
-        let mut rest =
-            self.fleet.iter().filter(|(name, _)| behind.as_ref().is_none_or(|last| *name > last)).peekable();
+        let mut rest = self
+            .shared
+            .fleet
+            .iter()
+            .filter(|(name, _)| behind.as_ref().is_none_or(|last| *name > last))
+            .peekable();
         let listed: Vec<_> = rest.by_ref().take(size).collect();
         let more = rest.peek().is_some();
         let last = listed.last().filter(|_| more).map(|(name, _)| page::token("", name));
@@ -75,9 +78,13 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::WatchCredentialsRequest>,
     ) -> Result<Response<Self::WatchCredentialsStream>, Status> {
         let names = request.into_inner().credentials;
-        let handles = watched(&self.fleet, &names)?;
-        let ended = self.shutdown.clone().cancelled_owned();
-        let messages = follow(&handles).take_until(ended).map(Ok);
+        let handles = watched(&self.shared.fleet, &names)?;
+        let watch = self.shared.watches.begin(handles.len())?;
+        let ended = self.shared.shutdown.clone().cancelled_owned();
+        let messages = follow(&handles).take_until(ended).map(move |message| {
+            let _place: &Watch = &watch;
+            Ok(message)
+        });
         let last = stream::once(async { Err(status::stopping()) });
         Ok(Response::new(Box::pin(messages.chain(last))))
     }
@@ -87,15 +94,15 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::PauseCredentialRequest>,
     ) -> Result<Response<proto::PauseCredentialResponse>, Status> {
         const METHOD: &str = "PauseCredential";
-        let caller = Caller::of(&request);
+        let caller = self.shared.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
             return Ok(Response::new(answer));
         }
-        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
+        let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;
         let reason = request::pause_reason(message.reason.clone())?;
-        ask(&self.clock, &name, handle.pause(reason)).await?;
+        ask(&self.shared.clock, &name, handle.pause(reason)).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential paused");
         let answer = proto::PauseCredentialResponse { credential: Some(see(handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
@@ -107,14 +114,14 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::ResumeCredentialRequest>,
     ) -> Result<Response<proto::ResumeCredentialResponse>, Status> {
         const METHOD: &str = "ResumeCredential";
-        let caller = Caller::of(&request);
+        let caller = self.shared.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
             return Ok(Response::new(answer));
         }
-        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
-        ask(&self.clock, &name, handle.resume()).await?;
+        let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;
+        ask(&self.shared.clock, &name, handle.resume()).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential resumed");
         let answer = proto::ResumeCredentialResponse { credential: Some(see(handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
+use super::descriptors::room_for_connections;
+use super::operators::Operators;
 use super::socket::{self, SocketFile};
 
 /// How many connections are served at once, where nothing else is said.
 const CONNECTIONS_DEFAULT: usize = 10_240;
+/// How many watch streams there are at once, where nothing else is said: 10,000 in one process are a normal size.
+const WATCHES_DEFAULT: usize = 16_384;
 
 /// Where to answer; at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +25,34 @@ pub struct ListenOptions {
     /// How many connections are served at once; further ones wait to be accepted. Callers must not be able to
     /// use up the file descriptors that Vault and the escrow need.
     pub connections_max: usize,
+    /// How many watch streams there are at once; further ones are refused.
+    pub watches_max: usize,
+    /// The users that may do on the Unix socket what only operators may, besides the superuser and this
+    /// process's own user.
+    pub operators: Vec<u32>,
+    /// Whether everybody who reaches the TCP address is an operator; else nobody there is.
+    pub tcp_operators: bool,
+}
+
+impl ListenOptions {
+    /// With no more connections than this many file descriptors leave room for.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let connections_max = self.connections_max.min(room_for_connections(descriptors));
+        Self { connections_max, ..self }
+    }
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { unix: None, tcp: None, connections_max: CONNECTIONS_DEFAULT }
+        Self {
+            unix: None,
+            tcp: None,
+            connections_max: CONNECTIONS_DEFAULT,
+            watches_max: WATCHES_DEFAULT,
+            operators: Vec::new(),
+            tcp_operators: false,
+        }
     }
 }
 
@@ -53,6 +80,8 @@ pub struct Listeners {
     pub(super) unix: Option<(UnixListener, SocketFile)>,
     pub(super) tcp: Option<TcpListener>,
     pub(super) connections_max: usize,
+    pub(super) watches_max: usize,
+    pub(super) operators: Operators,
 }
 
 impl Listeners {
@@ -69,7 +98,13 @@ impl Listeners {
             Some(unix) => Some(socket::bind(unix).await?),
             None => None,
         };
-        Ok(Self { unix, tcp, connections_max: options.connections_max.max(1) })
+        Ok(Self {
+            unix,
+            tcp,
+            connections_max: options.connections_max.max(1),
+            watches_max: options.watches_max,
+            operators: Operators::of(options),
+        })
     }
 
     /// The path of the Unix socket.
@@ -130,6 +165,15 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Somebody else's file stands where keyturn needs one of its own; it is left alone.
+    #[error(
+        "{} is not this user's own file, or cannot be made; remove it, and let only keyturn's user write to the \
+         directory", path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refused something about the socket.
     #[error("{action} {}", path.display())]
     Socket {
@@ -159,6 +203,7 @@ impl Error {
             Self::SocketInUse { .. } => "LISTEN_SOCKET_IN_USE",
             Self::NotASocket { .. } => "LISTEN_NOT_A_SOCKET",
             Self::NoDirectory { .. } => "LISTEN_NO_DIRECTORY",
+            Self::ForeignFile { .. } => "LISTEN_FOREIGN_FILE",
             Self::Socket { .. } => "LISTEN_SOCKET",
             Self::Server { .. } => "LISTEN_SERVER",
         }

@@ -5,6 +5,29 @@ use std::fmt;
 use tonic::Request;
 use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 
+/// What the system knows of a connection's other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    /// The user that opened the Unix socket's connection.
+    User(u32),
+    /// Somebody on this machine.
+    Tcp,
+    /// The system did not say.
+    Unknown,
+}
+
+impl Peer {
+    /// The peer of one request.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let extensions = request.extensions();
+        match (extensions.get::<UdsConnectInfo>(), extensions.get::<TcpConnectInfo>()) {
+            (Some(unix), _) => unix.peer_cred.map_or(Self::Unknown, |peer| Self::User(peer.uid())),
+            (None, Some(_)) => Self::Tcp,
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
 /// A caller as records and logs name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {

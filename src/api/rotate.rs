@@ -10,40 +10,86 @@ use tracing::info;
 use super::ask::ask;
 use super::peer::Caller;
 use super::replay::Replay;
+use super::serve::Shared;
+use super::watches::Watch;
 use super::{convert, page, proto, request, status};
 use crate::clock::Clock;
-use crate::engine::{Fleet, Handle, RotateRequest, Snapshot};
+use crate::engine::{Handle, RotateRequest, Snapshot};
 use crate::ids::{CredentialName, RotationId};
 use crate::rotation;
 
 /// Rotations over a fleet.
 #[derive(Debug)]
 pub(super) struct RotateApi<C> {
-    fleet: Fleet,
-    clock: C,
+    shared: Shared<C>,
     replay: Replay,
-    shutdown: CancellationToken,
 }
 
 impl<C: Clock> RotateApi<C> {
-    /// A service whose streams end when `shutdown` is cancelled.
-    pub(super) fn new(fleet: Fleet, clock: C, shutdown: CancellationToken) -> Self {
-        Self { fleet, clock, replay: Replay::default(), shutdown }
+    /// A service whose streams end when the shutdown begins.
+    pub(super) fn new(shared: Shared<C>) -> Self {
+        Self { shared, replay: Replay::default() }
     }
 
     /// The handle whose snapshot remembers a rotation, and the rotation as it is now.
-    fn find(
+    async fn find(
         &self,
         credential: &str,
         id: RotationId,
     ) -> Result<(&CredentialName, &Handle, proto::Rotation), Status> {
-        let only = request::optional_credential(&self.fleet, credential)?.map(|(name, _)| name);
-        self.fleet
-            .iter()
-            .filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name))
-            .find_map(|(name, handle)| Some((name, handle, see(handle, id)?)))
-            .ok_or_else(|| status::rotation_not_found(id))
+        let fleet = &self.shared.fleet;
+        let only = request::optional_credential(fleet, credential)?.map(|(name, _)| name);
+        for (index, (name, handle)) in fleet.iter().enumerate() {
+            give_way(index).await;
+            if only.as_ref().is_some_and(|only| only != name) {
+                continue;
+            }
+            if let Some(rotation) = see(handle, id) {
+                return Ok((name, handle, rotation));
+            }
+        }
+        Err(status::rotation_not_found(id))
     }
+
+    /// The newest rotations behind one, at most `count`.
+    async fn newest(
+        &self,
+        credential: &str,
+        behind: Option<RotationId>,
+        count: usize,
+    ) -> Result<Vec<(RotationId, &Handle)>, Status> {
+        let fleet = &self.shared.fleet;
+        let only = request::optional_credential(fleet, credential)?.map(|(name, _)| name);
+        let mut found = Vec::new();
+        for (index, (name, handle)) in fleet.iter().enumerate() {
+            if index % TURN_CREDENTIALS == 0 {
+                keep_newest(&mut found, count);
+            }
+            give_way(index).await;
+            if only.as_ref().is_none_or(|only| only == name) {
+                let ids = ids(handle).into_iter();
+                found.extend(ids.filter(|id| behind.is_none_or(|last| *id < last)).map(|id| (id, handle)));
+            }
+        }
+        keep_newest(&mut found, count);
+        Ok(found)
+    }
+}
+
+/// How many credentials a call looks at before it lets others have their turn: a large fleet must not keep a
+/// thread from the rotations themselves.
+const TURN_CREDENTIALS: usize = 256;
+
+async fn give_way(index: usize) {
+    if index % TURN_CREDENTIALS == TURN_CREDENTIALS - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn keep_newest(found: &mut Vec<(RotationId, &Handle)>, count: usize) {
+    found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+    found.dedup_by_key(|(id, _)| *id);
+    found.truncate(count);
 }
 
 fn see(handle: &Handle, id: RotationId) -> Option<proto::Rotation> {
@@ -56,9 +102,13 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         &self,
         request: Request<proto::RotateRequest>,
     ) -> Result<Response<proto::RotateResponse>, Status> {
-        let caller = Caller::of(&request);
+        let caller = if request.get_ref().emergency {
+            self.shared.operators.admit(&request, "Rotate with emergency")?
+        } else {
+            Caller::of(&request)
+        };
         let message = request.into_inner();
-        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
+        let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;
         let wanted = RotateRequest {
             emergency: message.emergency,
             request_id: request::request_id(message.request_id)?,
@@ -70,7 +120,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
             request_id: wanted.request_id.clone(),
             caller: wanted.caller.clone(),
         };
-        let id = ask(&self.clock, &name, handle.rotate(wanted)).await?;
+        let id = ask(&self.shared.clock, &name, handle.rotate(wanted)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, emergency = message.emergency,
             "rotation asked for");
         let snapshot = handle.snapshot();
@@ -85,7 +135,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
     ) -> Result<Response<proto::GetRotationResponse>, Status> {
         let message = request.into_inner();
         let id = request::rotation_id(&message.rotation_id)?;
-        let (_, _, rotation) = self.find(&message.credential, id)?;
+        let (_, _, rotation) = self.find(&message.credential, id).await?;
         Ok(Response::new(proto::GetRotationResponse { rotation: Some(rotation) }))
     }
 
@@ -96,18 +146,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         let message = request.into_inner();
         let size = page::size(message.page_size)?;
         let behind = page::behind::<RotationId>(&message.page_token, &message.credential)?;
-        let only = request::optional_credential(&self.fleet, &message.credential)?.map(|(_, handle)| handle);
-        let handles: Vec<_> = match only {
-            Some(handle) => vec![handle],
-            None => self.fleet.iter().map(|(_, handle)| handle).collect(),
-        };
-        let mut found: Vec<_> = handles
-            .into_iter()
-            .flat_map(|handle| ids(handle).into_iter().map(move |id| (id, handle)))
-            .filter(|(id, _)| behind.is_none_or(|last| *id < last))
-            .collect();
-        found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-        found.dedup_by_key(|(id, _)| *id);
+        let mut found = self.newest(&message.credential, behind, size + 1).await?;
         let more = found.len() > size;
         found.truncate(size);
         let last = found.last().filter(|_| more).map(|(id, _)| page::token(&message.credential, id));
@@ -125,9 +164,14 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
     ) -> Result<Response<Self::WatchRotationStream>, Status> {
         let message = request.into_inner();
         let id = request::rotation_id(&message.rotation_id)?;
-        let (_, handle, _) = self.find(&message.credential, id)?;
-        let watching =
-            Watching { snapshots: handle.watch(), id, sent: None, shutdown: self.shutdown.clone() };
+        let (_, handle, _) = self.find(&message.credential, id).await?;
+        let watching = Watching {
+            snapshots: handle.watch(),
+            id,
+            sent: None,
+            shutdown: self.shared.shutdown.clone(),
+            _place: self.shared.watches.begin(1)?,
+        };
         let rotations = stream::unfold(Some(watching), follow);
         let responses = rotations
             .map(|next| next.map(|rotation| proto::WatchRotationResponse { rotation: Some(rotation) }));
@@ -139,15 +183,15 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         request: Request<proto::CancelRotationRequest>,
     ) -> Result<Response<proto::CancelRotationResponse>, Status> {
         const METHOD: &str = "CancelRotation";
-        let caller = Caller::of(&request);
+        let caller = self.shared.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
             return Ok(Response::new(answer));
         }
         let id = request::rotation_id(&message.rotation_id)?;
-        let (name, handle, rotation) = self.find("", id)?;
-        ask(&self.clock, name, handle.cancel(id)).await?;
+        let (name, handle, rotation) = self.find("", id).await?;
+        ask(&self.shared.clock, name, handle.cancel(id)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, "rotation cancelled");
         let rotation =
             Some(see(handle, id).filter(convert::is_final).unwrap_or_else(|| convert::cancelled(rotation)));
@@ -161,7 +205,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         request: Request<proto::ResolveRotationRequest>,
     ) -> Result<Response<proto::ResolveRotationResponse>, Status> {
         const METHOD: &str = "ResolveRotation";
-        let caller = Caller::of(&request);
+        let caller = self.shared.operators.admit(&request, METHOD)?;
         let message = request.into_inner();
         let request_id = request::request_id(message.request_id.clone())?;
         if let Some(answer) = self.replay.find(request_id.as_deref(), METHOD, &message).await? {
@@ -169,8 +213,8 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         }
         let id = request::rotation_id(&message.rotation_id)?;
         let decision = request::decision(message.decision)?;
-        let (name, handle, before) = self.find("", id)?;
-        ask(&self.clock, name, handle.resolve(id, decision)).await?;
+        let (name, handle, before) = self.find("", id).await?;
+        ask(&self.shared.clock, name, handle.resolve(id, decision)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id,
             decision = message.decision().as_str_name(), "rotation resolved");
         let rotation = Some(see(handle, id).unwrap_or(before));
@@ -183,9 +227,10 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         &self,
         request: Request<proto::PlanRotationRequest>,
     ) -> Result<Response<proto::PlanRotationResponse>, Status> {
+        self.shared.operators.admit(&request, "PlanRotation")?;
         let message = request.into_inner();
-        let (name, handle) = request::credential(&self.fleet, &message.credential, "credential")?;
-        let report = ask(&self.clock, &name, handle.plan(message.emergency)).await?;
+        let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;
+        let report = ask(&self.shared.clock, &name, handle.plan(message.emergency)).await?;
         Ok(Response::new(convert::plan(report)))
     }
 }
@@ -200,6 +245,7 @@ struct Watching {
     id: RotationId,
     sent: Option<proto::Rotation>,
     shutdown: CancellationToken,
+    _place: Watch,
 }
 
 /// The next message of a WatchRotation; `None` behind the last one.
@@ -232,5 +278,60 @@ fn vanished(watching: &mut Watching) -> Result<proto::Rotation, Status> {
             Ok(convert::cancelled(rotation))
         }
         _ => Err(status::rotation_not_found(watching.id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listen::ListenOptions;
+    use super::super::operators::Operators;
+    use super::super::watches::Watches;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::engine::scripted::scripted;
+    use crate::engine::{Activity, Fleet, Rejection, Role};
+
+    fn large_fleet() -> Fleet {
+        Fleet::new((0..1000).map(|number| {
+            let credential: CredentialName = format!("key-{number}").parse().unwrap();
+            let snapshot = Snapshot {
+                credential: credential.clone(),
+                provider: "own/key".into(),
+                store: "secret/own#key".parse().unwrap(),
+                state: None,
+                entry_version: None,
+                role: Role::Own,
+                activity: Activity::Loading,
+                pending: None,
+                hold: None,
+                next_due: None,
+                conditions: Vec::new(),
+                withdrawn: Vec::new(),
+            };
+            let handle = scripted(watch::channel(snapshot).1, |_| Err(Rejection::Stopping));
+            (credential, handle)
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_look_at_a_large_fleet_lets_others_have_their_turn() {
+        let api = RotateApi::new(Shared {
+            fleet: large_fleet(),
+            clock: SystemClock::start(),
+            operators: Operators::of(&ListenOptions::default()),
+            watches: Watches::up_to(1),
+            shutdown: CancellationToken::new(),
+        });
+        let mut list = std::pin::pin!(api.newest("", None, 50));
+        for _ in 0..3 {
+            assert!(futures_util::poll!(list.as_mut()).is_pending());
+        }
+        assert!(list.await.unwrap().is_empty());
+        let unknown = "01890000-0000-7000-8000-000000000000".parse().unwrap();
+        let mut find = std::pin::pin!(api.find("", unknown));
+        for _ in 0..3 {
+            assert!(futures_util::poll!(find.as_mut()).is_pending());
+        }
+        find.await.unwrap_err();
     }
 }

@@ -16,9 +16,12 @@ use tracing::warn;
 use super::connection::{self, Listen};
 use super::credential::CredentialApi;
 use super::listen::{Error, Listeners};
+use super::operators::Operators;
 use super::proto::credential_service_server::CredentialServiceServer;
 use super::proto::rotate_service_server::RotateServiceServer;
+use super::quota::Quota;
 use super::rotate::RotateApi;
+use super::watches::Watches;
 use super::{health, proto};
 use crate::clock::Clock;
 use crate::engine::Fleet;
@@ -29,9 +32,27 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+
+// What one peer may take. 10,000 watchers in one process are a normal size, and they fit: on 160 connections at the
+// least, so that even the 256 over TCP are enough (256 * 64 = 16,384, which is the usual bound on watches). The users
+// of the Unix socket can be told apart, so that each may also have a thousand clients that use a connection of their
+// own, and ten such users fit under the usual bound on connections.
+const STREAMS_PER_CONNECTION_MAX: u32 = 64;
+const CONNECTIONS_PER_USER_MAX: usize = 1024;
+const CONNECTIONS_OVER_TCP_MAX: usize = 256;
+
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// What every service has.
+#[derive(Debug, Clone)]
+pub(super) struct Shared<C> {
+    pub(super) fleet: Fleet,
+    pub(super) clock: C,
+    pub(super) operators: Operators,
+    pub(super) watches: Watches,
+    pub(super) shutdown: CancellationToken,
+}
 
 /// Answers on the listeners until `shutdown` is cancelled.
 ///
@@ -47,13 +68,15 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let reporter = health::reporter().await;
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let routes = routes(fleet, clock, &shutdown)?.add_service(health);
-    let permits = Arc::new(Semaphore::new(listeners.connections_max));
-    let Listeners { unix, tcp, .. } = listeners;
+    let routes = routes(fleet, clock, &listeners, &shutdown)?.add_service(health);
+    let Listeners { unix, tcp, connections_max, .. } = listeners;
+    let permits = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    // However few there are, nobody has all of them.
+    let share = |most: usize| Quota::of(most.min(connections_max / 2).max(1));
     // Kept to the end: dropping it removes the socket.
     let (unix, _file) = unix.unzip();
-    let on_unix = answer(unix, Arc::clone(&permits), &routes, &shutdown);
-    let on_tcp = answer(tcp, permits, &routes, &shutdown);
+    let on_unix = answer(unix, share(CONNECTIONS_PER_USER_MAX), Arc::clone(&permits), &routes, &shutdown);
+    let on_tcp = answer(tcp, share(CONNECTIONS_OVER_TCP_MAX), permits, &routes, &shutdown);
     let reporting = async {
         health::report(reporter, readiness, shutdown.clone()).await;
         pending::<Infallible>().await
@@ -73,9 +96,21 @@ async fn drain_timeout(shutdown: &CancellationToken) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-fn routes(fleet: Fleet, clock: impl Clock, shutdown: &CancellationToken) -> Result<Routes, Error> {
-    let rotate = RotateApi::new(fleet.clone(), clock.clone(), shutdown.clone());
-    let credential = CredentialApi::new(fleet, clock, shutdown.clone());
+fn routes(
+    fleet: Fleet,
+    clock: impl Clock,
+    listeners: &Listeners,
+    shutdown: &CancellationToken,
+) -> Result<Routes, Error> {
+    let shared = Shared {
+        fleet,
+        clock,
+        operators: listeners.operators.clone(),
+        watches: Watches::up_to(listeners.watches_max),
+        shutdown: shutdown.clone(),
+    };
+    let rotate = RotateApi::new(shared.clone());
+    let credential = CredentialApi::new(shared);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
@@ -91,6 +126,7 @@ fn routes(fleet: Fleet, clock: impl Clock, shutdown: &CancellationToken) -> Resu
 /// Answers on one listener, if it is there; ends when all its connections have ended after the shutdown.
 async fn answer<L: Listen>(
     listener: Option<L>,
+    quota: Quota,
     permits: Arc<Semaphore>,
     routes: &Routes,
     shutdown: &CancellationToken,
@@ -103,7 +139,7 @@ async fn answer<L: Listen>(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(connection::incoming(listener, permits), shutdown.cancelled())
+        .serve_with_incoming_shutdown(connection::incoming(listener, quota, permits), shutdown.cancelled())
         .await
         .map_err(|error| Error::Server { cause: error.to_string() })
 }

@@ -1,19 +1,20 @@
 //! The Unix socket's file: bound without a moment of open doors, replaced only when dead, removed only when ours.
 
-use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, open};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
 
 use super::listen::{Error, UnixOptions};
+use super::workshop::Workshop;
 
-/// How many clients may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How long a process that holds the socket has to take a connection; one that takes none is alive all the same.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 const WRITABLE_BY_OTHERS: u32 = 0o002;
@@ -21,40 +22,59 @@ const STICKY: u32 = 0o1000;
 
 /// Binds the socket.
 ///
-/// The directory is locked meanwhile, so that of two processes that start together neither takes the other's
-/// socket, bound and not yet listening, for a dead one.
+/// A file beside it is locked meanwhile, so that of two processes that start together neither takes the other's
+/// socket for a dead one.
 pub(super) async fn bind(options: &UnixOptions) -> Result<(UnixListener, SocketFile), Error> {
     let path = options.path.as_path();
-    let _lock = lock_directory(path)?;
+    let _lock = lock(path)?;
     warn_of_open_directory(path);
     clear_the_way(path).await?;
-    let failed = |action| move |source| Error::Socket { action, path: path.to_owned(), source };
-    let socket = UnixSocket::new_stream().map_err(failed("create a socket for"))?;
-    socket.bind(path).map_err(failed("bind"))?;
-    let file = SocketFile::of(path).map_err(failed("look at"))?;
-    // Before it listens nobody can connect, so the mode that the umask gave it opens no door.
-    fs::set_permissions(path, Permissions::from_mode(options.mode)).map_err(failed("set the mode of"))?;
-    let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
+    let workshop = Workshop::open(path)?;
+    let listener = workshop.make(options.mode)?;
+    let file = workshop.put_in_place(path)?;
     Ok((listener, file))
 }
 
-/// Holds the directory's lock until it is dropped.
-fn lock_directory(path: &Path) -> Result<File, Error> {
+/// Holds the lock of this socket until it is dropped; the empty file stays, for removing it would race.
+///
+/// Only keyturn's own user can open the file. What others can open, such as the directory, they can lock too, and
+/// so keep keyturn from starting.
+fn lock(path: &Path) -> Result<File, Error> {
     let directory = directory_of(path);
-    let failed = |source| Error::Socket { action: "open the directory of", path: path.to_owned(), source };
-    let opened = File::open(&directory).map_err(|source| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoDirectory { path: directory.clone() },
-        _ => failed(source),
-    })?;
-    let metadata = opened.metadata().map_err(failed)?;
-    if !metadata.is_dir() {
+    let lock_path = beside(path, ".lock");
+    let failed = |action| {
+        let path = lock_path.clone();
+        move |errno: Errno| Error::Socket { action, path, source: errno.into() }
+    };
+    if !fs::metadata(&directory).is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Error::NoDirectory { path: directory });
     }
-    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(opened),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::SocketInUse { path: path.to_owned() }),
-        Err(errno) => Err(failed(errno.into())),
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = open(&lock_path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
+        // A link, a file of another user, a directory, a socket.
+        Errno::LOOP | Errno::ACCESS | Errno::ISDIR | Errno::NXIO => {
+            Error::ForeignFile { path: lock_path.clone() }
+        }
+        errno => failed("open")(errno),
+    })?;
+    let stat = fstat(&opened).map_err(failed("look at"))?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || stat.st_uid != geteuid().as_raw() {
+        return Err(Error::ForeignFile { path: lock_path });
     }
+    fchmod(&opened, Mode::RUSR | Mode::WUSR).map_err(failed("set the mode of"))?;
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(opened.into()),
+        Err(Errno::WOULDBLOCK) => Err(Error::SocketInUse { path: path.to_owned() }),
+        Err(errno) => Err(failed("lock")(errno)),
+    }
+}
+
+/// The file of the same name with an ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Not refused, because the volumes that containers share are often like this.
@@ -68,7 +88,7 @@ fn warn_of_open_directory(path: &Path) {
     }
 }
 
-fn directory_of(path: &Path) -> PathBuf {
+pub(super) fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -107,8 +127,9 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) })
+    /// The file that has this device and inode.
+    pub(super) fn new(path: &Path, identity: (u64, u64)) -> Self {
+        Self { path: path.to_owned(), identity }
     }
 
     /// Where it is.
@@ -119,7 +140,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _lock = lock_directory(&self.path);
+        let _lock = lock(&self.path);
         let still_ours =
             fs::symlink_metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
         if !still_ours {

@@ -1,6 +1,7 @@
 //! Errors as callers see them: a gRPC code, a stable reason, and the google.rpc details that help.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tonic::{Code, Status};
@@ -12,6 +13,9 @@ use crate::rotation::HISTORY_MAX;
 
 /// The domain of every `google.rpc.ErrorInfo` that keyturn sends.
 pub const ERROR_DOMAIN: &str = "keyturn.dev";
+
+/// When somebody may ask again for whom there was no room.
+const WATCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// A task's refusal. Nothing in here is UNAVAILABLE but the shutdown, because clients repeat that by themselves.
 pub(super) fn rejected(rejection: &Rejection, credential: &CredentialName, now: Timestamp) -> Status {
@@ -116,6 +120,26 @@ fn not_found(reason: &str, kind: &str, name: &str, description: &str) -> Status 
     let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
     details.set_resource_info(resource, name, "", description);
     Status::with_error_details(Code::NotFound, format!("{name}: {description}"), details)
+}
+
+/// The caller may look and ask for ordinary rotations, and this is more.
+pub(super) fn operators_only(caller: &str, act: &str) -> Status {
+    let message = format!(
+        "{act} is for operators, and {caller} is none; nothing was done. Call as one of the users in \
+         `listen.operators`, or have the owner of keyturn's configuration add this one"
+    );
+    let metadata = HashMap::from([("caller".to_owned(), caller.to_owned())]);
+    let details = ErrorDetails::with_error_info("OPERATORS_ONLY", ERROR_DOMAIN, metadata);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+/// There is no room for another watch stream.
+pub(super) fn too_many_watches() -> Status {
+    let message = "this process has no room for another watch; end one, name the credentials to watch, or ask \
+                   again later";
+    let mut details = ErrorDetails::with_error_info("TOO_MANY_WATCHES", ERROR_DOMAIN, HashMap::new());
+    details.set_retry_info(Some(WATCH_RETRY_DELAY));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// The server shuts down, and a stream ends with it.

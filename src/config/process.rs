@@ -15,6 +15,10 @@ pub struct Listen {
     pub unix: Option<UnixSocket>,
     /// An address on this machine.
     pub tcp: Option<SocketAddr>,
+    /// The uids that may do on the Unix socket what only operators may, besides 0 and keyturn's own.
+    pub operators: Vec<u32>,
+    /// Whether everybody who reaches the TCP address is an operator.
+    pub tcp_operators: bool,
 }
 
 /// A Unix socket.
@@ -77,8 +81,35 @@ pub(super) fn check_listen(raw: raw::Listen, found: &mut Found<'_>) -> Listen {
         raw::Unix::Path(path) => socket("listen.unix", &path, None, found),
         raw::Unix::Full(full) => socket("listen.unix.path", &full.path, full.mode.as_deref(), found),
     });
+    let tcp_operators = raw.tcp_operators.unwrap_or(false);
+    if tcp_operators && raw.tcp.is_none() {
+        found.add(
+            Mistake::new("listen.tcp_operators", "there is no TCP address")
+                .hint("give tcp, or leave this out"),
+        );
+    }
     let tcp = raw.tcp.and_then(|text| found.take("listen.tcp", loopback(&text)));
-    Listen { unix, tcp }
+    let operators = raw.operators.iter().enumerate();
+    let operators = operators
+        .filter_map(|(index, uid)| found.take(&format!("listen.operators[{index}]"), operator(*uid)))
+        .collect();
+    Listen { unix, tcp, operators, tcp_operators }
+}
+
+/// What the kernel calls a user that has no uid in keyturn's user namespace.
+const OVERFLOW_UID: u32 = 65534;
+
+fn operator(uid: i64) -> Result<u32, Mistake> {
+    match u32::try_from(uid) {
+        Ok(OVERFLOW_UID) => Err(Mistake::new(
+            "",
+            "every user of another user namespace has this uid, so it tells nobody apart",
+        )
+        .hint("run the operators' process as a uid of its own")),
+        // The largest number stands for no uid at all.
+        Ok(uid) if uid != u32::MAX => Ok(uid),
+        _ => Err(Mistake::new("", "this is no uid").hint("a number such as 1000; `id -u NAME` prints it")),
+    }
 }
 
 fn socket(place: &str, path: &str, mode: Option<&str>, found: &mut Found<'_>) -> Option<UnixSocket> {

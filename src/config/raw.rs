@@ -124,6 +124,11 @@ pub(super) struct Listen {
     pub(super) unix: Option<Unix>,
     /// An address and port on this machine, such as 127.0.0.1:7400.
     pub(super) tcp: Option<String>,
+    /// The uids that may do on the Unix socket what only operators may; 0 and keyturn's own always may.
+    #[serde(default)]
+    pub(super) operators: Vec<i64>,
+    /// Whether everybody on this machine is an operator over TCP; nobody is, if left out.
+    pub(super) tcp_operators: Option<bool>,
 }
 
 /// A Unix socket.

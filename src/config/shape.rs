@@ -158,6 +158,7 @@ impl<'a> Walk<'a> {
             Some(&"array") => Value::Array(Vec::new()),
             Some(&"string") => Value::String(String::new()),
             Some(&"boolean") => Value::Bool(false),
+            Some(&"integer") => Value::from(0),
             _ => Value::Null,
         }
     }
@@ -194,7 +195,7 @@ fn accepts(schema: &Value, value: &Value) -> bool {
         Value::Number(_) => "number",
         Value::Null => "null",
     };
-    types.contains(&wanted)
+    types.contains(&wanted) || value.is_i64() && types.contains(&"integer")
 }
 
 fn in_words(schema: &Value) -> &'static str {

@@ -22,7 +22,7 @@ use crate::rotation::{Closed, ClosedAs};
 
 type Seconds = Counter<f64, AtomicU64>;
 
-/// The numbers of this process; one task owns them and answers the scrapes.
+/// The numbers of this process.
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,

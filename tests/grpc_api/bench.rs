@@ -172,8 +172,14 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(fleet: Fleet) -> Self {
+        Self::start_with(fleet, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(fleet: Fleet, adjust: impl FnOnce(&mut ListenOptions)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let listeners = Listeners::bind(&on_socket(directory.path().join("keyturn.sock"))).await.unwrap();
+        let mut options = on_socket(directory.path().join("keyturn.sock"));
+        adjust(&mut options);
+        let listeners = Listeners::bind(&options).await.unwrap();
         let (readiness, ready) = watch::channel(false);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listeners, fleet, StoppedClock, ready, shutdown.clone()));

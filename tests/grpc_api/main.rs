@@ -7,5 +7,6 @@ mod credentials;
 mod errors;
 mod health;
 mod listening;
+mod operators;
 mod rotations;
 mod shutdown;
