@@ -26,6 +26,8 @@ use crate::secret::SecretValue;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 const ERROR_CHARS_MAX: usize = 200;
+/// However long Vault, or what stands in front of it, asks us to stay away.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 
 /// A connection pool to one Vault, without a token of its own.
 pub(super) struct Client {
@@ -272,7 +274,7 @@ fn extend_wiping(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> Refused {
@@ -325,4 +327,20 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
             Err(_) => format!("no JSON at line {} column {}", error.line(), error.column()),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_keeps_us_away_for_longer_than_a_minute() {
+        let asked = |text: &str| {
+            let value = HeaderValue::from_str(text).unwrap();
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])).map(|wait| wait.as_secs())
+        };
+        assert_eq!(asked("7"), Some(7));
+        assert_eq!(asked(&u64::MAX.to_string()), Some(60));
+        assert_eq!(asked("soon"), None);
+    }
 }
