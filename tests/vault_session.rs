@@ -5,12 +5,14 @@
 mod vault_bed;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use data_encoding::BASE64URL_NOPAD;
-use keyturn::clock::SystemClock;
+use keyturn::clock::{Clock, SystemClock};
 use keyturn::testbed::openbao::{OpenBao, Options};
 use keyturn::vault::{Auth, Error, Needs, RoleId, Settings, Store, VaultStore};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use vault_bed::proxy::Proxy;
-use vault_bed::{eventually, name, options, replace, server, settings, write};
+use vault_bed::{PATIENCE, eventually, name, options, replace, server, settings, write};
 
 const MAY_READ: &str = r#"
 path "secret/*" { capabilities = ["create", "update", "read"] }
@@ -88,6 +90,48 @@ async fn a_refusal_of_the_policy_is_not_taken_for_a_dead_token() {
         assert!(error.to_string().contains("secret/data/keyturn/session"), "{error}");
     }
     assert_eq!(proxy.seen("auth/refused/login"), 1);
+}
+
+/// A clock that panics at its first question, as a mistake of ours would.
+#[derive(Clone)]
+struct BrokenOnce(SystemClock, Arc<AtomicBool>);
+
+impl Clock for BrokenOnce {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        assert!(self.1.swap(true, Ordering::Relaxed), "broken once");
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send {
+        self.0.sleep(delay)
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_that_breaks_begins_anew() {
+    let files = TempDir::new().unwrap();
+    let auth = Auth::TokenFile { path: write(&files, "token", server().await.root_token()) };
+    let clock = BrokenOnce(SystemClock::start(), Arc::default());
+    let store = VaultStore::connect(settings(&server().await.address(), auth), clock).unwrap();
+    let mut ready = store.ready();
+    tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_without_end_is_no_trouble() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let auth = json!({ "client_token": "t", "lease_duration": u64::MAX, "renewable": true });
+    answer_always(listener, json!({ "auth": auth }).to_string());
+    let files = TempDir::new().unwrap();
+    let token_file = write(&files, "token", "jwt");
+    let store = connect(&address, Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file });
+    store.login_now().await.unwrap();
+    store.login_now().await.unwrap();
 }
 
 #[tokio::test]
@@ -221,6 +265,12 @@ async fn fake_token_review() -> String {
         },
     })
     .to_string();
+    answer_always(listener, review);
+    address
+}
+
+/// Answers every request with the same JSON.
+fn answer_always(listener: tokio::net::TcpListener, body: String) {
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
             let mut request = Vec::new();
@@ -231,13 +281,12 @@ async fn fake_token_review() -> String {
                 }
             }
             let answer = format!(
-                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{review}",
-                review.len()
+                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
             );
             drop(connection.write_all(answer.as_bytes()).await);
         }
     });
-    address
 }
 
 fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {

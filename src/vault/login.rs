@@ -15,6 +15,8 @@ use super::settings::{Auth, RoleId, Settings};
 use crate::secret::SecretValue;
 
 const MATERIAL_BYTES_MAX: u64 = 64 << 10;
+/// Ten years: what lasts longer is seen to as if it did not, and no sum of times overflows.
+const LEASE_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A token as a login or a renewal gave it.
 pub(super) struct Grant {
@@ -106,9 +108,13 @@ pub(super) struct Lookup {
 impl Lookup {
     fn grant(&self, token: SecretValue) -> Grant {
         let endless = self.ttl == 0 && self.creation_ttl == 0;
-        let lease = (!endless).then(|| Duration::from_secs(self.ttl));
+        let lease = (!endless).then(|| lease(self.ttl));
         Grant { token, lease, renewable: self.renewable.unwrap_or(false) }
     }
+}
+
+fn lease(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LEASE_MAX)
 }
 
 #[derive(Serialize)]
@@ -137,7 +143,7 @@ struct Lease {
 
 impl Lease {
     fn grant(&self, token: SecretValue) -> Grant {
-        let lease = (self.lease_duration > 0).then(|| Duration::from_secs(self.lease_duration));
+        let lease = (self.lease_duration > 0).then(|| lease(self.lease_duration));
         Grant { token, lease, renewable: self.renewable }
     }
 }

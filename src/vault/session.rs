@@ -1,9 +1,11 @@
 //! The token: got at a login, renewed in time, replaced when it dies.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, watch};
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
@@ -255,20 +257,20 @@ impl<C: Clock> Inner<C> {
 }
 
 async fn keep<C: Clock>(inner: Arc<Inner<C>>) {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
-        let delay = match inner.tend().await {
-            Ok(delay) => {
+        // A mistake of ours ends this look at the token, not all that would follow.
+        match AssertUnwindSafe(inner.tend()).catch_unwind().await {
+            Ok(Ok(delay)) => {
                 failures = 0;
-                delay
+                inner.clock.sleep(delay).await;
+                continue;
             }
-            Err(error) => {
-                tracing::debug!(code = error.code(), "the Vault token could not be seen to");
-                failures += 1;
-                (BACKOFF_MIN * 2_u32.saturating_pow(failures - 1)).min(BACKOFF_MAX)
-            }
-        };
-        inner.clock.sleep(delay).await;
+            Ok(Err(error)) => tracing::debug!(code = error.code(), "the Vault token could not be seen to"),
+            Err(_) => tracing::error!("the Vault token's keeper broke and begins anew; please report it"),
+        }
+        inner.clock.sleep((BACKOFF_MIN * 2_u32.saturating_pow(failures)).min(BACKOFF_MAX)).await;
+        failures = failures.saturating_add(1);
     }
 }
 
