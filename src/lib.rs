@@ -1,6 +1,6 @@
 //! keyturn rotates provider-minted API keys into HashiCorp Vault or OpenBao without ever losing one.
 //!
-//! Read it in this order: [`ids`], [`secret`] and [`clock`] are small and depend on nothing of ours;
+//! Read it in this order: [`ids`], [`secret`], [`trust`] and [`clock`] are small and depend on nothing of ours;
 //! [`rotation`] is the pure core that decides; [`provider`], [`vault`] and [`escrow`] are the three outsides it
 //! acts on; [`engine`] is the shell that runs the core's effects; [`api`] is what applications see; [`config`],
 //! [`cli`] and [`telemetry`] are what operators see.
@@ -8,6 +8,7 @@
 pub mod ids;
 pub mod mistake;
 pub mod secret;
+pub mod trust;
 
 pub mod clock;
 

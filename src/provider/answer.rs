@@ -109,9 +109,30 @@ fn residue(body: &Zeroizing<Vec<u8>>) -> Option<SecretValue> {
 
 fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received_at: Timestamp) -> Option<Timestamp> {
     match &facts.previous_expires_at {
-        Some(pointer) => json.at(pointer).and_then(Value::as_str)?.parse().ok(),
+        Some(pointer) => {
+            let said = json.at(pointer).and_then(Value::as_str)?.parse().ok()?;
+            Some(at_the_latest(facts, said, received_at))
+        }
         None => received_at.checked_add(facts.grace_fixed?).ok(),
     }
+}
+
+/// How far the provider's clock may be ahead of ours.
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(5);
+
+/// The longest grace that is believed where neither the definition nor the call says how long it is.
+const GRACE_MAX: Duration = Duration::from_hours(90 * 24);
+
+/// An end that can be true: no rotation begins before it, so a wrong one would end all rotation unseen.
+fn at_the_latest(facts: &AnswerFacts, said: Timestamp, received_at: Timestamp) -> Timestamp {
+    let longest = facts.grace.map_or(GRACE_MAX, |grace| grace.saturating_add(CLOCK_DIFFERENCE));
+    let latest = received_at.checked_add(longest).unwrap_or(Timestamp::MAX);
+    if said > latest {
+        tracing::warn!(
+            "the provider says that the old key works longer than it can; the longest possible time counts"
+        );
+    }
+    said.min(latest)
 }
 
 fn refusal(facts: &AnswerFacts, received: &Received, sent: &[&SecretValue]) -> Refusal {

@@ -182,6 +182,7 @@ fn wire(
             without_value: shape.without_value.clone(),
             secret: shape.secret.clone(),
             previous_expires_at: shape.previous_expires_at.clone(),
+            grace,
             grace_fixed: if let Grace::Fixed(fixed) = definition.grace { Some(fixed) } else { None },
             in_progress: idempotency.and_then(|it| it.in_progress),
             rate_limit_block: definition.rate_limit_block,

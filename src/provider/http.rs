@@ -34,11 +34,12 @@ impl<C: Clock> HttpProvider<C> {
     /// A provider for what was bound; makes no request.
     ///
     /// Refused where the transport's connect may take as long as the whole call: only a connect that fails by
-    /// itself proves that nothing was sent.
+    /// itself proves that nothing was sent. Refused, too, where no certificate is there to know the provider by.
     pub fn new(bound: BoundDefinition, clock: C, transport: Transport) -> Result<Self, Error> {
         if transport.connect_timeout >= bound.plan().call_timeout {
             return Err(Error::ConnectTimeout);
         }
+        transport.reaches(bound.base_url())?;
         Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
     }
 

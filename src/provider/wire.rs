@@ -72,6 +72,8 @@ pub(super) struct AnswerFacts {
     pub(super) without_value: Vec<u16>,
     pub(super) secret: Pointer,
     pub(super) previous_expires_at: Option<Pointer>,
+    /// How long the old key goes on to work, as far as it is known: always this long, or as the call asks.
+    pub(super) grace: Option<Duration>,
     pub(super) grace_fixed: Option<Duration>,
     pub(super) in_progress: Option<u16>,
     pub(super) rate_limit_block: Option<Duration>,

@@ -8,6 +8,7 @@
 
 mod hostile;
 mod server;
+mod trust;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -164,8 +164,25 @@ fn the_old_keys_end_is_read_counted_or_taken_to_be_now() {
         end("spritz/integrator-secret", &format!(r#"{{"secret":"n","oldSecretExpiresAt":{expiry}}}"#))
     };
     assert_eq!(spritz(r#""2026-11-21T13:00:00.000Z""#).unwrap(), "2026-11-21T13:00:00Z");
+    // Longer than was asked for is no more than a clock that is ahead.
+    assert_eq!(spritz(r#""2026-11-21T13:04:59Z""#).unwrap(), "2026-11-21T13:04:59Z");
+    assert_eq!(spritz(r#""9999-12-30T00:00:00Z""#).unwrap(), "2026-11-21T13:05:00Z");
     assert_eq!(spritz("null"), None);
     assert_eq!(spritz(r#""soon""#), None);
+}
+
+#[test]
+fn an_end_that_nobody_can_check_is_believed_for_ninety_days() {
+    let facts = AnswerFacts { grace: None, ..facts("spritz/integrator-secret").clone() };
+    let end = |said: &str| {
+        let body = format!(r#"{{"secret":"n","oldSecretExpiresAt":"{said}"}}"#);
+        match of_regenerate(&facts, &received(200, &body, BodyEnd::Whole), &[]).outcome {
+            Outcome::Applied(answer) => answer.previous_expires_at.unwrap().to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(end("2027-02-18T00:00:00Z"), "2027-02-18T00:00:00Z");
+    assert_eq!(end("9999-12-30T00:00:00Z"), "2027-02-19T12:00:00Z");
 }
 
 #[test]
