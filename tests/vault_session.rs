@@ -5,6 +5,7 @@
 mod vault_bed;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -373,6 +374,24 @@ async fn settings_that_can_never_work_are_refused_at_once() {
     assert!(refusal(Settings { namespace: Some("a\nb".into()), ..good.clone() }).contains("namespace"));
     assert!(refusal(Settings { ca_pem: Some("no pem".into()), ..good.clone() }).contains("ca"));
     assert!(refusal(Settings { auth: auth("../sys"), ..good }).contains("auth.mount"));
+}
+
+#[tokio::test]
+async fn the_systems_root_certificates_are_enough_for_https() {
+    let auth = Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file: "/nowhere".into() };
+    VaultStore::connect(settings("https://vault.svc:8200", auth), SystemClock::start()).unwrap();
+}
+
+#[test]
+fn the_environment_does_not_choose_the_root_certificates() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_systems_root_certificates_are_enough_for_https"])
+        .env("SSL_CERT_FILE", "/nowhere/roots.pem")
+        .env("SSL_CERT_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use super::error::Error;
 use super::failure::{Failure, Refused};
 use super::settings::Settings;
 use crate::secret::SecretValue;
+use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -51,28 +52,18 @@ impl Client {
     }
 
     fn build(settings: &Settings, identity: Option<reqwest::Identity>) -> Result<Self, Error> {
-        let refused = |setting, cause: &str| Error::Misconfigured { setting, cause: cause.to_owned() };
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keyturn/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            .tls_certs_only(authorities(settings)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(settings.request_timeout);
-        if let Some(pem) = &settings.ca_pem {
-            let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .ok()
-                .filter(|authorities| !authorities.is_empty())
-                .ok_or_else(|| refused("ca", "it is no PEM bundle of certificates"))?;
-            builder = builder.tls_certs_only(authorities);
-        } else if settings.address.scheme() == "http" {
-            // An image without any CA store must do where no TLS is spoken.
-            builder = builder.tls_certs_only([]);
-        }
         if let Some(identity) = identity {
             builder = builder.identity(identity);
         }
-        let http = builder.build().map_err(|_| refused("ca", "no TLS client can be made of it"))?;
+        let http = builder.build().map_err(|_| bad_ca("no TLS client can be made of it"))?;
         let base = format!("{}/v1", settings.address.as_str().trim_end_matches('/'));
         Ok(Self { http, base, headers: fixed_headers(settings)? })
     }
@@ -99,6 +90,23 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
     }
+}
+
+/// Who may sign the server's certificate; never asked of the environment.
+fn authorities(settings: &Settings) -> Result<Vec<reqwest::Certificate>, Error> {
+    match &settings.ca_pem {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+            .ok()
+            .filter(|authorities| !authorities.is_empty())
+            .ok_or_else(|| bad_ca("it is no PEM bundle of certificates")),
+        // An image without any CA store must do where no TLS is spoken.
+        None if settings.address.scheme() == "http" => Ok(Vec::new()),
+        None => trust::system_roots().map_err(|error| bad_ca(error.to_string())),
+    }
+}
+
+fn bad_ca(cause: impl Into<String>) -> Error {
+    Error::Misconfigured { setting: "ca", cause: cause.into() }
 }
 
 fn fixed_headers(settings: &Settings) -> Result<HeaderMap, Error> {
