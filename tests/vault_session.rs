@@ -7,7 +7,7 @@ mod vault_bed;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -65,6 +65,21 @@ async fn a_short_token_is_renewed_and_replaced_when_renewal_ends() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_replaced_alive_is_revoked() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "4s", "token_max_ttl": "4s" });
+    let store = connect(&proxy.address, approle("replaced", &files, role).await);
+    eventually("a second login, and the first token revoked", || async {
+        assert!(can_read(&store).await, "the wrong token was revoked");
+        proxy.seen("auth/replaced/login") == 2 && proxy.seen("auth/token/revoke-self") == 1
+    })
+    .await;
+    store.close().await;
+    assert_eq!(proxy.seen("auth/token/revoke-self"), 2);
+}
+
+#[tokio::test]
 async fn a_revoked_token_costs_one_login_and_the_request_is_answered() {
     let files = TempDir::new().unwrap();
     let proxy = Proxy::to(server().await.port()).await;
@@ -91,6 +106,24 @@ async fn a_refusal_of_the_policy_is_not_taken_for_a_dead_token() {
         assert!(error.to_string().contains("secret/data/keyturn/session"), "{error}");
     }
     assert_eq!(proxy.seen("auth/refused/login"), 1);
+}
+
+/// A clock that can be set ahead by some seconds.
+#[derive(Clone)]
+struct Ahead(SystemClock, Arc<AtomicU64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic() + Duration::from_secs(self.1.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send {
+        self.0.sleep(delay)
+    }
 }
 
 /// A clock that panics at its first question, as a mistake of ours would.
@@ -135,23 +168,48 @@ async fn a_lease_without_end_is_no_trouble() {
     store.login_now().await.unwrap();
 }
 
+fn needs(seconds: u64) -> Needs {
+    Needs {
+        credential: name("session"),
+        entry: "secret/session".parse().unwrap(),
+        secrets: vec![],
+        lasting: Duration::from_secs(seconds),
+    }
+}
+
 #[tokio::test]
 async fn the_preflight_asks_for_a_token_that_outlasts_the_rotation() {
     let files = TempDir::new().unwrap();
     let proxy = Proxy::to(server().await.port()).await;
     let role = json!({ "token_policies": ["may-read"], "token_ttl": "1m", "token_max_ttl": "10m" });
     let store = connect(&proxy.address, approle("lifetime", &files, role).await);
-    let needs = |seconds| Needs {
-        credential: name("session"),
-        entry: "secret/session".parse().unwrap(),
-        secrets: vec![],
-        lasting: Duration::from_secs(seconds),
-    };
     store.preflight(&needs(30)).await.unwrap();
     assert_eq!(proxy.seen("auth/token/renew-self"), 0);
-    let error = store.preflight(&needs(3600)).await.unwrap_err();
-    assert_eq!(error.code(), "VAULT_TOKEN_TOO_SHORT");
-    assert_eq!((proxy.seen("auth/token/renew-self"), proxy.seen("auth/lifetime/login")), (1, 2));
+    for tries in 1..4 {
+        let error = store.preflight(&needs(3600)).await.unwrap_err();
+        assert_eq!(error.code(), "VAULT_TOKEN_TOO_SHORT");
+        // The same role would give the same again, so it is not asked for it with every try.
+        assert_eq!((proxy.seen("auth/token/renew-self"), proxy.seen("auth/lifetime/login")), (tries, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_aged_token_is_replaced_where_a_fresh_one_may_last_longer() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "1m", "token_type": "batch" });
+    let clock = Ahead(SystemClock::start(), Arc::default());
+    let auth = approle("aged", &files, role).await;
+    let store = VaultStore::connect(settings(&proxy.address, auth), clock.clone()).unwrap();
+    let preflight = async |clock_at, seconds| {
+        clock.1.store(clock_at, Ordering::Relaxed);
+        (store.preflight(&needs(seconds)).await.map_err(|error| error.code()), proxy.seen("auth/aged/login"))
+    };
+    assert_eq!(preflight(0, 50).await, (Ok(()), 1));
+    assert_eq!(preflight(20, 50).await, (Ok(()), 2), "the login after 20 s was worth it");
+    assert_eq!(preflight(25, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 2));
+    assert_eq!(preflight(55, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 3), "the role may have changed");
+    assert_eq!(preflight(56, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 3));
 }
 
 #[tokio::test]

@@ -89,6 +89,12 @@ pub(super) async fn renew(client: &Client, token: &SecretValue) -> Result<Grant,
     Ok(renewed.grant(token.duplicate()))
 }
 
+/// Ends a token.
+pub(super) async fn revoke(client: &Client, token: &SecretValue) -> Result<(), Failure> {
+    let call = Call::post("auth/token/revoke-self", Zeroizing::new(b"{}".to_vec()));
+    client.send(Some(token), &call).await.map(drop)
+}
+
 /// What Vault says of a token: the one call that tells a dead token from a policy that does not suffice.
 pub(super) async fn look_up(client: &Client, token: &SecretValue) -> Result<Lookup, Failure> {
     let body = client.send(Some(token), &Call::get("auth/token/lookup-self")).await?;

@@ -43,6 +43,14 @@ impl<C: Clock> VaultStore<C> {
         self.kv.session().enter().await
     }
 
+    /// Revokes the tokens that logins gave; the last call to a store.
+    ///
+    /// It does what it can: a policy that forbids it is no error, and a Vault that does not answer is waited for
+    /// no longer than one request may take. A call that comes after it logs in anew, and that token stays.
+    pub async fn close(&self) {
+        self.kv.session().close().await;
+    }
+
     fn record_path(&self, credential: &CredentialName) -> VaultPath {
         self.record_prefix.join(credential)
     }
