@@ -252,6 +252,17 @@ async fn login_material_that_cannot_be_used_is_named_and_never_shown() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
+    let files = TempDir::new().unwrap();
+    let path = files.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let store = connect("http://127.0.0.1:9", Auth::TokenFile { path });
+    let error = tokio::time::timeout(PATIENCE, store.login_now()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
+}
+
+#[tokio::test]
 async fn a_signed_token_of_any_issuer_logs_in() {
     let files = TempDir::new().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();

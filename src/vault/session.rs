@@ -330,10 +330,14 @@ impl<C: Clock> Inner<C> {
 
 async fn keep<C: Clock>(inner: Arc<Inner<C>>) {
     let mut failures = 0_u32;
+    let mut is_first = true;
     loop {
         // A mistake of ours ends this look at the token, not all that would follow.
         match AssertUnwindSafe(inner.tend()).catch_unwind().await {
             Ok(Ok(delay)) => {
+                if std::mem::take(&mut is_first) {
+                    login::warn_of_open_file(&inner.settings.auth).await;
+                }
                 failures = 0;
                 inner.revoke_idle().await;
                 inner.clock.sleep(delay).await;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 #![allow(unreachable_pub, clippy::redundant_pub_crate, reason = "a module of a test binary has no outside")]
 
+pub mod log;
 pub mod proxy;
 
 use std::path::{Path, PathBuf};
