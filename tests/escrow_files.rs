@@ -248,24 +248,24 @@ fn a_directory_that_is_swapped_gets_nothing_and_no_call_is_made() {
     escrow.prepare(&bench.credential, bench.rotation).unwrap();
 }
 
+fn make_pipe(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
 #[test]
 fn no_pipe_link_or_second_name_is_written_to_or_waited_for() {
     let bench = Bench::new();
     let escrow = bench.open();
     let outside = bench.home.path().join("outside");
     fs::write(&outside, "untouched").unwrap();
-    let make_pipe = |path: &Path| {
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    };
-    let plants: [(&str, &dyn Fn(&Path)); 3] = [
-        ("pipe", &make_pipe),
-        ("symbolic link", &|path| symlink(&outside, path).unwrap()),
-        ("hard link", &|path| fs::hard_link(&outside, path).unwrap()),
-    ];
-    for (what, plant) in plants {
-        for suffix in ["sent", "tmp"] {
-            plant(&bench.file(suffix));
+    for what in ["pipe", "symbolic link", "hard link"] {
+        for place in ["sent", "tmp"].map(|suffix| bench.file(suffix)) {
+            match what {
+                "pipe" => make_pipe(&place),
+                "symbolic link" => symlink(&outside, &place).unwrap(),
+                _ => fs::hard_link(&outside, &place).unwrap(),
+            }
         }
         let identity = bench.seal(&escrow);
         let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();

@@ -96,7 +96,7 @@ async fn the_token_ends_with_the_store_where_the_policy_lets_it() {
 async fn tokens(server: &OpenBao) -> usize {
     let answer = server.request("LIST", "auth/token/accessors", None).await.unwrap();
     let listed = answer.expect_success("list tokens").unwrap();
-    listed["data"]["keys"].as_array().unwrap().len()
+    listed.pointer("/data/keys").unwrap().as_array().unwrap().len()
 }
 
 #[tokio::test]

@@ -230,7 +230,8 @@ impl Wire<'_> {
 }
 
 fn sensitive(token: &SecretValue) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(token.expose())
+    let wiped = Bytes::from_owner(Zeroizing::new(token.expose().as_bytes().to_vec()));
+    let mut value = HeaderValue::from_maybe_shared(wiped)
         .map_err(|_| Failure::NotSent { cause: "the token is no visible ASCII text".into() })?;
     value.set_sensitive(true);
     Ok(value)

@@ -83,7 +83,7 @@ pub fn secret(text: &str) -> SecretValue {
 
 pub fn record(staged: Option<&str>) -> Record {
     let mut unknown = serde_json::Map::new();
-    unknown.insert("cohorts".into(), serde_json::json!([1, "later"]));
+    unknown.insert("cohorts".into(), serde_json::json!([1, "canary-later"]));
     Record {
         state: State::adopted(Timestamp::UNIX_EPOCH),
         fingerprint_key: FingerprintKey::new("canary-fingerprint-key".into()),
