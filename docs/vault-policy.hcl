@@ -7,7 +7,7 @@
 #   bao policy write keyturn vault-policy.hcl     # or: vault policy write keyturn vault-policy.hcl
 #
 # Give no application a policy for the record prefix: records hold staged values and escrow identities.
-# keyturn's preflight names each line that is missing before it calls a provider.
+# keyturn's preflight names each line that is missing before it calls a provider; only revoke-self may be missing.
 
 # The records: each transition of a rotation is one check-and-set write here.
 path "secret/data/keyturn/*" {
@@ -35,6 +35,11 @@ path "auth/token/lookup-self" {
 }
 
 path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+
+# Tokens that keyturn got by a login end when it stops or has another. Without this they end with their lease.
+path "auth/token/revoke-self" {
   capabilities = ["update"]
 }
 

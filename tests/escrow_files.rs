@@ -214,6 +214,84 @@ fn a_directory_that_others_can_enter_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_directory_that_is_swapped_gets_nothing_and_no_call_is_made() {
+    let bench = Bench::new();
+    let escrow = bench.open();
+    escrow.mark_sent(&bench.credential, bench.rotation).unwrap();
+    let aside = bench.home.path().join("aside");
+    fs::rename(bench.directory(), &aside).unwrap();
+    for swapped in [true, false] {
+        if swapped {
+            fs::create_dir(bench.directory()).unwrap();
+        } else {
+            fs::remove_dir(bench.directory()).unwrap();
+        }
+        let next = "01999999-0000-7000-8000-000000000002".parse().unwrap();
+        for refused in [escrow.prepare(&bench.credential, next), escrow.mark_sent(&bench.credential, next)] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.code(), "ESCROW_DIRECTORY_MOVED", "{error}");
+        }
+    }
+    fs::create_dir(bench.directory()).unwrap();
+
+    let identity = bench.seal(&escrow);
+    let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
+    assert!(
+        is_same(&opened.secret, CANARY),
+        "an answer that came back from the provider is kept all the same"
+    );
+    assert_eq!(escrow.list(None).unwrap().len(), 1);
+    assert_eq!(fs::read_dir(bench.directory()).unwrap().count(), 0);
+    escrow.erase(&bench.credential, bench.rotation).unwrap();
+    assert!(!aside.join(bench.file("age").file_name().unwrap()).exists());
+    fs::remove_dir(bench.directory()).unwrap();
+    fs::rename(aside, bench.directory()).unwrap();
+    escrow.prepare(&bench.credential, bench.rotation).unwrap();
+}
+
+fn make_pipe(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+#[test]
+fn no_pipe_link_or_second_name_is_written_to_or_waited_for() {
+    let bench = Bench::new();
+    let escrow = bench.open();
+    let outside = bench.home.path().join("outside");
+    fs::write(&outside, "untouched").unwrap();
+    for what in ["pipe", "symbolic link", "hard link"] {
+        for place in ["sent", "tmp"].map(|suffix| bench.file(suffix)) {
+            match what {
+                "pipe" => make_pipe(&place),
+                "symbolic link" => symlink(&outside, &place).unwrap(),
+                _ => fs::hard_link(&outside, &place).unwrap(),
+            }
+        }
+        let identity = bench.seal(&escrow);
+        let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
+        assert!(is_same(&opened.secret, CANARY), "{what}");
+        escrow.erase(&bench.credential, bench.rotation).unwrap();
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched", "{what}");
+    }
+    make_pipe(&bench.file("age"));
+    assert_eq!(escrow.list(None).unwrap(), []);
+    for error in [
+        escrow.open(&bench.credential, bench.rotation, &escrow.new_identity()).unwrap_err(),
+        open_file(&bench.file("age"), &escrow.new_identity()).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "ESCROW_DAMAGED", "{error}");
+    }
+    drop(escrow);
+    for own in ["replica-id", "lock"] {
+        fs::remove_file(bench.directory().join(own)).unwrap();
+        make_pipe(&bench.directory().join(own));
+        open(&bench.directory()).unwrap_err();
+        fs::remove_file(bench.directory().join(own)).unwrap();
+    }
+}
+
+#[test]
 fn a_second_keyturn_is_refused_and_the_replica_keeps_its_id() {
     let bench = Bench::new();
     let first = bench.open();

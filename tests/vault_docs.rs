@@ -4,6 +4,7 @@
 
 mod vault_bed;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -47,6 +48,13 @@ async fn every_command_runs_and_its_login_works() {
     assert_eq!(commands().len(), 6);
     for script in commands() {
         run(&server, files.path(), script);
+    }
+
+    // Nothing is closed only afterwards: somebody could have read it in between.
+    assert!(!PAGE.contains("chmod"));
+    for secret in ["secret-id", "token"] {
+        let mode = std::fs::metadata(files.path().join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{secret}");
     }
 
     let file = |name| files.path().join(name);

@@ -4,8 +4,7 @@
 
 mod vault_bed;
 
-use std::io;
-use std::sync::Arc;
+use std::os::unix::fs::PermissionsExt as _;
 
 use keyturn::clock::SystemClock;
 use keyturn::ids::KvVersion;
@@ -13,44 +12,14 @@ use keyturn::secret::SecretValue;
 use keyturn::vault::{Auth, Settings, Store, VaultStore};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tracing_subscriber::fmt::MakeWriter;
 
+use vault_bed::log::Log;
 use vault_bed::proxy::{Fault, Proxy};
-use vault_bed::{name, place, record, server, settings, stamp, write};
-
-/// Collects what is logged.
-#[derive(Clone)]
-struct Log(Arc<watch::Sender<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send_modify(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
+use vault_bed::{eventually, name, place, record, server, settings, stamp, write};
 
 #[tokio::test]
 async fn nothing_secret_is_logged_or_shown_even_at_trace() {
-    let log = Log(Arc::new(watch::channel(Vec::new()).0));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::listen(tracing::Level::TRACE);
 
     let files = TempDir::new().unwrap();
     let server = server().await;
@@ -76,10 +45,29 @@ async fn nothing_secret_is_logged_or_shown_even_at_trace() {
     let errors_shown = format!("{conflict:?} {unclear:?} {unclear}");
     let shown = format!("{settings_shown} {store:?} {entry:?} {value:?} {found:?} {first:?} {errors_shown}");
 
-    let logged = String::from_utf8_lossy(&log.0.borrow()).into_owned();
+    let logged = log.heard();
     assert!(logged.contains("rustify"), "the test hears nothing of what it is about");
     for text in [&logged, &shown] {
         assert!(!text.contains("canary"), "{text}");
         assert!(!text.contains(&token), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_secrets_file_that_others_may_read_is_named_in_one_warning() {
+    let (log, _guard) = Log::listen(tracing::Level::WARN);
+    let files = TempDir::new().unwrap();
+    let open_token = write(&files, "open-token", server().await.root_token());
+    let closed_token = write(&files, "closed-token", server().await.root_token());
+    std::fs::set_permissions(&open_token, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&closed_token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let address = server().await.address();
+    let connect = |path| {
+        let settings = settings(&address, Auth::TokenFile { path });
+        VaultStore::connect(settings, SystemClock::start()).unwrap()
+    };
+    let stores = [connect(closed_token), connect(open_token)];
+    eventually("a warning", || async { log.heard().contains("open-token") }).await;
+    assert_eq!(log.heard().lines().count(), 1, "{}", log.heard());
+    drop(stores);
 }

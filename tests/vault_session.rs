@@ -5,12 +5,15 @@
 mod vault_bed;
 
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use data_encoding::BASE64URL_NOPAD;
-use keyturn::clock::SystemClock;
+use keyturn::clock::{Clock, SystemClock};
 use keyturn::testbed::openbao::{OpenBao, Options};
 use keyturn::vault::{Auth, Error, Needs, RoleId, Settings, Store, VaultStore};
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use vault_bed::proxy::Proxy;
-use vault_bed::{eventually, name, options, replace, server, settings, write};
+use vault_bed::{PATIENCE, eventually, name, options, replace, server, settings, write};
 
 const MAY_READ: &str = r#"
 path "secret/*" { capabilities = ["create", "update", "read"] }
@@ -62,6 +65,21 @@ async fn a_short_token_is_renewed_and_replaced_when_renewal_ends() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_replaced_alive_is_revoked() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "4s", "token_max_ttl": "4s" });
+    let store = connect(&proxy.address, approle("replaced", &files, role).await);
+    eventually("a second login, and the first token revoked", || async {
+        assert!(can_read(&store).await, "the wrong token was revoked");
+        proxy.seen("auth/replaced/login") == 2 && proxy.seen("auth/token/revoke-self") == 1
+    })
+    .await;
+    store.close().await;
+    assert_eq!(proxy.seen("auth/token/revoke-self"), 2);
+}
+
+#[tokio::test]
 async fn a_revoked_token_costs_one_login_and_the_request_is_answered() {
     let files = TempDir::new().unwrap();
     let proxy = Proxy::to(server().await.port()).await;
@@ -90,23 +108,108 @@ async fn a_refusal_of_the_policy_is_not_taken_for_a_dead_token() {
     assert_eq!(proxy.seen("auth/refused/login"), 1);
 }
 
+/// A clock that can be set ahead by some seconds.
+#[derive(Clone)]
+struct Ahead(SystemClock, Arc<AtomicU64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic() + Duration::from_secs(self.1.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send {
+        self.0.sleep(delay)
+    }
+}
+
+/// A clock that panics at its first question, as a mistake of ours would.
+#[derive(Clone)]
+struct BrokenOnce(SystemClock, Arc<AtomicBool>);
+
+impl Clock for BrokenOnce {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        assert!(self.1.swap(true, Ordering::Relaxed), "broken once");
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send {
+        self.0.sleep(delay)
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_that_breaks_begins_anew() {
+    let files = TempDir::new().unwrap();
+    let auth = Auth::TokenFile { path: write(&files, "token", server().await.root_token()) };
+    let clock = BrokenOnce(SystemClock::start(), Arc::default());
+    let store = VaultStore::connect(settings(&server().await.address(), auth), clock).unwrap();
+    let mut ready = store.ready();
+    tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_without_end_is_no_trouble() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let auth = json!({ "client_token": "t", "lease_duration": u64::MAX, "renewable": true });
+    answer_always(listener, json!({ "auth": auth }).to_string());
+    let files = TempDir::new().unwrap();
+    let token_file = write(&files, "token", "jwt");
+    let store = connect(&address, Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file });
+    store.login_now().await.unwrap();
+    store.login_now().await.unwrap();
+}
+
+fn needs(seconds: u64) -> Needs {
+    Needs {
+        credential: name("session"),
+        entry: "secret/session".parse().unwrap(),
+        secrets: vec![],
+        lasting: Duration::from_secs(seconds),
+    }
+}
+
 #[tokio::test]
 async fn the_preflight_asks_for_a_token_that_outlasts_the_rotation() {
     let files = TempDir::new().unwrap();
     let proxy = Proxy::to(server().await.port()).await;
     let role = json!({ "token_policies": ["may-read"], "token_ttl": "1m", "token_max_ttl": "10m" });
     let store = connect(&proxy.address, approle("lifetime", &files, role).await);
-    let needs = |seconds| Needs {
-        credential: name("session"),
-        entry: "secret/session".parse().unwrap(),
-        secrets: vec![],
-        lasting: Duration::from_secs(seconds),
-    };
     store.preflight(&needs(30)).await.unwrap();
     assert_eq!(proxy.seen("auth/token/renew-self"), 0);
-    let error = store.preflight(&needs(3600)).await.unwrap_err();
-    assert_eq!(error.code(), "VAULT_TOKEN_TOO_SHORT");
-    assert_eq!((proxy.seen("auth/token/renew-self"), proxy.seen("auth/lifetime/login")), (1, 2));
+    for tries in 1..4 {
+        let error = store.preflight(&needs(3600)).await.unwrap_err();
+        assert_eq!(error.code(), "VAULT_TOKEN_TOO_SHORT");
+        // The same role would give the same again, so it is not asked for it with every try.
+        assert_eq!((proxy.seen("auth/token/renew-self"), proxy.seen("auth/lifetime/login")), (tries, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_aged_token_is_replaced_where_a_fresh_one_may_last_longer() {
+    let files = TempDir::new().unwrap();
+    let proxy = Proxy::to(server().await.port()).await;
+    let role = json!({ "token_policies": ["may-read"], "token_ttl": "1m", "token_type": "batch" });
+    let clock = Ahead(SystemClock::start(), Arc::default());
+    let auth = approle("aged", &files, role).await;
+    let store = VaultStore::connect(settings(&proxy.address, auth), clock.clone()).unwrap();
+    let preflight = async |clock_at, seconds| {
+        clock.1.store(clock_at, Ordering::Relaxed);
+        (store.preflight(&needs(seconds)).await.map_err(|error| error.code()), proxy.seen("auth/aged/login"))
+    };
+    assert_eq!(preflight(0, 50).await, (Ok(()), 1));
+    assert_eq!(preflight(20, 50).await, (Ok(()), 2), "the login after 20 s was worth it");
+    assert_eq!(preflight(25, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 2));
+    assert_eq!(preflight(55, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 3), "the role may have changed");
+    assert_eq!(preflight(56, 70).await, (Err("VAULT_TOKEN_TOO_SHORT"), 3));
 }
 
 #[tokio::test]
@@ -146,6 +249,17 @@ async fn login_material_that_cannot_be_used_is_named_and_never_shown() {
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(words) && shown.contains(file) && !shown.contains("canary"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
+    let files = TempDir::new().unwrap();
+    let path = files.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let store = connect("http://127.0.0.1:9", Auth::TokenFile { path });
+    let error = tokio::time::timeout(PATIENCE, store.login_now()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
 }
 
 #[tokio::test]
@@ -221,6 +335,12 @@ async fn fake_token_review() -> String {
         },
     })
     .to_string();
+    answer_always(listener, review);
+    address
+}
+
+/// Answers every request with the same JSON.
+fn answer_always(listener: tokio::net::TcpListener, body: String) {
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
             let mut request = Vec::new();
@@ -231,13 +351,12 @@ async fn fake_token_review() -> String {
                 }
             }
             let answer = format!(
-                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{review}",
-                review.len()
+                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
             );
             drop(connection.write_all(answer.as_bytes()).await);
         }
     });
-    address
 }
 
 fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
@@ -324,6 +443,24 @@ async fn settings_that_can_never_work_are_refused_at_once() {
     assert!(refusal(Settings { namespace: Some("a\nb".into()), ..good.clone() }).contains("namespace"));
     assert!(refusal(Settings { ca_pem: Some("no pem".into()), ..good.clone() }).contains("ca"));
     assert!(refusal(Settings { auth: auth("../sys"), ..good }).contains("auth.mount"));
+}
+
+#[tokio::test]
+async fn the_systems_root_certificates_are_enough_for_https() {
+    let auth = Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file: "/nowhere".into() };
+    VaultStore::connect(settings("https://vault.svc:8200", auth), SystemClock::start()).unwrap();
+}
+
+#[test]
+fn the_environment_does_not_choose_the_root_certificates() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_systems_root_certificates_are_enough_for_https"])
+        .env("SSL_CERT_FILE", "/nowhere/roots.pem")
+        .env("SSL_CERT_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]

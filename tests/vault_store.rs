@@ -28,12 +28,13 @@ async fn a_record_is_claimed_once_and_keeps_no_old_version() {
 
     let (found, version) = store.read_record(&credential).await.unwrap().unwrap();
     assert_eq!(version, KvVersion(1));
-    assert_eq!((found.state.clone(), &found.unknown), (first.state, &first.unknown));
+    assert_eq!((found.state.clone(), &found.unknown), (first.state.clone(), &first.unknown));
     let key = FingerprintKey::new("k".into());
     assert_eq!(found.staged.as_ref().unwrap().fingerprint(&key), secret("canary-staged").fingerprint(&key));
     assert_eq!(found.identities[0].1.fingerprint(&key), secret("canary-identity").fingerprint(&key));
 
-    let done = keyturn::vault::Record { staged: None, ..found };
+    let mut done = found;
+    done.staged = None;
     assert_eq!(store.write_record(&credential, &done, version).await.unwrap(), KvVersion(2));
     assert_eq!(store.record_version(&credential).await.unwrap(), KvVersion(2));
     let old = server().await.request("GET", "secret/data/keyturn/record-life?version=1", None).await.unwrap();

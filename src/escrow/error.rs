@@ -30,6 +30,16 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The directory that is held is not the one at the configured path any more.
+    #[error(
+        "the escrow directory {path} was moved, removed or replaced while keyturn held it; no provider is called \
+         until it is back in its place, or keyturn is started again",
+        path = path.display()
+    )]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// Another process uses the directory.
     #[error(
         "another keyturn uses the escrow directory {path}; every process needs a directory of its own",
@@ -101,6 +111,7 @@ impl Error {
             Self::Disk { source, .. } if is_full(source) => "ESCROW_DISK_FULL",
             Self::Disk { .. } => "ESCROW_DISK",
             Self::InsecureDirectory { .. } => "ESCROW_DIRECTORY_INSECURE",
+            Self::Moved { .. } => "ESCROW_DIRECTORY_MOVED",
             Self::Locked { .. } => "ESCROW_LOCKED",
             Self::BadRecipient { .. } => "ESCROW_RECIPIENT_INVALID",
             Self::BadIdentity => "ESCROW_IDENTITY_INVALID",
@@ -116,6 +127,16 @@ impl Error {
     /// Says of a system error what was tried, and on which file.
     pub(super) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { action, path: path.to_owned(), source }
+    }
+
+    /// Whether there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Says of an absent file what its absence means.
+    pub(super) fn or_nothing_sealed(self, path: &Path) -> Self {
+        if self.is_missing() { Self::NothingSealed { path: path.to_owned() } } else { self }
     }
 
     /// Whether space is all that is missing.

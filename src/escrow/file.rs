@@ -1,18 +1,18 @@
 //! The escrow on a disk: one directory, one file per slot, every change by a durable rename.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use age::x25519;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use super::directory::{Directory, Lock, readable, writable};
+use super::directory::{Directory, Lock};
 use super::error::Error;
-use super::listing::list_directory;
+use super::listing::list;
 use super::name::{FileName, Kind};
 use super::sealed::{self, Sealing};
 use super::{Escrow, Listed, SealedAnswer, Slot};
@@ -23,7 +23,6 @@ use crate::secret::SecretValue;
 #[derive(Debug)]
 pub struct FileEscrow {
     directory: Directory,
-    path: PathBuf,
     replica_id: ReplicaId,
     operators: Vec<x25519::Recipient>,
     _lock: Lock,
@@ -41,20 +40,15 @@ impl FileEscrow {
         recipients: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, Error> {
         let operators = sealed::parse_recipients(recipients)?;
-        let path = directory.as_ref().to_owned();
-        let directory = Directory::create(&path)?;
+        let directory = Directory::create(directory.as_ref())?;
         let lock = directory.lock()?;
         let replica_id = directory.replica_id()?;
-        Ok(Self { directory, path, replica_id, operators, _lock: lock })
+        Ok(Self { directory, replica_id, operators, _lock: lock })
     }
 
     /// This replica's id; it stays the same as long as the directory does.
     pub const fn replica_id(&self) -> ReplicaId {
         self.replica_id
-    }
-
-    fn place(&self, credential: &CredentialName, rotation: RotationId, kind: Kind) -> PathBuf {
-        self.directory.join(FileName::new(credential, rotation, kind))
     }
 
     fn prepare_by(
@@ -63,36 +57,41 @@ impl FileEscrow {
         rotation: RotationId,
         allocate: impl Fn(&File) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let place = |kind| self.place(credential, rotation, kind);
+        self.directory.check_place()?;
+        let name = |kind| file_name(credential, rotation, kind);
         match self.slot(credential, rotation)? {
-            Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Unsent), allocate),
+            Slot::Missing => self.write_anew(&name(Kind::Scratch), &name(Kind::Unsent), allocate),
             // Its rename may have been seen before it was durable.
             Slot::Unsent => self.directory.sync(),
-            Slot::Sent => Err(Error::Used { path: place(Kind::Sent) }),
-            Slot::Sealed => Err(Error::Used { path: place(Kind::Sealed) }),
+            Slot::Sent => Err(Error::Used { path: self.directory.join(&name(Kind::Sent)) }),
+            Slot::Sealed => Err(Error::Used { path: self.directory.join(&name(Kind::Sealed)) }),
         }
     }
 
-    /// Fills the file at `from`, makes it durable and gives it the name `to`.
-    fn write(&self, from: &Path, to: &Path, put: impl Fn(&File) -> io::Result<()>) -> Result<(), Error> {
-        let file = writable(from).map_err(Error::disk("create", from))?;
-        put(&file).and_then(|()| file.sync_all()).map_err(Error::disk("write", from))?;
-        self.rename(from, to)
+    /// Fills the file `from`, makes it durable and gives it the name `to`.
+    fn write(&self, from: &str, to: &str, put: impl Fn(&File) -> io::Result<()>) -> Result<(), Error> {
+        let file = self.directory.writable(from)?;
+        let written = put(&file).and_then(|()| file.sync_all());
+        written.map_err(Error::disk("write", &self.directory.join(from)))?;
+        self.directory.rename(from, to)
     }
 
     /// The same from a scratch file, which keeps no space where that fails.
     fn write_anew(
         &self,
-        scratch: &Path,
-        to: &Path,
+        scratch: &str,
+        to: &str,
         put: impl Fn(&File) -> io::Result<()>,
     ) -> Result<(), Error> {
-        self.write(scratch, to, put).inspect_err(|_| drop(fs::remove_file(scratch)))
+        self.directory.remove(scratch)?;
+        self.write(scratch, to, put).inspect_err(|_| drop(self.directory.remove(scratch)))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        fs::rename(from, to).map_err(Error::disk("rename", from))?;
-        self.directory.sync()
+    fn release_space(&self, slot: &str) -> Result<(), Error> {
+        // Not created, or a slot would come into being that says something was sent.
+        let Ok(file) = self.directory.rewritable(slot) else { return Ok(()) };
+        let released = file.set_len(0).and_then(|()| file.sync_all());
+        released.map_err(Error::disk("shorten", &self.directory.join(slot)))
     }
 
     fn seal_by(
@@ -102,12 +101,13 @@ impl FileEscrow {
         put: impl Fn(&File, &[u8]) -> io::Result<()>,
     ) -> Result<(), Error> {
         let sealed = sealed::seal(content, identity, &self.operators)?;
-        let place = |kind| self.place(content.credential, content.rotation_id, kind);
-        // The slot's own space; an answer without a slot (read back by another replica) takes new space.
-        let own_space = [Kind::Sent, Kind::Unsent].map(place).into_iter().find(|path| path.exists());
+        let name = |kind| file_name(content.credential, content.rotation_id, kind);
+        // The slot's own space; an answer without a slot that may be written takes new space.
+        let may_be_written = |slot: &String| self.directory.rewritable(slot).is_ok();
+        let own_space = [Kind::Sent, Kind::Unsent].map(name).into_iter().find(may_be_written);
         match own_space {
-            Some(slot) => self.write(&slot, &place(Kind::Sealed), |file| put(file, &sealed)),
-            None => self.write_anew(&place(Kind::Scratch), &place(Kind::Sealed), |file| put(file, &sealed)),
+            Some(slot) => self.write(&slot, &name(Kind::Sealed), |file| put(file, &sealed)),
+            None => self.write_anew(&name(Kind::Scratch), &name(Kind::Sealed), |file| put(file, &sealed)),
         }
     }
 
@@ -118,17 +118,17 @@ impl FileEscrow {
         put: impl Fn(&File, &[u8]) -> io::Result<()>,
     ) -> Result<(), Error> {
         let sealed = sealed::seal(content, identity, &self.operators)?;
-        let place = |kind| self.place(content.credential, content.rotation_id, kind);
+        let name = |kind| file_name(content.credential, content.rotation_id, kind);
         let to = (1..=u32::MAX)
             .filter_map(NonZeroU32::new)
-            .map(|number| place(Kind::Residue(number)))
-            .find(|path| !path.exists())
-            .unwrap_or_else(|| place(Kind::Residue(NonZeroU32::MIN)));
-        let write = || self.write_anew(&place(Kind::Scratch), &to, |file| put(file, &sealed));
+            .map(|number| name(Kind::Residue(number)))
+            .find(|residue| !self.directory.holds(residue).unwrap_or(false))
+            .unwrap_or_else(|| name(Kind::Residue(NonZeroU32::MIN)));
+        let write = || self.write_anew(&name(Kind::Scratch), &to, |file| put(file, &sealed));
         match write() {
             // The body at hand may hold the only copy of a key; the space is kept for one that may never come.
             Err(error) if error.is_disk_full() => {
-                release_space(&place(Kind::Sent))?;
+                self.release_space(&name(Kind::Sent))?;
                 write()
             }
             other => other,
@@ -146,10 +146,11 @@ impl Escrow for FileEscrow {
     }
 
     fn mark_sent(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
-        let place = |kind| self.place(credential, rotation, kind);
+        self.directory.check_place()?;
+        let name = |kind| file_name(credential, rotation, kind);
         match self.slot(credential, rotation)? {
-            Slot::Missing => self.write_anew(&place(Kind::Scratch), &place(Kind::Sent), allocate),
-            Slot::Unsent => self.rename(&place(Kind::Unsent), &place(Kind::Sent)),
+            Slot::Missing => self.write_anew(&name(Kind::Scratch), &name(Kind::Sent), allocate),
+            Slot::Unsent => self.directory.rename(&name(Kind::Unsent), &name(Kind::Sent)),
             Slot::Sent | Slot::Sealed => self.directory.sync(),
         }
     }
@@ -195,9 +196,8 @@ impl Escrow for FileEscrow {
     fn slot(&self, credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
         let held = [(Kind::Sealed, Slot::Sealed), (Kind::Sent, Slot::Sent), (Kind::Unsent, Slot::Unsent)];
         for (kind, slot) in held {
-            let path = self.place(credential, rotation, kind);
-            // Not `exists`, which takes a disk error for an absence, and an absence for "never sent".
-            if fs::exists(&path).map_err(Error::disk("look at", &path))? {
+            // An error ends it: an absence would mean "never sent".
+            if self.directory.holds(&file_name(credential, rotation, kind))? {
                 return Ok(slot);
             }
         }
@@ -210,8 +210,10 @@ impl Escrow for FileEscrow {
         rotation: RotationId,
         identity: &SecretValue,
     ) -> Result<SealedAnswer, Error> {
-        let path = self.place(credential, rotation, Kind::Sealed);
-        let opened = sealed::open_file(&path, identity)?;
+        let name = file_name(credential, rotation, Kind::Sealed);
+        let path = self.directory.join(&name);
+        let file = self.directory.readable(&name).map_err(|error| error.or_nothing_sealed(&path))?;
+        let opened = sealed::open_sealed(file, &path, identity)?;
         if opened.credential != *credential || opened.rotation_id != rotation || opened.is_residue {
             return Err(Error::Foreign { path });
         }
@@ -228,19 +230,18 @@ impl Escrow for FileEscrow {
 
     fn erase(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
         for kind in [Kind::Scratch, Kind::Unsent, Kind::Sent, Kind::Sealed] {
-            let path = self.place(credential, rotation, kind);
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::disk("remove", &path)(error)),
-            }
+            self.directory.remove(&file_name(credential, rotation, kind))?;
         }
         self.directory.sync()
     }
 
     fn list(&self, credential: Option<&CredentialName>) -> Result<Vec<Listed>, Error> {
-        list_directory(&self.path, credential)
+        list(self.directory.handle(), &self.directory.join(""), credential)
     }
+}
+
+fn file_name(credential: &CredentialName, rotation: RotationId, kind: Kind) -> String {
+    FileName::new(credential, rotation, kind).to_string()
 }
 
 /// Takes the slot's space from the disk now.
@@ -261,22 +262,11 @@ fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
     file.set_len(bytes.len() as u64)
 }
 
-fn release_space(slot: &Path) -> Result<(), Error> {
-    // Looked at first, so that no slot comes into being that says something was sent.
-    if readable(slot).is_err() {
-        return Ok(());
-    }
-    let release = || {
-        let file = writable(slot)?;
-        file.set_len(0)?;
-        file.sync_all()
-    };
-    release().map_err(Error::disk("shorten", slot))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
+    use std::path::PathBuf;
 
     use jiff::Timestamp;
 
@@ -307,6 +297,10 @@ mod tests {
         fs::read_dir(home.path().join("escrow")).unwrap().count()
     }
 
+    fn file(home: &tempfile::TempDir, names: &(CredentialName, RotationId), kind: Kind) -> PathBuf {
+        home.path().join("escrow").join(file_name(&names.0, names.1, kind))
+    }
+
     fn escrow(home: &tempfile::TempDir) -> FileEscrow {
         FileEscrow::open(home.path().join("escrow"), Vec::<String>::new()).unwrap()
     }
@@ -329,12 +323,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (escrow, names) = (escrow(&home), names());
         escrow.prepare(&names.0, names.1).unwrap();
-        let prepared = fs::metadata(escrow.place(&names.0, names.1, Kind::Unsent)).unwrap();
+        let prepared = fs::metadata(file(&home, &names, Kind::Unsent)).unwrap();
         assert!(prepared.blocks() * 512 >= SLOT_BYTES, "only {} blocks are taken", prepared.blocks());
         escrow.mark_sent(&names.0, names.1).unwrap();
         let secret = SecretValue::new("s".repeat(4096));
         escrow.seal_by(content(&names, &secret), &escrow.new_identity(), overwrite).unwrap();
-        let sealed = fs::metadata(escrow.place(&names.0, names.1, Kind::Sealed)).unwrap();
+        let sealed = fs::metadata(file(&home, &names, Kind::Sealed)).unwrap();
         assert_eq!((sealed.dev(), sealed.ino()), (prepared.dev(), prepared.ino()), "a new file was made");
         assert!(sealed.len() < SLOT_BYTES);
         assert_eq!(sealed.mode() & 0o777, 0o600);
@@ -363,7 +357,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (escrow, names) = (escrow(&home), names());
         escrow.mark_sent(&names.0, names.1).unwrap();
-        let slot = escrow.place(&names.0, names.1, Kind::Sent);
+        let slot = file(&home, &names, Kind::Sent);
         let full_until_released = |file: &File, bytes: &[u8]| match fs::metadata(&slot)?.len() {
             0 => overwrite(file, bytes),
             _ => full(()),

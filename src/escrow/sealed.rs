@@ -1,6 +1,7 @@
 //! Sealing and opening: a small JSON document inside an age file, which the stock `age` tool opens too.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -8,10 +9,11 @@ use age::secrecy::ExposeSecret;
 use age::x25519;
 use age::{DecryptError, Decryptor, Encryptor};
 use jiff::Timestamp;
+use rustix::fs::{CWD, OFlags};
 use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
-use super::directory::readable;
+use super::directory::open_unfollowed;
 use super::error::Error;
 use crate::ids::{CredentialName, RotationId};
 use crate::secret::SecretValue;
@@ -39,8 +41,19 @@ pub struct Opened {
 ///
 /// Needs no lock and changes nothing, whatever is wrong with the file.
 pub fn open_file(path: &Path, identity: &SecretValue) -> Result<Opened, Error> {
+    let opened = open_unfollowed(CWD, path, OFlags::RDONLY).map_err(Error::disk("open", path));
+    let (file, metadata) = opened.map_err(|error| error.or_nothing_sealed(path))?;
+    if !metadata.is_file() {
+        return Err(Error::Damaged { path: path.to_owned(), cause: "it is no regular file" });
+    }
+    open_sealed(file, path, identity)
+}
+
+/// The same of an open file.
+pub(super) fn open_sealed(file: File, path: &Path, identity: &SecretValue) -> Result<Opened, Error> {
     let identity = parse_identity(identity)?;
-    let sealed = read_sealed(path)?;
+    let mut sealed = Vec::new();
+    file.take(SEALED_BYTES_MAX).read_to_end(&mut sealed).map_err(Error::disk("read", path))?;
     open(&sealed, &identity, path)
 }
 
@@ -165,16 +178,6 @@ fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secr
 }
 
 const SEALED_BYTES_MAX: u64 = 64 << 20;
-
-fn read_sealed(path: &Path) -> Result<Vec<u8>, Error> {
-    let file = readable(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NothingSealed { path: path.to_owned() },
-        _ => Error::disk("open", path)(error),
-    })?;
-    let mut sealed = Vec::new();
-    file.take(SEALED_BYTES_MAX).read_to_end(&mut sealed).map_err(Error::disk("read", path))?;
-    Ok(sealed)
-}
 
 fn open(sealed: &[u8], identity: &x25519::Identity, path: &Path) -> Result<Opened, Error> {
     let damaged = |cause| Error::Damaged { path: path.to_owned(), cause };

@@ -22,10 +22,13 @@ use super::error::Error;
 use super::failure::{Failure, Refused};
 use super::settings::Settings;
 use crate::secret::SecretValue;
+use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 const ERROR_CHARS_MAX: usize = 200;
+/// However long Vault, or what stands in front of it, asks us to stay away.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 
 /// A connection pool to one Vault, without a token of its own.
 pub(super) struct Client {
@@ -49,28 +52,18 @@ impl Client {
     }
 
     fn build(settings: &Settings, identity: Option<reqwest::Identity>) -> Result<Self, Error> {
-        let refused = |setting, cause: &str| Error::Misconfigured { setting, cause: cause.to_owned() };
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keyturn/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            .tls_certs_only(authorities(settings)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(settings.request_timeout);
-        if let Some(pem) = &settings.ca_pem {
-            let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .ok()
-                .filter(|authorities| !authorities.is_empty())
-                .ok_or_else(|| refused("ca", "it is no PEM bundle of certificates"))?;
-            builder = builder.tls_certs_only(authorities);
-        } else if settings.address.scheme() == "http" {
-            // An image without any CA store must do where no TLS is spoken.
-            builder = builder.tls_certs_only([]);
-        }
         if let Some(identity) = identity {
             builder = builder.identity(identity);
         }
-        let http = builder.build().map_err(|_| refused("ca", "no TLS client can be made of it"))?;
+        let http = builder.build().map_err(|_| bad_ca("no TLS client can be made of it"))?;
         let base = format!("{}/v1", settings.address.as_str().trim_end_matches('/'));
         Ok(Self { http, base, headers: fixed_headers(settings)? })
     }
@@ -97,6 +90,23 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
     }
+}
+
+/// Who may sign the server's certificate; never asked of the environment.
+fn authorities(settings: &Settings) -> Result<Vec<reqwest::Certificate>, Error> {
+    match &settings.ca_pem {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+            .ok()
+            .filter(|authorities| !authorities.is_empty())
+            .ok_or_else(|| bad_ca("it is no PEM bundle of certificates")),
+        // An image without any CA store must do where no TLS is spoken.
+        None if settings.address.scheme() == "http" => Ok(Vec::new()),
+        None => trust::system_roots().map_err(|error| bad_ca(error.to_string())),
+    }
+}
+
+fn bad_ca(cause: impl Into<String>) -> Error {
+    Error::Misconfigured { setting: "ca", cause: cause.into() }
 }
 
 fn fixed_headers(settings: &Settings) -> Result<HeaderMap, Error> {
@@ -220,7 +230,8 @@ impl Wire<'_> {
 }
 
 fn sensitive(token: &SecretValue) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(token.expose())
+    let wiped = Bytes::from_owner(Zeroizing::new(token.expose().as_bytes().to_vec()));
+    let mut value = HeaderValue::from_maybe_shared(wiped)
         .map_err(|_| Failure::NotSent { cause: "the token is no visible ASCII text".into() })?;
     value.set_sensitive(true);
     Ok(value)
@@ -272,7 +283,7 @@ fn extend_wiping(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> Refused {
@@ -325,4 +336,20 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
             Err(_) => format!("no JSON at line {} column {}", error.line(), error.column()),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_keeps_us_away_for_longer_than_a_minute() {
+        let asked = |text: &str| {
+            let value = HeaderValue::from_str(text).unwrap();
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])).map(|wait| wait.as_secs())
+        };
+        assert_eq!(asked("7"), Some(7));
+        assert_eq!(asked(&u64::MAX.to_string()), Some(60));
+        assert_eq!(asked("soon"), None);
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::kv::Data;
-use super::{Entry, Stamp};
+use super::{Entry, Stamp, wipe};
 use crate::ids::{KvVersion, STAMP_FIELD};
 use crate::secret::SecretValue;
 
@@ -16,7 +16,10 @@ pub(super) fn decode(version: KvVersion, mut data: Data) -> Result<Entry, String
     let raw_stamps = match data.0.remove(STAMP_FIELD) {
         None => Map::new(),
         Some(Value::Object(stamps)) => stamps,
-        Some(_) => return Err(format!("its member {STAMP_FIELD} is no object, so keyturn did not write it")),
+        Some(mut other) => {
+            wipe(&mut other);
+            return Err(format!("its member {STAMP_FIELD} is no object, so keyturn did not write it"));
+        }
     };
     let stamps: BTreeMap<String, Stamp> = raw_stamps
         .iter()

@@ -1,9 +1,11 @@
 //! How each auth method comes to a token.
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,6 +17,8 @@ use super::settings::{Auth, RoleId, Settings};
 use crate::secret::SecretValue;
 
 const MATERIAL_BYTES_MAX: u64 = 64 << 10;
+/// Ten years: what lasts longer is seen to as if it did not, and no sum of times overflows.
+const LEASE_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A token as a login or a renewal gave it.
 pub(super) struct Grant {
@@ -87,6 +91,12 @@ pub(super) async fn renew(client: &Client, token: &SecretValue) -> Result<Grant,
     Ok(renewed.grant(token.duplicate()))
 }
 
+/// Ends a token.
+pub(super) async fn revoke(client: &Client, token: &SecretValue) -> Result<(), Failure> {
+    let call = Call::post("auth/token/revoke-self", Zeroizing::new(b"{}".to_vec()));
+    client.send(Some(token), &call).await.map(drop)
+}
+
 /// What Vault says of a token: the one call that tells a dead token from a policy that does not suffice.
 pub(super) async fn look_up(client: &Client, token: &SecretValue) -> Result<Lookup, Failure> {
     let body = client.send(Some(token), &Call::get("auth/token/lookup-self")).await?;
@@ -106,9 +116,13 @@ pub(super) struct Lookup {
 impl Lookup {
     fn grant(&self, token: SecretValue) -> Grant {
         let endless = self.ttl == 0 && self.creation_ttl == 0;
-        let lease = (!endless).then(|| Duration::from_secs(self.ttl));
+        let lease = (!endless).then(|| lease(self.ttl));
         Grant { token, lease, renewable: self.renewable.unwrap_or(false) }
     }
+}
+
+fn lease(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LEASE_MAX)
 }
 
 #[derive(Serialize)]
@@ -137,7 +151,7 @@ struct Lease {
 
 impl Lease {
     fn grant(&self, token: SecretValue) -> Grant {
-        let lease = (self.lease_duration > 0).then(|| Duration::from_secs(self.lease_duration));
+        let lease = (self.lease_duration > 0).then(|| lease(self.lease_duration));
         Grant { token, lease, renewable: self.renewable }
     }
 }
@@ -214,8 +228,16 @@ async fn file(auth: &Auth, path: &Path) -> Result<Zeroizing<String>, Error> {
 
 fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(path).map_err(|cause| format!("cannot be opened: {cause}"))?;
-    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MATERIAL_BYTES_MAX);
+    // A pipe would be waited for, with everybody who needs a token waiting behind.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| format!("cannot be opened: {}", std::io::Error::from(errno)))?;
+    let file = std::fs::File::from(file);
+    let metadata = file.metadata().map_err(|cause| format!("cannot be looked at: {cause}"))?;
+    if !metadata.is_file() {
+        return Err("is no regular file".into());
+    }
+    let length = metadata.len().min(MATERIAL_BYTES_MAX);
     text.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
     file.take(MATERIAL_BYTES_MAX + 1)
         .read_to_string(&mut text)
@@ -224,4 +246,26 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
         return Err(format!("is larger than {} KiB", MATERIAL_BYTES_MAX >> 10));
     }
     Ok(text)
+}
+
+/// Warns where a secret that a person put into a file can be read by others too.
+pub(super) async fn warn_of_open_file(auth: &Auth) {
+    let path = match auth {
+        Auth::AppRole { secret_id_file, .. } => secret_id_file.clone(),
+        Auth::Cert { key_file, .. } => key_file.clone(),
+        Auth::TokenFile { path } => path.clone(),
+        // Kubernetes and other issuers' agents write these, with modes of their own.
+        Auth::Kubernetes { .. } | Auth::Jwt { .. } => return,
+    };
+    let looking = tokio::task::spawn_blocking(move || {
+        let mode = std::fs::metadata(&path).ok()?.mode();
+        (mode & 0o077 != 0).then_some((path, mode & 0o777))
+    });
+    if let Ok(Some((path, mode))) = looking.await {
+        tracing::warn!(
+            file = %path.display(),
+            mode = format!("{mode:04o}"),
+            "others than keyturn's user may use this secret's file; give it mode 0600"
+        );
+    }
 }

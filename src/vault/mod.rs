@@ -29,8 +29,8 @@ pub use error::{Error, MissingCapability, WriteError};
 pub use settings::{Auth, RoleId, Settings};
 pub use store::VaultStore;
 
-/// keyturn's own entry for one credential: the durable state, and the secrets that belong to it.
-#[derive(Debug)]
+/// keyturn's own entry for one credential: the durable state, and the secrets that belong to it. It is wiped
+/// when it is dropped.
 pub struct Record {
     /// The state that the core decides by.
     pub state: State,
@@ -41,8 +41,20 @@ pub struct Record {
     pub identities: Vec<(RotationId, SecretValue)>,
     /// The new secret while the state is staged.
     pub staged: Option<SecretValue>,
-    /// Members that a later version of keyturn wrote; kept as they are.
+    /// Members that a later version of keyturn wrote; kept as they are. They may be secrets.
     pub unknown: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.unknown.iter_mut().for_each(|(_, value)| wipe(value));
+    }
 }
 
 /// What keyturn leaves in the application's entry beside the value, under `_keyturn.<field>`.
@@ -99,6 +111,14 @@ impl std::fmt::Debug for Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.fields.iter_mut().for_each(|(_, value)| wipe(value));
+    }
+}
+
+/// Takes a text out of its place without a copy; what else may be there is left for its owner to wipe.
+fn take_text(value: &mut Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(std::mem::take(text)),
+        _ => None,
     }
 }
 

@@ -4,9 +4,10 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::Record;
 use super::kv::Data;
+use super::{Record, take_text, wipe};
 use crate::ids::{CredentialName, RotationId};
+use crate::rotation::State;
 use crate::secret::{FingerprintKey, SecretValue};
 
 /// The newest format that this keyturn understands.
@@ -58,12 +59,6 @@ struct IdentityOut<'a> {
     identity: &'a str,
 }
 
-#[derive(Deserialize)]
-struct IdentityIn {
-    rotation_id: RotationId,
-    identity: String,
-}
-
 /// Whether an entry holds the write with this nonce.
 pub(super) fn has_nonce(data: &Data, nonce: &str) -> bool {
     data.0.get(NONCE).and_then(Value::as_str) == Some(nonce)
@@ -76,22 +71,27 @@ pub(super) fn decode(credential: &CredentialName, mut data: Data) -> Result<Reco
     if name != credential.as_str() {
         return Err("it is the record of another credential; was it copied?".into());
     }
-    let state = data.0.remove(STATE).ok_or("the state is missing")?;
-    let state = serde_json::from_value(state).map_err(|_| "the state is not one that this keyturn knows")?;
+    let state = data.0.get(STATE).ok_or("the state is missing")?;
+    let state = State::deserialize(state).map_err(|_| "the state is not one that this keyturn knows")?;
     let fingerprint_key = FingerprintKey::new(text(&mut data, FINGERPRINT_KEY)?);
-    let identities = data.0.remove(IDENTITIES).unwrap_or_else(|| Value::Array(Vec::new()));
-    let identities: Vec<IdentityIn> =
-        serde_json::from_value(identities).map_err(|_| "the escrow identities are unreadable")?;
-    let identities =
-        identities.into_iter().map(|one| (one.rotation_id, SecretValue::new(one.identity))).collect();
-    let staged = match data.0.remove(STAGED) {
+    let identities = identities(data.0.get_mut(IDENTITIES)).ok_or("the escrow identities are unreadable")?;
+    let staged = match data.0.get_mut(STAGED) {
         None | Some(Value::Null) => None,
-        Some(Value::String(value)) => Some(SecretValue::new(value)),
-        Some(_) => return Err("the staged value is no text".into()),
+        Some(staged) => Some(SecretValue::new(take_text(staged).ok_or("the staged value is no text")?)),
     };
-    data.0.remove(FORMAT_MEMBER);
-    data.0.remove(NONCE);
+    for member in OUR_MEMBERS {
+        data.0.remove(member).as_mut().map(wipe);
+    }
     Ok(Record { state, fingerprint_key, identities, staged, unknown: std::mem::take(&mut data.0) })
+}
+
+fn identities(listed: Option<&mut Value>) -> Option<Vec<(RotationId, SecretValue)>> {
+    let Some(listed) = listed else { return Some(Vec::new()) };
+    let identity = |one: &mut Value| {
+        let rotation_id = RotationId::deserialize(one.get("rotation_id")?).ok()?;
+        Some((rotation_id, SecretValue::new(take_text(one.get_mut("identity")?)?)))
+    };
+    listed.as_array_mut()?.iter_mut().map(identity).collect()
 }
 
 fn check_format(data: &Data) -> Result<(), String> {
@@ -105,10 +105,10 @@ fn check_format(data: &Data) -> Result<(), String> {
 }
 
 fn text(data: &mut Data, name: &str) -> Result<String, String> {
-    match data.0.remove(name) {
-        Some(Value::String(text)) => Ok(text),
-        _ => Err(format!("the member {name:?} is missing or no text")),
-    }
+    data.0
+        .get_mut(name)
+        .and_then(take_text)
+        .ok_or_else(|| format!("the member {name:?} is missing or no text"))
 }
 
 #[cfg(test)]
@@ -118,7 +118,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::rotation::State;
 
     fn name() -> CredentialName {
         "adyen".parse().unwrap()
@@ -126,7 +125,7 @@ mod tests {
 
     fn record() -> Record {
         let mut unknown = serde_json::Map::new();
-        unknown.insert("cohorts".into(), json!({ "later": [1, 2.5, null] }));
+        unknown.insert("cohorts".into(), json!({ "later": [1, 2.5, null, "canary-later"] }));
         Record {
             state: State::adopted(Timestamp::UNIX_EPOCH),
             fingerprint_key: FingerprintKey::new("canary-key".into()),
@@ -165,7 +164,13 @@ mod tests {
         copied["credential"] = json!("spritz");
         let mut broken = encoded(&record());
         broken["identities"] = json!("canary");
+        let mut half = encoded(&record());
+        half["identities"][0]["rotation_id"] = json!("canary");
+        let mut odd = encoded(&record());
+        odd["staged"] = json!(["canary"]);
         for (value, words) in [
+            (half, "identities"),
+            (odd, "staged"),
             (newer, "update this one"),
             (copied, "another credential"),
             (broken, "identities"),

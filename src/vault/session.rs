@@ -1,9 +1,11 @@
 //! The token: got at a login, renewed in time, replaced when it dies.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, watch};
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
@@ -12,7 +14,7 @@ use super::client::{Client, Endpoint};
 use super::error::Error;
 use super::failure::Failure;
 use super::login::{self, Grant};
-use super::settings::Settings;
+use super::settings::{Auth, Settings};
 use crate::clock::Clock;
 use crate::secret::{FingerprintKey, SecretValue};
 
@@ -26,7 +28,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A token that is always there, or the reason why not. Its keeper's task ends when it is dropped.
 pub(super) struct Session<C> {
     inner: Arc<Inner<C>>,
-    _keeper: AbortOnDropHandle<()>,
+    keeper: AbortOnDropHandle<()>,
 }
 
 impl<C: Clock> Session<C> {
@@ -36,7 +38,7 @@ impl<C: Clock> Session<C> {
         let (ready, _) = watch::channel(false);
         let inner = Arc::new(Inner { client, settings, clock, current: Mutex::default(), ready });
         let keeper = tokio::spawn(keep(Arc::clone(&inner)));
-        Ok(Self { inner, _keeper: AbortOnDropHandle::new(keeper) })
+        Ok(Self { inner, keeper: AbortOnDropHandle::new(keeper) })
     }
 
     /// Whether there is a token that Vault took.
@@ -47,6 +49,17 @@ impl<C: Clock> Session<C> {
     /// Logs in if there is no token.
     pub(super) async fn enter(&self) -> Result<(), Error> {
         self.inner.token().await.map(drop)
+    }
+
+    /// Ends the keeper and revokes all tokens that logins gave.
+    pub(super) async fn close(&self) {
+        self.keeper.abort();
+        let mut current = self.inner.current.lock().await;
+        self.inner.retire(&mut current);
+        let retired = std::mem::take(&mut current.retired);
+        drop(current);
+        self.inner.ready.send_replace(false);
+        self.inner.revoke(retired).await;
     }
 
     /// Sends one request with the token. A 403 is sent again only if the token turns out to be dead, and then
@@ -76,6 +89,10 @@ impl<C: Clock> Session<C> {
         if inner.lasts(&renewed, needed) {
             return Ok(());
         }
+        if !inner.may_gain(&renewed, needed) {
+            let lasts = inner.remaining(&renewed).unwrap_or_default();
+            return Err(Error::TokenTooShort { needed, lasts });
+        }
         let fresh = inner.replace(&renewed).await?;
         match inner.remaining(&fresh) {
             Some(lasts) if lasts < needed => Err(Error::TokenTooShort { needed, lasts }),
@@ -102,6 +119,8 @@ struct Inner<C> {
 #[derive(Default)]
 struct Holding {
     token: Option<Arc<Token>>,
+    /// Replaced by a login, and not revoked yet: somebody may still be sending with them.
+    retired: Vec<Arc<Token>>,
     /// Why the newest login failed, and when it had.
     refusal: Option<(Duration, Error)>,
 }
@@ -118,12 +137,29 @@ struct Token {
     granted_at: Duration,
     lease: Option<Duration>,
     renewable: bool,
+    login: Login,
+}
+
+/// What a login gave, however often it was renewed since: what the next would give too.
+#[derive(Clone, Copy)]
+struct Login {
+    at: Duration,
+    lease: Option<Duration>,
 }
 
 impl Token {
     fn new(grant: Grant, granted_at: Duration) -> Arc<Self> {
+        let login = Login { at: granted_at, lease: grant.lease };
+        Arc::new(Self::of(grant, granted_at, login))
+    }
+
+    fn renewed(&self, grant: Grant, granted_at: Duration) -> Arc<Self> {
+        Arc::new(Self::of(grant, granted_at, self.login))
+    }
+
+    fn of(grant: Grant, granted_at: Duration, login: Login) -> Self {
         let Grant { token, lease, renewable } = grant;
-        Arc::new(Self { value: token, granted_at, lease, renewable })
+        Self { value: token, granted_at, lease, renewable, login }
     }
 
     /// When to see to it: at 60 to 67 per cent of its life, by a hash, so that a thousand sidecars that started
@@ -153,7 +189,8 @@ impl<C: Clock> Inner<C> {
         if let Some((_, error)) = current.refusal.as_ref().filter(|(failed_at, _)| *failed_at > came_at) {
             return Err(error.clone());
         }
-        *current = Holding::default();
+        current.refusal = None;
+        self.retire(current);
         let asked_at = self.clock.monotonic();
         let outcome = login::login(&self.client, &self.settings).await;
         self.ready.send_replace(outcome.is_ok());
@@ -175,6 +212,43 @@ impl<C: Clock> Inner<C> {
                 Err(error)
             }
         }
+    }
+
+    /// Puts the token aside, to be revoked if a login of ours gave it.
+    fn retire(&self, current: &mut Holding) {
+        let is_ours = !matches!(self.settings.auth, Auth::TokenFile { .. });
+        let token = current.token.take().filter(|token| is_ours && !self.is_over(token));
+        current.retired.extend(token);
+    }
+
+    /// Revokes the replaced tokens that nobody sends with any more.
+    async fn revoke_idle(&self) {
+        let mut current = self.current.lock().await;
+        let is_idle = |token: &mut Arc<Token>| Arc::strong_count(token) == 1;
+        let idle = current.retired.extract_if(.., is_idle).collect();
+        drop(current);
+        self.revoke(idle).await;
+    }
+
+    /// One try for each; a policy need not allow it, and a token that stays ends with its lease.
+    async fn revoke(&self, tokens: Vec<Arc<Token>>) {
+        for token in tokens {
+            if let Err(failure) = login::revoke(&self.client, &token.value).await {
+                tracing::debug!(%failure, "a Vault token that is not needed any more could not be revoked");
+                if failure.status().is_none() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a fresh login can be expected to give a longer token. Roles change, so one is tried anyway, but
+    /// not more often than twice in a lease: each holds up the rotation again, and each is one more token.
+    fn may_gain(&self, token: &Token, needed: Duration) -> bool {
+        let Login { at, lease } = token.login;
+        let age = self.clock.monotonic().saturating_sub(at);
+        matches!(self.settings.auth, Auth::TokenFile { .. })
+            || lease.is_none_or(|lease| lease >= needed || age >= lease / 2)
     }
 
     /// After a 403 with `used`: another token, if that one is dead; nothing, if it is alive and the refusal stands.
@@ -206,7 +280,7 @@ impl<C: Clock> Inner<C> {
         let asked_at = self.clock.monotonic();
         match login::renew(&self.client, &token.value).await {
             Ok(grant) => {
-                let renewed = Token::new(grant, asked_at);
+                let renewed = token.renewed(grant, asked_at);
                 let mut current = self.current.lock().await;
                 if current.is(token) {
                     current.token = Some(Arc::clone(&renewed));
@@ -255,20 +329,25 @@ impl<C: Clock> Inner<C> {
 }
 
 async fn keep<C: Clock>(inner: Arc<Inner<C>>) {
-    let mut failures = 0;
+    let mut failures = 0_u32;
+    let mut is_first = true;
     loop {
-        let delay = match inner.tend().await {
-            Ok(delay) => {
+        // A mistake of ours ends this look at the token, not all that would follow.
+        match AssertUnwindSafe(inner.tend()).catch_unwind().await {
+            Ok(Ok(delay)) => {
+                if std::mem::take(&mut is_first) {
+                    login::warn_of_open_file(&inner.settings.auth).await;
+                }
                 failures = 0;
-                delay
+                inner.revoke_idle().await;
+                inner.clock.sleep(delay).await;
+                continue;
             }
-            Err(error) => {
-                tracing::debug!(code = error.code(), "the Vault token could not be seen to");
-                failures += 1;
-                (BACKOFF_MIN * 2_u32.saturating_pow(failures - 1)).min(BACKOFF_MAX)
-            }
-        };
-        inner.clock.sleep(delay).await;
+            Ok(Err(error)) => tracing::debug!(code = error.code(), "the Vault token could not be seen to"),
+            Err(_) => tracing::error!("the Vault token's keeper broke and begins anew; please report it"),
+        }
+        inner.clock.sleep((BACKOFF_MIN * 2_u32.saturating_pow(failures)).min(BACKOFF_MAX)).await;
+        failures = failures.saturating_add(1);
     }
 }
 

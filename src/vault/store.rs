@@ -7,7 +7,7 @@ use super::error::{Error, WriteError};
 use super::kv::{Data, Kv, Read, write_body};
 use super::session::Session;
 use super::settings::Settings;
-use super::{Entry, Needs, Record, Stamp, Store, entry, preflight, record};
+use super::{Entry, Needs, Record, Stamp, Store, entry, preflight, record, take_text};
 use crate::clock::Clock;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
 use crate::secret::SecretValue;
@@ -41,6 +41,14 @@ impl<C: Clock> VaultStore<C> {
     /// Logs in now, if there is no token, and says what stands in the way.
     pub async fn login_now(&self) -> Result<(), Error> {
         self.kv.session().enter().await
+    }
+
+    /// Revokes the tokens that logins gave; the last call to a store.
+    ///
+    /// It does what it can: a policy that forbids it is no error, and a Vault that does not answer is waited for
+    /// no longer than one request may take. A call that comes after it logs in anew, and that token stays.
+    pub async fn close(&self) {
+        self.kv.session().close().await;
     }
 
     fn record_path(&self, credential: &CredentialName) -> VaultPath {
@@ -110,10 +118,8 @@ impl<C: Clock> Store for VaultStore<C> {
 
     async fn read_secret(&self, place: &FieldPath) -> Result<SecretValue, Error> {
         let mut data = self.kv.read(&place.path).await?.data.unwrap_or_default();
-        match data.0.remove(&place.field) {
-            Some(serde_json::Value::String(text)) => Ok(SecretValue::new(text)),
-            _ => Err(Error::FieldMissing { place: place.clone() }),
-        }
+        let text = data.0.get_mut(&place.field).and_then(take_text);
+        text.map(SecretValue::new).ok_or_else(|| Error::FieldMissing { place: place.clone() })
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 #![allow(unreachable_pub, clippy::redundant_pub_crate, reason = "a module of a test binary has no outside")]
 
+pub mod log;
 pub mod proxy;
 
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub fn secret(text: &str) -> SecretValue {
 
 pub fn record(staged: Option<&str>) -> Record {
     let mut unknown = serde_json::Map::new();
-    unknown.insert("cohorts".into(), serde_json::json!([1, "later"]));
+    unknown.insert("cohorts".into(), serde_json::json!([1, "canary-later"]));
     Record {
         state: State::adopted(Timestamp::UNIX_EPOCH),
         fingerprint_key: FingerprintKey::new("canary-fingerprint-key".into()),
