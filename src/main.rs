@@ -142,9 +142,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&options).await?;
     let escrow = FileEscrow::open(&config.escrow.dir, &config.escrow.recipients)?;
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
-    let store = VaultStore::connect(settings, clock)?;
+    let store = Arc::new(VaultStore::connect(settings, clock)?);
     let vault_ready = store.ready();
-    let (fleet, tasks) = start_fleet(&config, &Arc::new(store), &Arc::new(escrow), clock, &shutdown)?;
+    let (fleet, tasks) = start_fleet(&config, &store, &Arc::new(escrow), clock, &shutdown)?;
     let readiness = readiness(vault_ready, &fleet, &shutdown);
     if let Some(address) = config.metrics {
         telemetry::metrics::serve(address, fleet.clone(), clock.now(), shutdown.clone())
@@ -167,6 +167,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(longest, tasks.join_all()).await.is_err() {
         tracing::warn!("a rotation is cut off; the next start goes on from record and escrow");
     }
+    store.close().await;
     serving.await.context("the server was cut off")??;
     anyhow::ensure!(!broken, "a credential's task broke, see above; start keyturn again, and it recovers");
     tracing::info!("keyturn has stopped");
