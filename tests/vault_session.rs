@@ -163,7 +163,9 @@ async fn a_lease_without_end_is_no_trouble() {
     answer_always(listener, json!({ "auth": auth }).to_string());
     let files = TempDir::new().unwrap();
     let token_file = write(&files, "token", "jwt");
-    let store = connect(&address, Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file });
+    let auth = Auth::Jwt { mount: "jwt".into(), role: "r".into(), token_file };
+    let clock = Ahead(SystemClock::start(), Arc::new(AtomicU64::new(1000)));
+    let store = VaultStore::connect(settings(&address, auth), clock).unwrap();
     store.login_now().await.unwrap();
     store.login_now().await.unwrap();
 }
