@@ -148,6 +148,7 @@ fn the_stock_format_opens_with_the_records_identity_and_with_an_operators() {
             "secret": CANARY,
             "previous_expires_at": "2026-11-22T00:00:00Z",
             "received_at": "2026-11-21T00:00:00.5Z",
+            "call": 1,
         })
     );
     let identity = SecretValue::new(operator.to_string().expose_secret().into());

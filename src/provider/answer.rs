@@ -181,7 +181,7 @@ pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
-        408 | 425 | 429 => return Reading::Unavailable(problem_of(facts, received, sent)),
+        408 | 425 => return Reading::Unavailable(problem_of(facts, received, sent)),
         400..=499 => return Reading::Refused(refusal(facts, received, sent)),
         _ => return Reading::Unavailable(problem_of(facts, received, sent)),
     }

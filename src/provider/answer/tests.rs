@@ -231,9 +231,10 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
         }
     };
     assert_eq!(read(200, r#"{"clientKey":"k"}"#), "k");
-    for (status, body) in [(200, "{}"), (200, "x"), (204, ""), (307, ""), (408, ""), (429, ""), (500, "")] {
+    for (status, body) in [(200, "{}"), (200, "x"), (204, ""), (307, ""), (408, ""), (500, "")] {
         assert_eq!(read(status, body), "unavailable", "{status}");
     }
+    assert_eq!(read(429, ""), "PROVIDER_RATE_LIMITED");
     assert_eq!(read(401, ""), "PROVIDER_UNAUTHENTICATED");
     assert_eq!(read(403, ""), "PROVIDER_FORBIDDEN");
 }
