@@ -88,7 +88,9 @@ fn from_phase(
             Holding::Answer(answer),
         ) if answer.call == rotation.calls => with_answer(state, rotation, answer),
         (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
-            rotation.first_dispatched_at = now;
+            if rotation.calls <= 1 {
+                rotation.first_dispatched_at = now;
+            }
             rotation.dispatched_at = now;
             (State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call])
         }
