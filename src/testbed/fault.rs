@@ -177,7 +177,7 @@ impl Gate {
         self.released.cancel();
     }
 
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         self.reached.cancel();
         self.released.cancelled().await;
     }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod exchange;
+pub mod fake;
 mod fault;
 pub mod installation;
 mod keyring;

@@ -1,0 +1,175 @@
+//! What a provider remembers: its keys, the calls that it got, and how the next ones go wrong.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::ids::RotationId;
+use crate::rotation::{Plan, RefusalClass};
+use crate::testbed::Gate;
+use crate::testbed::keyring::later;
+
+/// How one regenerate call goes wrong.
+#[derive(Debug, Clone)]
+pub enum CallFault {
+    /// The provider acts, and its answer is lost.
+    AnswerLost,
+    /// The provider never gets the request, and nobody knows.
+    RequestLost,
+    /// The provider acts so much later, when the sender has given up.
+    Late(Duration),
+    /// The provider does not act, and says so.
+    Refused(RefusalClass),
+    /// The provider acts, and answers without the key.
+    NoValue,
+    /// The provider acts, and its answer comes once the gate is released.
+    Held(Gate),
+}
+
+/// One regenerate call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MintCall {
+    /// The rotation that it was made for.
+    pub rotation_id: RotationId,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// The provider's side, shared by all replicas.
+#[derive(Debug, Clone)]
+pub struct FakeMint {
+    ledger: Arc<watch::Sender<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    keys: Vec<Key>,
+    calls: Vec<MintCall>,
+    script: VecDeque<CallFault>,
+    outage: Option<RefusalClass>,
+    reads: usize,
+    probes: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Key {
+    value: String,
+    rotation_id: Option<RotationId>,
+    usable_at: Timestamp,
+    dies_at: Option<Timestamp>,
+}
+
+impl FakeMint {
+    /// A provider with one key, which it accepts.
+    pub fn new() -> Self {
+        let first =
+            Key { value: "key-0".into(), rotation_id: None, usable_at: Timestamp::MIN, dies_at: None };
+        let (ledger, _) = watch::channel(Ledger { keys: vec![first], ..Ledger::default() });
+        Self { ledger: Arc::new(ledger) }
+    }
+
+    /// Lets the next call that no other fault awaits go wrong.
+    pub fn next(&self, fault: CallFault) {
+        self.ledger.send_modify(|ledger| ledger.script.push_back(fault));
+    }
+
+    /// Refuses every call, read and probe in this way, until it recovers.
+    pub fn go_down(&self, class: RefusalClass) {
+        self.ledger.send_modify(|ledger| ledger.outage = Some(class));
+    }
+
+    /// Ends the outage.
+    pub fn recover(&self) {
+        self.ledger.send_modify(|ledger| ledger.outage = None);
+    }
+
+    /// All regenerate calls, oldest first.
+    pub fn calls(&self) -> Vec<MintCall> {
+        self.ledger.borrow().calls.clone()
+    }
+
+    /// How many keys were made for one rotation.
+    pub fn minted_for(&self, rotation_id: RotationId) -> usize {
+        let ledger = self.ledger.borrow();
+        ledger.keys.iter().filter(|key| key.rotation_id == Some(rotation_id)).count()
+    }
+
+    /// How many keys were made in all.
+    pub fn minted(&self) -> usize {
+        self.ledger.borrow().keys.len() - 1
+    }
+
+    /// How many reads of the current key came.
+    pub fn reads(&self) -> usize {
+        self.ledger.borrow().reads
+    }
+
+    /// How many probes came.
+    pub fn probes(&self) -> usize {
+        self.ledger.borrow().probes
+    }
+
+    /// The newest key, which is the one that counts.
+    pub fn newest_key(&self) -> String {
+        self.ledger.borrow().keys.last().map(|key| key.value.clone()).unwrap_or_default()
+    }
+
+    /// Whether a key is accepted.
+    pub fn accepts(&self, value: &str, now: Timestamp) -> bool {
+        let alive = |key: &Key| key.usable_at <= now && key.dies_at.is_none_or(|dies_at| now < dies_at);
+        self.ledger.borrow().keys.iter().any(|key| key.value == value && alive(key))
+    }
+
+    pub(super) fn outage(&self) -> Option<RefusalClass> {
+        self.ledger.borrow().outage
+    }
+
+    pub(super) fn count_read(&self) {
+        self.ledger.send_modify(|ledger| ledger.reads += 1);
+    }
+
+    pub(super) fn count_probe(&self) {
+        self.ledger.send_modify(|ledger| ledger.probes += 1);
+    }
+
+    /// Notes a call; says how it shall go wrong.
+    pub(super) fn receive(&self, rotation_id: RotationId, at: Timestamp) -> Option<CallFault> {
+        let mut fault = None;
+        self.ledger.send_modify(|ledger| {
+            ledger.calls.push(MintCall { rotation_id, at });
+            fault = ledger.outage.map(CallFault::Refused).or_else(|| ledger.script.pop_front());
+        });
+        fault
+    }
+
+    /// Makes a key, or finds the one that it made for the same rotation before, where the plan says that it does.
+    pub(super) fn regenerate(&self, plan: &Plan, rotation_id: RotationId, now: Timestamp) -> String {
+        let known = |key: &&Key| plan.replay.is_some() && key.rotation_id == Some(rotation_id);
+        if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
+            return key.value.clone();
+        }
+        self.ledger.send_modify(|ledger| {
+            let number = ledger.keys.len();
+            if let Some(before) = ledger.keys.last_mut() {
+                before.dies_at = Some(later(now, plan.grace.unwrap_or_default()));
+            }
+            let delay = plan.propagation.map(|times| times.delay).unwrap_or_default();
+            ledger.keys.push(Key {
+                value: format!("key-{number}"),
+                rotation_id: Some(rotation_id),
+                usable_at: later(now, delay),
+                dies_at: None,
+            });
+        });
+        self.newest_key()
+    }
+}
+
+impl Default for FakeMint {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,203 @@
+//! What a Vault cluster holds, in memory, with check-and-set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use super::link::StoreCall;
+use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
+use crate::rotation::State;
+use crate::secret::{FingerprintKey, SecretValue};
+use crate::vault::{Entry, Error, Record, Stamp, WriteError};
+
+/// A Vault cluster that all replicas share.
+#[derive(Debug, Clone)]
+pub struct FakeVault {
+    held: Arc<watch::Sender<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    records: BTreeMap<CredentialName, (KvVersion, StoredRecord)>,
+    entries: BTreeMap<VaultPath, StoredEntry>,
+    outage: Option<Error>,
+    refused: BTreeMap<StoreCall, Error>,
+    requests: BTreeMap<StoreCall, usize>,
+}
+
+/// A record in the form in which nobody can hold on to a part of it.
+#[derive(Debug)]
+struct StoredRecord {
+    state: Value,
+    fingerprint_key: FingerprintKey,
+    identities: Vec<(RotationId, SecretValue)>,
+    staged: Option<SecretValue>,
+    unknown: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct StoredEntry {
+    version: KvVersion,
+    fields: Map<String, Value>,
+    stamps: BTreeMap<String, Stamp>,
+}
+
+impl Default for FakeVault {
+    fn default() -> Self {
+        let (held, _) = watch::channel(Held::default());
+        Self { held: Arc::new(held) }
+    }
+}
+
+impl FakeVault {
+    /// Writes a field, as a person would.
+    pub fn put(&self, place: &FieldPath, value: &str) {
+        self.held.send_modify(|held| {
+            let entry = held.entries.entry(place.path.clone()).or_default();
+            entry.version.0 += 1;
+            entry.fields.insert(place.field.clone(), value.into());
+        });
+    }
+
+    /// Answers every request with this error, until it recovers.
+    pub fn go_down(&self, error: Error) {
+        self.held.send_modify(|held| held.outage = Some(error));
+    }
+
+    /// Answers every request of this kind with this error, until it recovers.
+    pub fn refuse(&self, call: StoreCall, error: Error) {
+        self.held.send_modify(|held| drop(held.refused.insert(call, error)));
+    }
+
+    /// Ends all outages.
+    pub fn recover(&self) {
+        self.held.send_modify(|held| {
+            held.outage = None;
+            held.refused.clear();
+        });
+    }
+
+    /// The text in a field; empty where there is none.
+    pub fn value(&self, place: &FieldPath) -> String {
+        let held = self.held.borrow();
+        let field = held.entries.get(&place.path).and_then(|entry| entry.fields.get(&place.field));
+        field.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// The stamp beside a field.
+    pub fn stamp(&self, place: &FieldPath) -> Option<Stamp> {
+        let held = self.held.borrow();
+        held.entries.get(&place.path)?.stamps.get(&place.field).cloned()
+    }
+
+    /// The state in a credential's record.
+    pub fn state(&self, credential: &CredentialName) -> Option<State> {
+        self.read_record(credential).ok().flatten().map(|(record, _)| record.state)
+    }
+
+    /// The key that a credential's record holds.
+    pub fn staged(&self, credential: &CredentialName) -> Option<String> {
+        let held = self.held.borrow();
+        let (_, record) = held.records.get(credential)?;
+        record.staged.as_ref().map(|staged| staged.expose().to_owned())
+    }
+
+    /// How many requests of a kind came, whatever became of them.
+    pub fn requests(&self, call: StoreCall) -> usize {
+        self.held.borrow().requests.get(&call).copied().unwrap_or_default()
+    }
+
+    /// Counts a request, and says what stands in its way.
+    pub(super) fn receive(&self, call: StoreCall) -> Result<(), Error> {
+        self.held.send_modify(|held| *held.requests.entry(call).or_default() += 1);
+        let held = self.held.borrow();
+        let error = held.outage.as_ref().or_else(|| held.refused.get(&call));
+        error.map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    pub(super) fn record_version(&self, credential: &CredentialName) -> KvVersion {
+        self.held.borrow().records.get(credential).map(|(version, _)| *version).unwrap_or_default()
+    }
+
+    pub(super) fn read_record(
+        &self,
+        credential: &CredentialName,
+    ) -> Result<Option<(Record, KvVersion)>, Error> {
+        let held = self.held.borrow();
+        let Some((version, stored)) = held.records.get(credential) else { return Ok(None) };
+        Ok(Some((stored.to_record()?, *version)))
+    }
+
+    pub(super) fn write_record(
+        &self,
+        credential: &CredentialName,
+        record: &Record,
+        cas: KvVersion,
+    ) -> Result<KvVersion, WriteError> {
+        let stored = StoredRecord::of(record).map_err(WriteError::NotWritten)?;
+        let written = self.held.send_if_modified(|held| {
+            let found = held.records.get(credential).map(|(version, _)| *version).unwrap_or_default();
+            if found == cas {
+                held.records.insert(credential.clone(), (KvVersion(cas.0 + 1), stored));
+            }
+            found == cas
+        });
+        if written { Ok(KvVersion(cas.0 + 1)) } else { Err(WriteError::Conflict) }
+    }
+
+    pub(super) fn read_entry(&self, path: &VaultPath) -> Entry {
+        let found = self.held.borrow().entries.get(path).cloned().unwrap_or_default();
+        Entry::new(found.version, found.fields, found.stamps)
+    }
+
+    pub(super) fn publish(
+        &self,
+        place: &FieldPath,
+        cas: KvVersion,
+        value: &SecretValue,
+        stamp: &Stamp,
+    ) -> Result<KvVersion, WriteError> {
+        let written = self.held.send_if_modified(|held| {
+            let entry = held.entries.entry(place.path.clone()).or_default();
+            if entry.version != cas {
+                return false;
+            }
+            entry.version.0 += 1;
+            entry.fields.insert(place.field.clone(), value.expose().into());
+            entry.stamps.insert(place.field.clone(), stamp.clone());
+            true
+        });
+        if written { Ok(KvVersion(cas.0 + 1)) } else { Err(WriteError::Conflict) }
+    }
+}
+
+impl StoredRecord {
+    fn of(record: &Record) -> Result<Self, Error> {
+        let identities = record.identities.iter().map(|(id, identity)| (*id, identity.duplicate()));
+        Ok(Self {
+            state: serde_json::to_value(&record.state).map_err(malformed)?,
+            fingerprint_key: record.fingerprint_key.clone(),
+            identities: identities.collect(),
+            staged: record.staged.as_ref().map(SecretValue::duplicate),
+            unknown: record.unknown.clone(),
+        })
+    }
+
+    fn to_record(&self) -> Result<Record, Error> {
+        let identities = self.identities.iter().map(|(id, identity)| (*id, identity.duplicate()));
+        Ok(Record {
+            state: serde_json::from_value(self.state.clone()).map_err(malformed)?,
+            fingerprint_key: self.fingerprint_key.clone(),
+            identities: identities.collect(),
+            staged: self.staged.as_ref().map(SecretValue::duplicate),
+            unknown: self.unknown.clone(),
+        })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn malformed(error: serde_json::Error) -> Error {
+    Error::Malformed { path: "the fake record".into(), cause: error.to_string() }
+}
