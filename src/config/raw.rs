@@ -244,7 +244,7 @@ pub(super) struct Credential {
     pub(super) propagation: Option<String>,
     /// The credential's own name: you accept that a lost answer can lock everybody out.
     pub(super) accept_lock_out: Option<String>,
-    /// A PEM file with the authorities that may sign the provider's certificate; the system's, if left out.
+    /// A PEM file with authorities that may sign the provider's certificate too, beside the system's.
     pub(super) ca_file: Option<String>,
 }
 

@@ -30,8 +30,8 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers `GET /metrics` on `address` until `stop`; counters count what ends after `started_at`.
 ///
-/// The page names credentials and the state of their keys: bind a loopback address, or one that only the
-/// collector can reach.
+/// The page names credentials and the state of their keys: only a loopback address is
+/// taken.
 pub async fn serve(
     address: SocketAddr,
     fleet: Fleet,

@@ -94,7 +94,7 @@ impl FakeVault {
 
     /// The state in a credential's record.
     pub fn state(&self, credential: &CredentialName) -> Option<State> {
-        self.read_record(credential).ok().flatten().map(|(record, _)| record.state)
+        self.read_record(credential).ok().flatten().map(|(record, _)| record.state.clone())
     }
 
     /// The key that a credential's record holds.
