@@ -113,10 +113,8 @@ fn one(credential: &CredentialView, console: &mut Console<'_>) -> Result<(), Fai
     console.say(&format!("  store     {}{version}", credential.store))?;
     console.say(&format!("  state     {state}{since}"))?;
     console.say(&format!("  activity  {}", credential.activity))?;
-    console.say(&format!(
-        "  next due  {}",
-        due.unwrap_or_else(|| "only on request, or after the pause".into())
-    ))?;
+    let undue = if credential.pause.is_some() { "after the pause" } else { "only on request" };
+    console.say(&format!("  next due  {}", due.as_deref().unwrap_or(undue)))?;
     console.say(&format!("  old key   {}", old_key(credential, now)))?;
     if let Some(rotation) = &credential.current_rotation {
         console.say(&format!("  rotation  {}", rotation.rotation_id))?;

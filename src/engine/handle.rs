@@ -178,14 +178,14 @@ pub enum Rejection {
     },
     /// The old key of the last rotation is still accepted; rotating now would kill it early.
     #[error(
-        "the grace window of the last rotation is open until {until}; wait, or ask for an emergency rotation"
+        "the grace window of the last rotation is open until {until:.0}; wait, or ask for an emergency rotation"
     )]
     GraceWindowOpen {
         /// Until when.
         until: Timestamp,
     },
     /// The provider's own lock, or the configured minimum interval, is not over.
-    #[error("the next rotation is allowed at {until}; wait, or ask for an emergency rotation")]
+    #[error("the next rotation is allowed at {until:.0}; wait, or ask for an emergency rotation")]
     TooSoon {
         /// Until when.
         until: Timestamp,

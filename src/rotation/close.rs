@@ -167,7 +167,9 @@ fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {
     let interval = plan.schedule.min_interval.max(plan.lock.unwrap_or_default());
     let rotated = state.last_rotated().map(|closed| later(closed.closed_at, interval));
     // A provider that refuses is not asked again at once, whoever insists.
-    let newest = state.history.first().filter(|closed| !to_be_repeated(closed));
+    let refused =
+        |closed: &&Closed| matches!(closed.outcome, ClosedAs::Failed { .. } | ClosedAs::NotApplied { .. });
+    let newest = state.history.first().filter(refused);
     rotated.max(newest.map(|closed| later(closed.closed_at, RETRY_DELAY_MIN)))
 }
 
