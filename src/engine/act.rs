@@ -109,12 +109,18 @@ where
         let name = self.credential.name.clone();
         let mut ready = self.collect_secrets().await.and_then(|()| self.holds_claim(rotation));
         let mut may_be_marked = rotation.calls > 1;
+        if ready.is_ok() && self.shutdown.is_cancelled() && rotation.calls <= 1 {
+            // The next start makes the call; begun now, it might be cut off.
+            return Err(Interruption::Stop);
+        }
         if ready.is_ok() {
             let started = self.clock.monotonic();
             ready = self.on_disk(move |escrow| escrow.mark_sent(&name, id)).await;
             self.took(Share::Escrow, started);
             may_be_marked = true;
         }
+        // A disk can stall for longer than a claim lasts.
+        let ready = ready.and_then(|()| self.holds_claim(rotation));
         if ready.is_err() && may_be_marked {
             // The slot may say "sent", and only this process knows better.
             let problem = Problem::local("the request was not sent");
@@ -147,6 +153,29 @@ where
         self.took(Share::Escrow, started);
         crash::point("after-seal");
         Event::Sealed { now: self.now() }
+    }
+
+    /// Seals the key of a rotation that a person gives up, for its close takes it out of the record.
+    pub(super) async fn seal_for_keeping(&mut self, id: RotationId) -> Result<(), Interruption> {
+        match &mut self.in_hand {
+            Some(in_hand) if in_hand.rotation_id == id => in_hand.sealed = false,
+            _ => return Ok(()),
+        }
+        self.seal_in_hand().await;
+        self.is_kept()
+    }
+
+    /// Whether the key in hand may be let go: the escrow or the record has it.
+    pub(super) fn is_kept(&self) -> Result<(), Interruption> {
+        match &self.in_hand {
+            Some(in_hand) if !in_hand.sealed && in_hand.identity.is_some() => {
+                Err(Interruption::Held(Cause::new(
+                    "ESCROW_DISK",
+                    "an answer is not sealed yet; it is kept in memory until the disk takes it".to_owned(),
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Seals the key in hand, unless escrow or record have it.
@@ -193,7 +222,8 @@ where
             return Reading::Unchanged;
         }
         let grace = self.plan().grace.and_then(|grace| SignedDuration::try_from(grace).ok());
-        answer.previous_expires_at = grace.and_then(|grace| rotation.dispatched_at.checked_add(grace).ok());
+        answer.previous_expires_at =
+            grace.and_then(|grace| rotation.first_dispatched_at.checked_add(grace).ok());
         Reading::Changed(self.take_in_hand(rotation, answer))
     }
 

@@ -63,8 +63,8 @@ where
 {
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let (snapshots, seen) = watch::channel(Snapshot::starting(&credential));
-    let desk = Desk::new(received, snapshots, adapters.new_rotation_id, shutdown);
-    let hands = Hands::new(credential, adapters);
+    let desk = Desk::new(received, snapshots, adapters.new_rotation_id, shutdown.clone());
+    let hands = Hands::new(credential, adapters, shutdown);
     let task = tokio::spawn(Box::pin(Driver::new(desk, hands).run()));
     (Handle::new(seen, commands), task)
 }

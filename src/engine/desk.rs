@@ -101,8 +101,9 @@ impl Desk {
     pub(super) fn recognise(&mut self, state: &State) {
         let open = state.phase.rotation().map(|open| open.rotation_id);
         let mut known = state.history.iter().map(|closed| closed.rotation_id).chain(open);
-        self.pending.take_if(|(id, _)| known.any(|known| known == *id));
-        self.committed = false;
+        if self.pending.take_if(|(id, _)| known.any(|known| known == *id)).is_some() {
+            self.committed = false;
+        }
     }
 
     /// The pending rotation has written its intent.
@@ -188,6 +189,26 @@ impl Desk {
                 && let Some(order) = self.at_rest(plan, command, now)
             {
                 return Some(order);
+            }
+        }
+    }
+
+    /// A person's decision about an unknown rotation that waits, if it is still possible.
+    pub(super) fn deferred_decision(&mut self, state: &State) -> Option<Order> {
+        if !matches!(state.phase, Phase::Unknown { .. }) {
+            return None;
+        }
+        let is_decision = |command: &Command| matches!(command, Command::Resolve(..));
+        let position = self.deferred.iter().position(is_decision)?;
+        let Command::Resolve(id, decision, reply) = self.deferred.remove(position)? else { return None };
+        match self.may_resolve(id, decision) {
+            Ok(()) => {
+                self.unacknowledged.push(reply);
+                Some(Order::Resolve(decision))
+            }
+            Err(rejection) => {
+                answer(reply, Err(rejection));
+                None
             }
         }
     }

@@ -37,10 +37,10 @@ where
     pub(super) async fn run(mut self) {
         loop {
             let interruption = self.go_on().await;
-            self.desk.disappoint();
             let cause = match interruption {
                 Interruption::Stop => break,
                 Interruption::Reload if self.tries < FREE_RELOADS => {
+                    self.desk.disappoint();
                     self.tries += 1;
                     continue;
                 }
@@ -64,6 +64,12 @@ where
             Ok(loaded) => loaded,
             Err(interruption) => return interruption,
         };
+        // A doubt that is held up never comes to rest: a person's decision is taken here.
+        if let Some(order) = self.desk.deferred_decision(&state)
+            && let Some(decided) = self.obey(&state, order).await
+        {
+            event = decided;
+        }
         loop {
             match self.advance(state, event).await {
                 Ok(next) => (state, event) = next,
@@ -80,10 +86,10 @@ where
             () = shutdown.cancelled() => return Err(Interruption::Stop),
             loaded = hands.load() => loaded?,
         };
-        if state.phase == Phase::Idle {
-            hands.look_after_leftovers(&state).await?;
-        }
         desk.recognise(&state);
+        if state.phase == Phase::Idle {
+            hands.look_after_leftovers(&state, desk.pending().map(|(id, _)| id)).await?;
+        }
         self.show_state(&state);
         Ok((state, event))
     }
@@ -148,7 +154,7 @@ where
             }
             Effect::Leave => {
                 self.hands.forget();
-                self.hands.look_after_leftovers(state).await?;
+                self.hands.look_after_leftovers(state, None).await?;
                 return Ok(None);
             }
             Effect::Wait { until } => return self.wait(state, until).await.map(Some),
@@ -164,6 +170,9 @@ where
 
     async fn save(&mut self, state: &State) -> Result<(), Interruption> {
         self.desk.commit(state);
+        if let Some(given_up) = state.given_up() {
+            self.hands.seal_for_keeping(given_up).await?;
+        }
         self.hands.save(state).await?;
         if let Some(open) = state.phase.rotation() {
             self.desk.begun(open.rotation_id);
@@ -226,7 +235,6 @@ where
         let wait = delay(&self.hands.credential.name, &self.hands.replica, self.tries);
         let wait = cause.retry_after.map_or(wait, |asked| asked.max(wait));
         self.tries = self.tries.saturating_add(1);
-        self.desk.turn_down_deferred();
         let now = self.hands.now();
         tracing::warn!(credential = %self.hands.credential.name, code = cause.code, wait_ms = wait.as_millis(),
             "held up: {}", cause.message);
@@ -236,6 +244,8 @@ where
             since: now,
             next_try_at: now.checked_add(wait).unwrap_or(now),
         });
+        self.desk.disappoint();
+        self.desk.turn_down_deferred();
         let started = self.hands.clock.monotonic();
         let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
         let shutdown = self.desk.shutdown.clone();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::credential::{Adapters, Credential};
 use super::in_hand::InHand;
@@ -27,6 +28,7 @@ pub(super) struct Hands<P, S, E, C> {
     pub(super) provider: P,
     pub(super) store: Arc<S>,
     pub(super) escrow: Arc<E>,
+    pub(super) shutdown: CancellationToken,
     /// The record as it was last read or written, and its version.
     pub(super) record: Option<Record>,
     pub(super) version: KvVersion,
@@ -63,7 +65,11 @@ where
     E: Escrow,
     C: Clock,
 {
-    pub(super) fn new(credential: Credential, adapters: Adapters<P, S, E, C>) -> Self {
+    pub(super) fn new(
+        credential: Credential,
+        adapters: Adapters<P, S, E, C>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             credential,
             replica: adapters.replica,
@@ -71,6 +77,7 @@ where
             provider: adapters.provider,
             store: adapters.store,
             escrow: adapters.escrow,
+            shutdown,
             record: None,
             version: KvVersion(0),
             seen_at: Duration::ZERO,
@@ -158,7 +165,7 @@ where
             return;
         }
         tracing::warn!(credential = %self.credential.name, code, "{message}");
-        self.conditions.retain(|condition| condition.code != code);
+        self.conditions.retain(|condition| condition.code != code || condition.is_about_a_file());
         self.conditions.push(Condition { code, message });
     }
 

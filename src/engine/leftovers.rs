@@ -19,10 +19,17 @@ where
     C: Clock,
 {
     /// Looks after this credential's slots while no rotation is open.
-    pub(super) async fn look_after_leftovers(&mut self, state: &State) -> Result<(), Interruption> {
+    ///
+    /// `wanted` is a rotation whose intent may have been written, though the record does not show it yet.
+    pub(super) async fn look_after_leftovers(
+        &mut self,
+        state: &State,
+        wanted: Option<RotationId>,
+    ) -> Result<(), Interruption> {
+        self.conditions.retain(|condition| !condition.is_about_a_file());
         let name = self.credential.name.clone();
         let listed = self.on_disk(move |escrow| escrow.list(Some(&name))).await?;
-        for slot in listed {
+        for slot in listed.into_iter().filter(|slot| Some(slot.rotation_id) != wanted) {
             self.look_after(state, slot).await?;
         }
         Ok(())

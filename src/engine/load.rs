@@ -38,7 +38,7 @@ where
         let (holding, published) = match state.phase.rotation() {
             Some(rotation) => (self.holding(&state, rotation).await?, self.published(rotation).await?),
             None => {
-                self.let_go().await;
+                self.let_go().await?;
                 (Holding::Nothing, None)
             }
         };
@@ -76,11 +76,11 @@ where
 
     async fn holding(&mut self, state: &State, rotation: &Rotation) -> Result<Holding, Interruption> {
         let id = rotation.rotation_id;
-        self.take_staged(state, id);
+        self.take_staged(state, id).await?;
         if let Some(facts) = self.answer_facts(id) {
             return Ok(Holding::Answer(facts));
         }
-        self.let_go().await;
+        self.let_go().await?;
         match self.slot(id).await? {
             Slot::Missing => Ok(Holding::Nothing),
             Slot::Unsent => Ok(Holding::Unsent),
@@ -90,20 +90,26 @@ where
     }
 
     /// A staged key is in the record itself.
-    fn take_staged(&mut self, state: &State, id: RotationId) {
+    async fn take_staged(&mut self, state: &State, id: RotationId) -> Result<(), Interruption> {
         let staged = self.record.as_mut().and_then(|record| record.staged.take());
-        let (Some(secret), Some(facts)) = (staged, state.phase.answer()) else { return };
+        let (Some(secret), Some(facts)) = (staged, state.phase.answer()) else { return Ok(()) };
+        if self.answer_facts(id).is_some_and(|held| held.fingerprint != facts.fingerprint) {
+            self.let_go().await?;
+        }
         let (previous_expires_at, received_at) = (facts.previous_expires_at, facts.received_at);
         let answer = provider::Answer { secret, previous_expires_at, received_at };
         let identity = self.identity(id);
         // Vault has it, so the escrow need not.
         self.in_hand = Some(InHand { rotation_id: id, call: facts.call, answer, identity, sealed: true });
+        Ok(())
     }
 
     /// Drops a key that is not the open rotation's, once the escrow has it.
-    async fn let_go(&mut self) {
+    async fn let_go(&mut self) -> Result<(), Interruption> {
         self.seal_in_hand().await;
+        self.is_kept()?;
         self.in_hand = None;
+        Ok(())
     }
 
     async fn slot(&self, id: RotationId) -> Result<Slot, Interruption> {

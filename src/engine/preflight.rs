@@ -3,6 +3,7 @@
 use super::crash;
 use super::hands::{Hands, Secrets};
 use super::interruption::{Cause, Interruption};
+use super::snapshot::Condition;
 use super::stopwatch::Share;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
@@ -43,7 +44,7 @@ where
 
     /// The reading half of a preflight: what stands in the way, and what provider and Vault hold.
     pub(super) async fn inspect(&mut self) -> Result<Baseline, Interruption> {
-        self.conditions.clear();
+        self.conditions.retain(Condition::is_about_a_file);
         let started = self.clock.monotonic();
         self.store.preflight(&self.needs()).await?;
         let entry = self.store.read_entry(&self.credential.store.path).await?;

@@ -31,11 +31,10 @@ where
         let shutdown = self.desk.shutdown.clone();
         let mut look_up_at = clock.monotonic() + self.attention_in(&state);
         loop {
-            if let Some(order) = self.desk.order_at_hand(&plan, clock.now()) {
-                match self.obey(&state, order).await {
-                    Some(event) => return Ok((state, event)),
-                    None => continue,
-                }
+            if let Some(order) = self.desk.order_at_hand(&plan, clock.now())
+                && let Some(event) = self.obey(&state, order).await
+            {
+                return Ok((state, event));
             }
             if let Some(event) = self.begin(&state) {
                 return Ok((state, event));
@@ -90,6 +89,7 @@ where
     /// How long until something must be looked at: the due time, or the record, which others may change.
     fn attention_in(&self, state: &State) -> Duration {
         let poll = match state.phase.rotation() {
+            Some(_) if matches!(state.phase, Phase::Halted { .. }) => FOLLOW_POLL,
             Some(open) if open.holder != self.hands.replica => {
                 FOLLOW_POLL.min(self.hands.silence_left(open)).max(WAIT_MIN)
             }

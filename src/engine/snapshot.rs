@@ -129,3 +129,10 @@ pub struct Condition {
     /// What it is, what it means for the key, and what to do, in words.
     pub message: String,
 }
+
+impl Condition {
+    /// Whether it tells of a file in escrow, which is there until somebody takes it away.
+    pub(super) fn is_about_a_file(&self) -> bool {
+        matches!(self.code, "ORPHAN_ANSWER" | "ORPHAN_CALL" | "RESIDUE")
+    }
+}

@@ -11,7 +11,9 @@ use super::history::{ClosedAs, Decision};
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resume::{Claimant, claim};
-use super::state::{Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Unknown};
+use super::state::{
+    Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown,
+};
 use super::step::{Next, later, staged_next};
 
 /// How many replays are made before a read is tried, where the provider has one.
@@ -52,6 +54,7 @@ pub(super) fn settle(
         Means::Read => Effect::Read,
         Means::Replay => {
             unknown.replays += 1;
+            rotation.dispatched_at = now;
             Effect::Call
         }
         Means::Redo => {
@@ -104,7 +107,12 @@ fn quiet_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
         Doubt::HolderLost => rotation.dispatched_at.max(unknown.since),
         _ => rotation.dispatched_at,
     };
-    later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(unknown.since)
+    // A provider that asked for time gets it.
+    let asked = match &unknown.doubt {
+        Doubt::Refused { refusal } => refusal.retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(later(unknown.since, asked))
 }
 
 /// Until when a self-authenticating credential's old key can sign a further call, if any call took effect.
@@ -235,8 +243,12 @@ pub(super) fn decided(
         Decision::KeepCurrent => keep_current(state, rotation, now),
         Decision::RotateAgain => {
             let outcome = ClosedAs::Resolved { decision };
-            let request = Request { request_id: None, ..rotation.request.clone() };
-            let retry = Some(Retry { not_before: now, failures: 0, request });
+            // Not before a call that may still be on its way has lost its power.
+            let sent_at =
+                if matches!(state.phase, Phase::Unknown { .. }) { now } else { rotation.dispatched_at };
+            let not_before = later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
+            let request = Request { request_id: None, trigger: Trigger::Manual, ..rotation.request.clone() };
+            let retry = Some(Retry { not_before, failures: 0, request });
             close::close(state, rotation, Closing { outcome, retry }, now)
         }
         Decision::PublishAnyway => publish_anyway(state, rotation, now)?,

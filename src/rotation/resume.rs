@@ -103,7 +103,13 @@ fn from_phase(
             let doubt = if mine { Doubt::Crashed } else { Doubt::HolderLost };
             doubted(plan, state, rotation, doubt, now)
         }
-        (Phase::Unknown { rotation, unknown }, _) => resolve::settle(plan, state, rotation, unknown, now),
+        (Phase::Unknown { mut rotation, unknown }, _) => {
+            if !mine {
+                // When the other holder sent its last call is known by its clock alone.
+                rotation.dispatched_at = rotation.dispatched_at.max(now);
+            }
+            resolve::settle(plan, state, rotation, unknown, now)
+        }
     }
 }
 

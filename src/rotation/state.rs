@@ -40,6 +40,12 @@ impl State {
         self.history.iter().find(|closed| matches!(closed.outcome, ClosedAs::Rotated { .. }))
     }
 
+    /// The rotation that a person has just given up, whose key may still be wanted.
+    pub fn given_up(&self) -> Option<RotationId> {
+        let newest = self.history.first().filter(|_| self.phase == Phase::Idle)?;
+        matches!(newest.outcome, ClosedAs::Resolved { .. }).then_some(newest.rotation_id)
+    }
+
     /// Until when the provider accepts a key that keyturn has replaced.
     pub fn grace_until(&self) -> Option<Timestamp> {
         self.history.iter().filter_map(|closed| closed.outcome.previous_expires_at()).max()
