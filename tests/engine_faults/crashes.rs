@@ -1,9 +1,10 @@
 //! A replica dies at each side of each of its operations, and starts again with what is on its disk.
 
-use keyturn::rotation::{Phase, Plan};
-use keyturn::testbed::fake::{Death, MintCall, Moment};
+use keyturn::rotation::Plan;
+use keyturn::testbed::fake::{Death, Moment};
 
-use crate::world::{FIRST_KEY, Replica, World, ask, plan_none, plan_read, plan_redo, plan_replay, staged};
+use crate::verdict::{assert_calls_within_capability, assert_cleared, assert_nothing_lost, assert_settled};
+use crate::world::{World, ask, plan_none, plan_read, plan_redo, plan_replay, staged};
 
 #[tokio::test(start_paused = true)]
 async fn without_any_means_a_crash_anywhere_ends_with_the_live_key_or_with_a_person() {
@@ -83,39 +84,8 @@ async fn die(plan: &Plan, death: Death, what: &str) {
     replica.bury().await;
     replica.start();
     replica.until_at_rest().await;
-    assert_settled(&world, &replica, what);
+    assert_settled(&world, what);
+    assert_cleared(&world, &replica, what);
+    assert_nothing_lost(&world, &replica, what);
     assert_calls_within_capability(&world, what);
-}
-
-/// The live key is published and the escrow empty; or a person is asked, where nothing else could be done.
-fn assert_settled(world: &World, replica: &Replica, what: &str) {
-    let plan = &world.plan;
-    match world.state().phase {
-        Phase::Idle => {
-            assert_eq!(world.published(), world.mint.newest_key(), "{what}: the live key is not in Vault");
-            assert!(world.mint.accepts(&world.published(), world.now()), "{what}: the key in Vault is dead");
-            assert_eq!(replica.disk.slots(), [], "{what}: the escrow is not empty");
-        }
-        phase => {
-            let has_means = plan.read.is_some() || plan.replay.is_some() || plan.redo.is_some();
-            assert!(!has_means, "{what}: a person is asked, though there are means; {phase:?}");
-            assert_eq!(phase.name(), "halted", "{what}");
-            assert_eq!(world.published(), FIRST_KEY, "{what}: a key was published by guess");
-        }
-    }
-}
-
-fn assert_calls_within_capability(world: &World, what: &str) {
-    let World { plan, mint, .. } = world;
-    for MintCall { rotation_id, .. } in mint.calls() {
-        let calls = mint.calls().iter().filter(|call| call.rotation_id == rotation_id).count();
-        let minted = mint.minted_for(rotation_id);
-        let (calls_max, minted_max) = match (plan.replay, plan.redo) {
-            (Some(_), _) => (2, 1),
-            (None, Some(_)) => (2, 2),
-            (None, None) => (1, 1),
-        };
-        assert!(calls <= calls_max, "{what}: {calls} calls were made for one rotation");
-        assert!(minted <= minted_max, "{what}: {minted} keys were made for one rotation");
-    }
 }

@@ -11,7 +11,10 @@
 )]
 #![allow(unreachable_pub, reason = "nobody else can reach into a test program")]
 
+mod commands;
 mod crashes;
 mod outages;
 mod replicas;
+mod sweeps;
+mod verdict;
 mod world;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use keyturn::rotation::{ClosedAs, Decision};
-use keyturn::testbed::fake::CallFault;
 
 use crate::world::{
     FIRST_KEY, Replica, World, due_every, minutes, plan_none, plan_read, plan_redo, plan_replay, seconds,
@@ -117,7 +116,7 @@ async fn a_replica_that_was_held_up_when_the_rotation_was_due_does_not_make_it_a
 async fn what_a_person_settled_while_a_replay_was_in_flight_is_not_undone_by_its_answer() {
     let world = World::new(plan_replay());
     let (a, b) = (world.replica(1).await, world.replica(2).await);
-    world.mint.next(CallFault::AnswerLost);
+    world.lose_next_answer();
     let replay = world.hold_next_answer();
     let id = a.rotate().await;
     replay.reached().await;

@@ -13,7 +13,7 @@ use keyturn::rotation::{Closed, ClosedAs, Phase, Plan, Propagation, State};
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{
     CallFault, Death, FakeClock, FakeDisk, FakeEscrow, FakeMint, FakeProvider, FakeStore, FakeVault, Life,
-    VaultLink,
+    StoreCall, StoreFault, VaultLink,
 };
 use keyturn::vault::Error;
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub const FIRST_KEY: &str = "key-0";
 
 /// The most virtual time that anything is waited for.
-const PATIENCE: Duration = Duration::from_hours(48);
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// What all replicas share.
 #[derive(Clone)]
@@ -63,6 +63,11 @@ impl World {
         let gate = Gate::new();
         self.mint.next(CallFault::Held(gate.clone()));
         gate
+    }
+
+    /// The next regenerate call takes effect, and its answer is lost.
+    pub fn lose_next_answer(&self) {
+        self.mint.next(CallFault::AnswerLost);
     }
 
     pub fn seal(&self) {
@@ -173,6 +178,12 @@ impl Replica {
         self.handle().snapshot()
     }
 
+    pub fn hold_next_preflight(&self) -> Gate {
+        let gate = Gate::new();
+        self.link.next(StoreCall::Preflight, StoreFault::Held(gate.clone()));
+        gate
+    }
+
     pub async fn rotate(&self) -> RotationId {
         self.handle().rotate(ask(false)).await.unwrap()
     }
@@ -225,6 +236,15 @@ impl Replica {
     }
 }
 
+impl Drop for Replica {
+    /// It would go on polling for as long as the test runs.
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.life.end();
+        }
+    }
+}
+
 impl World {
     fn credential(&self) -> Credential {
         let signer = (!self.plan.self_authenticating).then(admin_key);
@@ -258,6 +278,10 @@ fn new_rotation_id() -> RotationId {
         count.set(count.get() + 1);
         RotationId::from_uuid(Uuid::from_u128(count.get()))
     })
+}
+
+pub async fn hours(count: u64) {
+    tokio::time::sleep(Duration::from_hours(count)).await;
 }
 
 pub async fn minutes(count: u64) {
@@ -323,4 +347,21 @@ pub fn staged(plan: Plan) -> Plan {
 pub fn due_every(interval: Duration, plan: Plan) -> Plan {
     let schedule = Schedule { cadence: Cadence::Every(interval), ..plan.schedule };
     Plan { schedule, ..plan }
+}
+
+/// The same provider with a claim that runs out in seconds.
+pub fn hasty(plan: Plan) -> Plan {
+    let propagation = plan.propagation.map(|_| Propagation {
+        delay: Duration::from_secs(20),
+        poll: Duration::from_secs(5),
+        deadline: Duration::from_secs(40),
+    });
+    Plan {
+        read: plan.read.map(|_| Duration::from_secs(5)),
+        propagation,
+        call_timeout: Duration::from_secs(5),
+        settle: Duration::from_secs(5),
+        claim: Duration::from_secs(20),
+        ..plan
+    }
 }

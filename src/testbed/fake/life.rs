@@ -38,7 +38,7 @@ pub enum Moment {
     After,
 }
 
-/// The time that an operation takes on its way there, and again on its way back.
+/// The time that an operation takes before it has its effect.
 const LATENCY: Duration = Duration::from_millis(1);
 
 impl Life {
@@ -81,6 +81,7 @@ impl Life {
     pub(super) async fn enter(&self, operation: &'static str) -> usize {
         let number = self.count(operation);
         self.pass(number, Moment::Before).await;
+        tokio::time::sleep(LATENCY).await;
         number
     }
 
@@ -103,7 +104,6 @@ impl Life {
         if self.ends(number, moment) {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(LATENCY).await;
     }
 
     fn count(&self, operation: &'static str) -> usize {

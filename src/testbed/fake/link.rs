@@ -64,7 +64,10 @@ pub struct VaultLink {
 #[derive(Debug, Default)]
 struct LinkState {
     is_cut: bool,
+    requests: usize,
     faults: Vec<(StoreCall, StoreFault)>,
+    numbered: Option<(usize, StoreFault)>,
+    cut_at: Option<usize>,
 }
 
 impl Default for VaultLink {
@@ -80,6 +83,22 @@ impl VaultLink {
         self.state.send_modify(|state| state.is_cut = true);
     }
 
+    /// Lets the request with this number, counted from 0 since the link was made, and all after it not through.
+    pub fn cut_at(&self, request: usize) {
+        self.state.send_modify(|state| state.cut_at = Some(request));
+    }
+
+    /// Returns once it is cut.
+    pub async fn until_cut(&self) {
+        // The sender lives as long as this very value.
+        self.state.subscribe().wait_for(|state| state.is_cut).await.ok();
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> usize {
+        self.state.borrow().requests
+    }
+
     /// Lets requests through again.
     pub fn mend(&self) {
         self.state.send_modify(|state| state.is_cut = false);
@@ -90,15 +109,27 @@ impl VaultLink {
         self.state.send_modify(|state| state.faults.push((call, fault)));
     }
 
+    /// Lets the request with this number go wrong, counted from 0 since the link was made.
+    pub fn at(&self, request: usize, fault: StoreFault) {
+        self.state.send_modify(|state| state.numbered = Some((request, fault)));
+    }
+
     pub(super) fn is_cut(&self) -> bool {
         self.state.borrow().is_cut
     }
 
+    /// Counts a request, and says how it shall go wrong.
     pub(super) fn take_fault(&self, call: StoreCall) -> Option<StoreFault> {
         let mut taken = None;
         self.state.send_modify(|state| {
+            let number = state.requests;
+            state.requests += 1;
+            state.is_cut |= state.cut_at.take_if(|at| *at == number).is_some();
             let place = state.faults.iter().position(|(awaited, _)| *awaited == call);
-            taken = place.map(|place| state.faults.remove(place).1);
+            taken = match state.numbered.take_if(|(at, _)| *at == number) {
+                Some((_, fault)) => Some(fault),
+                None => place.map(|place| state.faults.remove(place).1),
+            };
         });
         taken
     }
