@@ -49,6 +49,8 @@ where
                 }
                 Interruption::Held(cause) => cause,
             };
+            // While Vault is away the escrow is the only other place for a key that the disk refused at first.
+            self.hands.seal_in_hand().await;
             if self.hold(cause).await.is_err() {
                 break;
             }
@@ -219,8 +221,8 @@ where
             let order = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Interruption::Stop),
-                order = self.desk.order(&plan, || clock.now()) => order,
                 () = &mut sleep => break Event::Woke { now: clock.now() },
+                order = self.desk.order(&plan, || clock.now()) => order,
             };
             if let Some(event) = self.obey(state, order).await {
                 break event;

@@ -31,7 +31,10 @@ where
         let shutdown = self.desk.shutdown.clone();
         let mut look_up_at = clock.monotonic() + self.attention_in(&state);
         loop {
-            if let Some(order) = self.desk.order_at_hand(&plan, clock.now())
+            // A stream of orders must keep the task neither from looking up nor from beginning what is pending.
+            let left = look_up_at.saturating_sub(clock.monotonic());
+            if !left.is_zero()
+                && let Some(order) = self.desk.order_at_hand(&plan, clock.now())
                 && let Some(event) = self.obey(&state, order).await
             {
                 return Ok((state, event));
@@ -41,8 +44,6 @@ where
             }
             self.tries = 0;
             self.show_rest(&state);
-            // A stream of orders must not keep the task from looking up.
-            let left = look_up_at.saturating_sub(clock.monotonic());
             let order = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Interruption::Stop),
@@ -89,9 +90,11 @@ where
     /// How long until something must be looked at: the due time, or the record, which others may change.
     fn attention_in(&self, state: &State) -> Duration {
         let poll = match state.phase.rotation() {
-            Some(_) if matches!(state.phase, Phase::Halted { .. }) => FOLLOW_POLL,
             Some(open) if open.holder != self.hands.replica => {
-                FOLLOW_POLL.min(self.hands.silence_left(open)).max(WAIT_MIN)
+                // Nobody takes a halted rotation over, so nothing happens when its claim runs out.
+                let halted = matches!(state.phase, Phase::Halted { .. });
+                let left = if halted { FOLLOW_POLL } else { self.hands.silence_left(open) };
+                FOLLOW_POLL.min(left).max(WAIT_MIN)
             }
             _ => REST_POLL / 2 + delay(&self.hands.credential.name, &self.hands.replica, 9),
         };

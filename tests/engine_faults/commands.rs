@@ -141,6 +141,24 @@ async fn a_request_that_comes_while_vault_is_sealed_is_carried_out_once_it_is_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_plans_does_not_keep_a_due_rotation_from_starting() {
+    let world = World::new(due_every(Duration::from_hours(1), plan_none()));
+    let replica = world.replica(1).await;
+    seconds(3590).await;
+    let flood: Vec<_> = (0..20).map(|_| tokio::spawn(plan_for_ever(replica.handle().clone()))).collect();
+    seconds(20).await;
+    world.assert_rotated("key-1", 1);
+    for planner in flood {
+        planner.abort();
+    }
+    assert_eq!(replica.disk.slots(), []);
+}
+
+async fn plan_for_ever(handle: Handle) {
+    while handle.plan(false).await.is_ok_and(|report| !report.steps.is_empty()) {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_and_a_resume_while_the_key_is_staged_do_not_park_the_rotation() {
     let world = World::new(staged(plan_read()));
     let replica = world.replica(1).await;

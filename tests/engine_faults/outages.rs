@@ -173,3 +173,27 @@ async fn a_publication_is_settled_by_reading_it_back_whether_it_was_lost_or_only
         assert_eq!(replica.disk.slots(), []);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_disk_refused_is_sealed_once_it_can_be_while_vault_is_away() {
+    let world = World::new(plan_none());
+    let mut replica = world.replica(1).await;
+    let gate = world.hold_next_answer();
+    replica.disk.fill_up(DiskCall::Seal);
+    replica.rotate().await;
+    gate.reached().await;
+    world.seal();
+    gate.release();
+    replica.until_held("VAULT_SEALED").await;
+    minutes(30).await;
+    assert_eq!(replica.sealed_keys(), Vec::<String>::new());
+    replica.disk.recover();
+    minutes(30).await;
+    assert_eq!(replica.sealed_keys(), ["key-1"]);
+    replica.kill().await;
+    replica.start();
+    world.vault.recover();
+    replica.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
+    assert_eq!(replica.disk.slots(), []);
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyturn::rotation::{ClosedAs, Decision};
+use keyturn::testbed::fake::StoreCall;
 
 use crate::world::{
     FIRST_KEY, Replica, World, due_every, minutes, plan_none, plan_read, plan_redo, plan_replay, seconds,
@@ -149,4 +150,20 @@ async fn a_lost_holder_is_followed_by_another_replica_that_reads_the_key_back() 
     a.until_rotated(1).await;
     world.assert_rotated("key-1", 1);
     assert_eq!((a.disk.slots(), b.disk.slots()), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_follows_a_halted_rotation_looks_up_about_once_a_second() {
+    let world = World::new(plan_none());
+    let (a, b) = (world.replica(1).await, world.replica(2).await);
+    world.lose_next_answer();
+    a.rotate().await;
+    b.until_phase("halted").await;
+    minutes(10).await;
+    let before = world.vault.requests(StoreCall::RecordVersion);
+    minutes(1).await;
+    let made = world.vault.requests(StoreCall::RecordVersion) - before;
+    assert!(made < 80, "{made} requests in a minute");
+    assert_eq!((world.phase(), world.mint.calls().len()), ("halted", 1));
+    assert_eq!((a.disk.slots().len(), b.disk.slots().len()), (1, 0));
 }
