@@ -70,13 +70,15 @@ async fn a_token_that_is_replaced_alive_is_revoked() {
     let proxy = Proxy::to(server().await.port()).await;
     let role = json!({ "token_policies": ["may-read"], "token_ttl": "4s", "token_max_ttl": "4s" });
     let store = connect(&proxy.address, approle("replaced", &files, role).await);
-    eventually("a second login, and the first token revoked", || async {
+    // A token is revoked once nobody sends with it, which may be at a later look than its replacement.
+    eventually("a second login, and a replaced token revoked", || async {
         assert!(can_read(&store).await, "the wrong token was revoked");
-        proxy.seen("auth/replaced/login") == 2 && proxy.seen("auth/token/revoke-self") == 1
+        proxy.seen("auth/replaced/login") >= 2 && proxy.seen("auth/token/revoke-self") >= 1
     })
     .await;
+    let revoked = proxy.seen("auth/token/revoke-self");
     store.close().await;
-    assert_eq!(proxy.seen("auth/token/revoke-self"), 2);
+    assert!(proxy.seen("auth/token/revoke-self") > revoked, "the last token lives on");
 }
 
 #[tokio::test]
