@@ -231,10 +231,8 @@ fn run_effect(world: &mut World, rules: &Rules, who: usize, mut run: Run, happen
             let (replica, epoch) = (replica_id(who), epoch(world, who));
             Some(Event::Preflighted { rotation_id, request, replica, epoch, baseline, now })
         }
-        Effect::Save => match save(world, who, &run.state, happens)? {
-            true => None,
-            false => return Ok(()),
-        },
+        Effect::Save if save(world, who, &run.state, happens) => None,
+        Effect::Save => return Ok(()),
         Effect::Call => match call(world, rules, who, &mut run, happens) {
             Some(event) => Some(event),
             None => return Ok(()),
@@ -278,27 +276,27 @@ fn run_effect(world: &mut World, rules: &Rules, who: usize, mut run: Run, happen
 }
 
 /// Writes the record; `false` where it was not written, or nobody heard that it was.
-fn save(world: &mut World, who: usize, state: &State, happens: Happens) -> Result<bool, Broken> {
+fn save(world: &mut World, who: usize, state: &State, happens: Happens) -> bool {
     let secret = if state.phase.keeps_secret_in_record() {
         match world.replicas[who].hand.filter(|hand| Some(hand.rotation) == open_number(state)) {
             Some(hand) => Some(hand.key),
-            None => return Ok(false),
+            None => return false,
         }
     } else {
         None
     };
     if world.record.version != world.replicas[who].version || happens == Happens::NotWritten {
-        return Ok(false);
+        return false;
     }
     world.record.state = state.clone();
     world.record.staged = secret;
     world.record.version += 1;
     if happens == Happens::WrittenUnheard {
-        return Ok(false);
+        return false;
     }
     let replica = &mut world.replicas[who];
     (replica.version, replica.seen_at, replica.heard) = (world.record.version, world.tick, None);
-    Ok(true)
+    true
 }
 
 fn call(world: &mut World, rules: &Rules, who: usize, run: &mut Run, happens: Happens) -> Option<Event> {

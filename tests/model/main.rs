@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::use_debug,
     reason = "a test fails by panicking, and tells how far it went"
 )]
 

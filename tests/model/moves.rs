@@ -100,9 +100,9 @@ fn of_replica(world: &World, rules: &Rules, bounds: &Bounds, who: usize, moves: 
         Place::Running(run) => {
             moves.push(Move::Go(index, Happens::Well));
             if faulty && run.answer_waits.is_none() && (run.effects[0] != Effect::Publish || run.compared) {
-                let faults = faults_of(world, rules, &run.effects[0]);
-                let faults = faults.into_iter().filter(|fault| !bounds.without.contains(fault));
-                moves.extend(faults.map(|fault| Move::Go(index, fault)));
+                let ways = faults_of(world, rules, &run.effects[0]).into_iter();
+                let ways = ways.filter(|fault| !bounds.without.contains(fault));
+                moves.extend(ways.map(|fault| Move::Go(index, fault)));
             }
         }
     }

@@ -14,7 +14,6 @@ pub(crate) enum Mutation {
     None,
     CallsBeforeTheIntentIsSaved,
     TakesSentForUnsent,
-    IgnoresCallNumbers,
     NeverSeals,
     ErasesWhenSealed,
     PublishesBlindly,
@@ -63,19 +62,16 @@ impl Rules {
             }
             Mutation::ClosesUnpublished => closing(plan, state, event),
             _ => {
-                let event = self.misheard(&state, event);
+                let event = self.misheard(event);
                 step(plan, state, event)
             }
         }
     }
 
-    fn misheard(&self, state: &State, mut event: Event) -> Event {
+    fn misheard(&self, mut event: Event) -> Event {
         match (self.mutation, &mut event) {
             (Mutation::TakesSentForUnsent, Event::Resumed { holding, .. }) if *holding == Holding::Sent => {
                 *holding = Holding::Unsent;
-            }
-            (Mutation::IgnoresCallNumbers, Event::Resumed { holding: Holding::Answer(answer), .. }) => {
-                answer.call = state.phase.rotation().map_or(answer.call, |open| open.calls);
             }
             (Mutation::NeverTakesOver, Event::Resumed { lapsed, .. }) => *lapsed = false,
             (Mutation::BelievesAnUnchangedReadAtOnce, Event::Read { now, .. }) => {
