@@ -51,7 +51,7 @@ fn a_provider_that_can_be_read_keeps_every_promise() {
 
 #[test]
 fn a_provider_that_replays_keeps_every_promise() {
-    holds("replay", plans::replay(), TWO);
+    holds("replay", plans::replay(), Bounds { ticks: 2, ..TWO });
 }
 
 #[test]
@@ -66,12 +66,22 @@ fn a_provider_whose_key_signs_its_own_redo_keeps_every_promise() {
 
 #[test]
 fn a_provider_that_needs_time_keeps_every_promise() {
-    holds("staged", plans::staged(), TWO);
+    holds("staged", plans::staged(), Bounds { ticks: 2, ..TWO });
 }
 
 #[test]
 fn a_provider_that_needs_time_and_can_be_probed_keeps_every_promise() {
     holds("staged, probed", plans::staged_and_probed(), TWO);
+}
+
+#[test]
+fn three_replicas_that_sleep_past_their_claims_keep_every_promise() {
+    holds("none, three replicas", plans::none(), Bounds { replicas: 3, faults: 0, ticks: 2, ..TWO });
+}
+
+#[test]
+fn two_rotations_in_a_row_keep_every_promise() {
+    holds("read, two rotations", plans::read(), Bounds { requests: 2, faults: 0, ticks: 2, ..TWO });
 }
 
 #[test]

@@ -36,20 +36,23 @@ impl Broken {
 
 type Found = Result<(), Broken>;
 
-/// P1: a key that was received stays somewhere until a newer one is published, or a person is asked.
+/// P1: a key that was received stays somewhere until a newer one is published or kept in its place, or a person
+/// is asked.
 pub(crate) fn nothing_lost(world: &mut World) -> Found {
     let received = std::mem::take(&mut world.received);
-    for key in received {
-        if world.entry.key > key || (is_halted(&world.record.state) && !world.holds(key)) {
+    for key in &received {
+        if world.holds(*key) && world.entry.key <= *key {
+            world.received.push(*key);
             continue;
         }
-        if !world.holds(key) {
+        let newer = received.iter().any(|newer| newer > key && world.keeps(*newer));
+        let superseded = newer || world.entry.key > *key;
+        if !superseded && !is_halted(&world.record.state) {
             return Err(Broken::new(
                 Property::NothingLost,
                 format!("key {key} was received, and is nowhere"),
             ));
         }
-        world.received.push(key);
     }
     Ok(())
 }

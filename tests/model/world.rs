@@ -151,21 +151,23 @@ impl World {
         at(self.tick)
     }
 
-    /// Whether somebody still has the key: a disk, a hand, a socket, the record or the entry.
+    /// Whether somebody still has the key, be it in a hand or a socket.
     pub(crate) fn holds(&self, key: Key) -> bool {
-        let with = |replica: &Replica| {
+        let in_memory = |replica: &Replica| {
             let waits = match &replica.place {
                 Place::Running(run) => run.answer_waits == Some(key),
                 _ => false,
             };
-            waits
-                || replica.hand.is_some_and(|hand| hand.key == key)
-                || replica
-                    .slots
-                    .iter()
-                    .any(|slot| matches!(slot, Slot::Sealed { key: held, .. } if *held == key))
+            waits || replica.hand.is_some_and(|hand| hand.key == key)
         };
-        self.entry.key == key || self.record.staged == Some(key) || self.replicas.iter().any(with)
+        self.keeps(key) || self.replicas.iter().any(in_memory)
+    }
+
+    /// Whether the key outlives every process: in the entry, the record or a slot.
+    pub(crate) fn keeps(&self, key: Key) -> bool {
+        let sealed = |slot: &Slot| matches!(slot, Slot::Sealed { key: held, .. } if *held == key);
+        let on_disk = self.replicas.iter().any(|replica| replica.slots.iter().any(sealed));
+        self.entry.key == key || self.record.staged == Some(key) || on_disk
     }
 }
 
