@@ -112,7 +112,9 @@ fn quiet_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
         Doubt::Refused { refusal } => refusal.retry_after.unwrap_or_default(),
         _ => Duration::ZERO,
     };
-    later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(later(unknown.since, asked))
+    // A process can stall between the save and the first byte, so the doubt itself is waited out too.
+    later(sent_at, plan.call_timeout.saturating_add(plan.settle))
+        .max(later(unknown.since, plan.settle.max(asked)))
 }
 
 /// Until when a self-authenticating credential's old key can sign a further call, if any call took effect.
@@ -140,7 +142,7 @@ fn halted(state: State, rotation: Rotation, reason: HaltReason, now: Timestamp) 
 pub(super) fn replayed(
     plan: &Plan,
     state: State,
-    (rotation, mut unknown): (Rotation, Unknown),
+    (mut rotation, mut unknown): (Rotation, Unknown),
     outcome: Outcome<Answer>,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
@@ -161,7 +163,10 @@ pub(super) fn replayed(
             unknown.refused = true;
             unknown.doubt = Doubt::NoValue;
         }
-        Outcome::Unknown(doubt) => unknown.doubt = doubt,
+        Outcome::Unknown(doubt) => {
+            rotation.dispatched_at = now;
+            unknown.doubt = doubt;
+        }
     }
     settle(plan, state, rotation, unknown, now)
 }

@@ -55,8 +55,6 @@ pub(crate) struct Bounds {
     pub(crate) requests: u8,
     pub(crate) faults: u8,
     pub(crate) ticks: u8,
-    /// Faults that the configuration leaves out.
-    pub(crate) without: &'static [Happens],
 }
 
 pub(crate) fn possible(world: &World, rules: &Rules, bounds: &Bounds) -> Vec<Move> {
@@ -101,7 +99,6 @@ fn of_replica(world: &World, rules: &Rules, bounds: &Bounds, who: usize, moves: 
             moves.push(Move::Go(index, Happens::Well));
             if faulty && run.answer_waits.is_none() && (run.effects[0] != Effect::Publish || run.compared) {
                 let ways = faults_of(world, rules, &run.effects[0]).into_iter();
-                let ways = ways.filter(|fault| !bounds.without.contains(fault));
                 moves.extend(ways.map(|fault| Move::Go(index, fault)));
             }
         }
