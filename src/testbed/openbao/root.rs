@@ -1,12 +1,14 @@
 //! What a test does to the server with the root token.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{Error, OpenBao};
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// An initialisation waits for an election and many syncs of a disk that is busy with everybody else's.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What the server answered.
 #[derive(Debug)]
@@ -51,7 +53,10 @@ impl OpenBao {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
-        let failed = |cause: reqwest::Error| Error(format!("{method} {path}: {}", cause.without_url()));
+        let failed = |cause: reqwest::Error| {
+            let reason = cause.source().map(|source| format!(", {source}")).unwrap_or_default();
+            Error(format!("{method} {path}: {}{reason}", cause.without_url()))
+        };
         let method = reqwest::Method::from_bytes(method.as_bytes())
             .map_err(|_| Error(format!("{method:?} is no HTTP method")))?;
         let mut request = self
