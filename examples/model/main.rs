@@ -64,10 +64,11 @@ fn main() {
     assert_eq!(broken, 0, "promises are broken");
 }
 
-const ONE: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3, among: &[] };
+const ONE: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3, decisions: 0, among: &[] };
 
-const SEARCHES: [(&str, Bounds); 5] = [
+const SEARCHES: [(&str, Bounds); 6] = [
     ("short", Bounds { ticks: 2, ..ONE }),
+    ("person", Bounds { decisions: 1, ..ONE }),
     ("time", Bounds { ticks: 5, ..ONE }),
     ("faults", Bounds { faults: 2, ..ONE }),
     ("rotations", Bounds { requests: 2, ..ONE }),

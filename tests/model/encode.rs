@@ -7,6 +7,7 @@ use super::world::{Entry, Mail, Place, Replica, Slot, Stamp, World, seconds};
 pub(crate) fn encode(world: &World) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(96);
     bytes.extend([world.tick, option(world.flight), world.requests, world.faults]);
+    bytes.extend([world.decisions, u8::from(world.kept_by_hand)]);
     state(&mut bytes, &world.record.state);
     bytes.extend([world.record.version, option(world.record.staged)]);
     entry(&mut bytes, world.entry);

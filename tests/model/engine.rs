@@ -7,7 +7,7 @@ use super::effects;
 use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
 use super::properties::{Broken, Property};
-use super::said::{Heard, Holds, Said, Told, fingerprint};
+use super::said::{Decides, Heard, Holds, Said, Told, fingerprint};
 use super::world::{
     Hand, Number, Place, Run, Slot, TICK_SECONDS, World, is_halted, number, open_number, replica_id, small,
 };
@@ -35,6 +35,18 @@ pub(crate) fn request(world: &mut World, rules: &Rules, who: usize) -> Moved {
     world.requests += 1;
     world.replicas[who].wanted = Some(world.requests);
     go(world, rules, who, Happens::Well)
+}
+
+/// A person decides, by way of this replica.
+pub(crate) fn decide(world: &mut World, rules: &Rules, who: usize, decision: Decides) -> Moved {
+    let state = match &world.replicas[who].place {
+        Place::Resting(state) | Place::Waiting { state, .. } => state.clone(),
+        _ => return Ok(()),
+    };
+    world.decisions += 1;
+    world.kept_by_hand |= decision == Decides::KeepCurrent;
+    let epoch = world.replicas[who].version + 1;
+    advance(world, rules, who, &state, Said::Resolved { decision, replica: who, epoch })
 }
 
 /// The process dies with all that it remembers.

@@ -25,10 +25,10 @@ mod search;
 mod vault;
 mod world;
 
-use moves::Bounds;
+use moves::{Bounds, Happens};
 
 /// Small enough for every run of the tests; `just model` goes further.
-const QUICK: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 2, among: &[] };
+const QUICK: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 2, decisions: 0, among: &[] };
 
 fn hold(class: &str, bounds: Bounds) {
     let (name, plan) = plans::all().into_iter().find(|(name, _)| *name == class).unwrap();
@@ -75,6 +75,12 @@ fn promises_hold_where_three_replicas_sleep_past_their_claims() {
 #[test]
 fn promises_hold_through_two_rotations_in_a_row() {
     hold("read", Bounds { requests: 2, faults: 0, ..QUICK });
+}
+
+#[test]
+fn promises_hold_where_a_person_decides_while_another_replica_is_about_to_call() {
+    let among = &[Happens::Lost];
+    hold("replay, else read", Bounds { decisions: 1, among, ..QUICK });
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Everything that can happen next, each with its cost in faults.
 
-use keyturn::rotation::{Effect, Phase};
+use keyturn::rotation::{Effect, Phase, possible_decisions};
 
 use super::engine::{self, Moved};
 use super::mutation::{Mutation, Rules};
+use super::said::Decides;
 use super::vault;
 use super::world::{Place, Slot, World, small};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
     Request(u8),
+    Decide(u8, Decides),
     Go(u8, Happens),
     Crash(u8),
     Restart(u8),
@@ -62,14 +64,18 @@ pub(crate) struct Bounds {
     pub(crate) requests: u8,
     pub(crate) faults: u8,
     pub(crate) ticks: u8,
+    pub(crate) decisions: u8,
     /// The faults that happen; all, where none is named.
     pub(crate) among: &'static [Happens],
 }
 
 impl std::fmt::Display for Bounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { replicas, requests, faults, ticks, .. } = self;
-        write!(f, "{replicas} replicas, {requests} rotations, {faults} faults, {ticks} ticks")
+        let Self { replicas, requests, faults, ticks, decisions, .. } = self;
+        write!(
+            f,
+            "{replicas} replicas, {requests} rotations, {faults} faults, {ticks} ticks, {decisions} decisions"
+        )
     }
 }
 
@@ -99,6 +105,10 @@ fn of_replica(world: &World, rules: &Rules, bounds: &Bounds, who: usize, moves: 
     let may_ask = world.requests < bounds.requests && (who == 0 || world.requests > 0);
     if may_ask && is_free(world, who) {
         moves.push(Move::Request(index));
+    }
+    if world.decisions < bounds.decisions {
+        let possible = decisions(world, who).into_iter();
+        moves.extend(possible.map(|decision| Move::Decide(index, decision)));
     }
     if world.faults >= bounds.faults {
         return;
@@ -131,6 +141,15 @@ pub(crate) fn by_itself(world: &World, rules: &Rules, who: usize) -> Option<Move
         }
     };
     ready.then_some(Move::Go(index, Happens::Well))
+}
+
+fn decisions(world: &World, who: usize) -> Vec<Decides> {
+    let (Place::Resting(state) | Place::Waiting { state, .. }) = &world.replicas[who].place else {
+        return Vec::new();
+    };
+    let possible = possible_decisions(&state.phase);
+    let both = [Decides::KeepCurrent, Decides::TryAgain];
+    both.into_iter().filter(|decides| possible.contains(&decides.decision())).collect()
 }
 
 fn is_free(world: &World, who: usize) -> bool {
@@ -181,6 +200,7 @@ fn faults_of(world: &World, rules: &Rules, effect: &Effect) -> Vec<Happens> {
 pub(crate) fn make(world: &mut World, rules: &Rules, next: Move) -> Moved {
     match next {
         Move::Request(who) => engine::request(world, rules, usize::from(who))?,
+        Move::Decide(who, decision) => engine::decide(world, rules, usize::from(who), decision)?,
         Move::Go(who, happens) => {
             world.faults += u8::from(happens != Happens::Well);
             engine::go(world, rules, usize::from(who), happens)?;

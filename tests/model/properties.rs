@@ -88,7 +88,8 @@ pub(crate) fn never_twice(world: &World, rules: &Rules) -> Found {
     Ok(())
 }
 
-/// While no rotation is open, the entry holds the provider's newest key, and what was closed last says so.
+/// While no rotation is open, the entry holds the provider's newest key, and what was closed last says so; a person
+/// who keeps an older key is believed until the next rotation.
 pub(crate) fn never_guessed(world: &World) -> Found {
     if world.record.state.phase != Phase::Idle {
         return Ok(());
@@ -99,7 +100,8 @@ pub(crate) fn never_guessed(world: &World) -> Found {
         Some(ClosedAs::Rotated { answer, .. }) => answer.fingerprint == fingerprint(entry),
         _ => true,
     };
-    if entry == newest && said {
+    let rotated = matches!(closed, Some(ClosedAs::Rotated { .. }));
+    if (entry == newest || world.kept_by_hand && !rotated) && said {
         return Ok(());
     }
     let closed = closed.map_or("nothing", |closed| match closed {

@@ -26,7 +26,7 @@ impl Removal {
     }
 }
 
-const ONE_FAULT: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3, among: &[] };
+const ONE_FAULT: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3, decisions: 0, among: &[] };
 const TWO_FAULTS: Bounds = Bounds { faults: 2, among: &[Happens::AnswerLost, Happens::Slow], ..ONE_FAULT };
 const ASLEEP: Bounds = Bounds { requests: 2, faults: 0, ticks: 2, ..ONE_FAULT };
 

@@ -84,7 +84,8 @@ impl Rest {
 
 fn is_at_rest(world: &World, rules: &Rules, who: usize) -> bool {
     let Place::Resting(state) = &world.replicas[who].place else { return false };
-    let idle = world.record.state.phase == Phase::Idle && world.entry.key == world.provider.newest();
+    let right = world.entry.key == world.provider.newest() || world.kept_by_hand;
+    let idle = world.record.state.phase == Phase::Idle && right;
     (idle || is_halted(&world.record.state)) && !engine::looks_up(world, rules, who, state)
 }
 

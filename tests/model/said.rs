@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use keyturn::ids::KvVersion;
 use keyturn::rotation::{
-    Answer, Baseline, Doubt, Event, Holding, Outcome, Plan, Problem, Reading, Refusal, RefusalClass, Request,
-    Trigger, Verdict,
+    Answer, Baseline, Decision, Doubt, Event, Holding, Outcome, Plan, Problem, Reading, Refusal,
+    RefusalClass, Request, Trigger, Verdict,
 };
 use keyturn::secret::Fingerprint;
 
@@ -20,6 +20,7 @@ pub(crate) enum Said {
     Probed(Seen),
     Published(u8),
     Woke,
+    Resolved { decision: Decides, replica: usize, epoch: u8 },
     Resumed { replica: usize, lapsed: bool, epoch: u8, holding: Holds, published: Option<(Told, u8)> },
 }
 
@@ -65,6 +66,22 @@ pub(crate) enum Holds {
     Answer(Told),
 }
 
+/// What a person decides about a rotation that is in doubt or halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Decides {
+    KeepCurrent,
+    TryAgain,
+}
+
+impl Decides {
+    pub(crate) const fn decision(self) -> Decision {
+        match self {
+            Self::KeepCurrent => Decision::KeepCurrent,
+            Self::TryAgain => Decision::TryAgain,
+        }
+    }
+}
+
 impl Said {
     pub(crate) fn event(self, plan: &Plan, now: Timestamp) -> Event {
         match self {
@@ -91,6 +108,12 @@ impl Said {
             Self::Probed(seen) => Event::Probed { verdict: seen.verdict(), now },
             Self::Published(version) => Event::Published { version: KvVersion(u64::from(version)), now },
             Self::Woke => Event::Woke { now },
+            Self::Resolved { decision, replica, epoch } => Event::Resolved {
+                decision: decision.decision(),
+                replica: replica_id(replica),
+                epoch: KvVersion(u64::from(epoch)),
+                now,
+            },
             Self::Resumed { replica, lapsed, epoch, holding, published } => Event::Resumed {
                 replica: replica_id(replica),
                 lapsed,

@@ -5,10 +5,11 @@ use super::engine::{Moved, holds_claim};
 use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
 use super::properties::Broken;
-use super::world::{Entry, Mail, Place, Run, Stamp, World, number, open_number, small};
+use super::world::{Entry, Mail, Place, Run, Slot, Stamp, World, number, open_number, small};
 
 /// Writes the record; `false` where it was not written, or nobody heard that it was.
 pub(crate) fn save(world: &mut World, rules: &Rules, who: usize, state: &Known, happens: Happens) -> bool {
+    seal_for_keeping(world, who, state);
     let mut staged = None;
     if state.phase.keeps_secret_in_record() {
         match world.replicas[who].hand.filter(|hand| Some(hand.rotation) == open_number(state)) {
@@ -38,6 +39,15 @@ pub(crate) fn save(world: &mut World, rules: &Rules, who: usize, state: &Known, 
     (replica.version, replica.seen_at, replica.heard) = (world.record.version, world.tick, None);
     replica.wanted.take_if(|wanted| Some(*wanted) == open_number(state));
     true
+}
+
+/// The key of a rotation that a person gives up is sealed before its close takes it out of the record.
+fn seal_for_keeping(world: &mut World, who: usize, state: &Known) {
+    let given_up = state.given_up().map(number);
+    let replica = &mut world.replicas[who];
+    if let Some(hand) = replica.hand.filter(|hand| Some(hand.rotation) == given_up) {
+        replica.slots[usize::from(hand.rotation)] = Slot::Sealed { key: hand.key, call: hand.call };
+    }
 }
 
 /// Compares the record's version first, and writes the entry in a step of its own.

@@ -30,6 +30,9 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) requests: u8,
     pub(crate) faults: u8,
+    pub(crate) decisions: u8,
+    /// A person said that the entry is right as it is.
+    pub(crate) kept_by_hand: bool,
     /// Keys that reached a replica and that are not allowed to vanish.
     pub(crate) received: Vec<Key>,
 }
@@ -139,6 +142,8 @@ impl World {
             replicas: vec![replica; replicas],
             requests: 0,
             faults: 0,
+            decisions: 0,
+            kept_by_hand: false,
             received: Vec::new(),
         }
     }
