@@ -84,6 +84,12 @@ fn promises_hold_where_a_person_decides_while_another_replica_is_about_to_call()
 }
 
 #[test]
+fn promises_hold_where_a_replay_leaves_late_and_its_sender_dies() {
+    let among = &[Happens::Lost, Happens::DiesLater];
+    hold("replay, else read", Bounds { faults: 2, among, ..QUICK });
+}
+
+#[test]
 fn every_property_notices_that_a_safeguard_is_missing() {
     let mut unexpected = Vec::new();
     for removal in removals::all().iter().chain(&removals::second_lines()) {
