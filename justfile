@@ -12,6 +12,11 @@ demo *arguments:
 test *arguments:
     cargo test {{arguments}}
 
+# Every promise, searched further than a test has time for; a word picks the searches whose name contains it
+model *words:
+    cargo rustc --example model -- -C opt-level=3
+    target/debug/examples/model {{words}}
+
 # Format and lint
 lint:
     cargo fmt --all

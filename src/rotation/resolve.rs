@@ -54,7 +54,7 @@ pub(super) fn settle(
         Means::Read => Effect::Read,
         Means::Replay => {
             unknown.replays += 1;
-            rotation.dispatched_at = now;
+            rotation.dispatched_at = rotation.dispatched_at.max(now);
             Effect::Call
         }
         Means::Redo => {
@@ -164,7 +164,7 @@ pub(super) fn replayed(
             unknown.doubt = Doubt::NoValue;
         }
         Outcome::Unknown(doubt) => {
-            rotation.dispatched_at = now;
+            rotation.dispatched_at = rotation.dispatched_at.max(now);
             unknown.doubt = doubt;
         }
     }
@@ -242,16 +242,18 @@ pub(super) fn decided(
     if !possible_decisions(&state.phase).contains(&decision) {
         return None;
     }
-    claim(state.phase.rotation_mut()?, claimant);
+    take_from_the_holder(&mut state.phase, claimant, now)?;
     let rotation = state.phase.rotation()?.clone();
     Some(match decision {
         Decision::KeepCurrent => keep_current(state, rotation, now),
         Decision::RotateAgain => {
             let outcome = ClosedAs::Resolved { decision };
             // Not before a call that may still be on its way has lost its power.
-            let sent_at =
-                if matches!(state.phase, Phase::Unknown { .. }) { now } else { rotation.dispatched_at };
-            let not_before = later(sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
+            let may_be_sent_at = match state.phase {
+                Phase::Unknown { .. } => rotation.dispatched_at.max(now),
+                _ => rotation.dispatched_at,
+            };
+            let not_before = later(may_be_sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
             let request = Request { request_id: None, trigger: Trigger::Manual, ..rotation.request.clone() };
             let retry = Some(Retry { not_before, failures: 0, request });
             close::close(state, rotation, Closing { outcome, retry }, now)
@@ -259,6 +261,18 @@ pub(super) fn decided(
         Decision::PublishAnyway => publish_anyway(state, rotation, now)?,
         Decision::TryAgain => try_again(plan, state, rotation, now)?,
     })
+}
+
+/// Makes the claimant the holder at once. One that was about to call may still do so until its claim is over.
+fn take_from_the_holder(phase: &mut Phase, claimant: &Claimant, now: Timestamp) -> Option<()> {
+    let may_call = matches!(phase, Phase::Unknown { rotation, .. } if rotation.holder != claimant.replica);
+    let rotation = phase.rotation_mut()?;
+    if may_call {
+        let claim_ends_at = later(now, Duration::from_millis(rotation.claim_ms));
+        rotation.dispatched_at = rotation.dispatched_at.max(claim_ends_at);
+    }
+    claim(rotation, claimant);
+    Some(())
 }
 
 fn keep_current(state: State, rotation: Rotation, now: Timestamp) -> (State, Vec<Effect>) {

@@ -1,26 +1,50 @@
-//! The rules of a search: a plan, and at most one deliberate defect that a property must notice.
+//! The rules of a search: a plan, and at most one safeguard that is taken away.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use keyturn::ids::KvVersion;
-use keyturn::rotation::{Effect, Event, Holding, Plan, State, Step, Verdict, step};
+use keyturn::rotation::{
+    Closed, ClosedAs, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan, State, Step,
+    Timings, Verdict, step,
+};
 
+use super::book::{Book, Followed, Known};
 use super::properties::{self, Broken, Property};
-use super::world::{Entry, World};
+use super::said::Said;
+use super::world::{Entry, World, at};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     None,
-    CallsBeforeTheIntentIsSaved,
-    TakesSentForUnsent,
-    NeverSeals,
-    ErasesWhenSealed,
-    PublishesBlindly,
+    ActsOnALapsedClaim,
+    AsksAtOnce,
     BelievesAnUnchangedReadAtOnce,
-    RedoesAtOnce,
+    BelievesEarlierAnswers,
+    BelievesEveryProbe,
+    CallsAgainAtOnce,
+    CallsBeforeTheIntentIsSaved,
     ClosesUnpublished,
+    ErasesWhenSealed,
+    GuessesInsteadOfAsking,
+    IgnoresAnAnswerThatComesLate,
+    NeverMarksSent,
+    NeverSeals,
     NeverTakesOver,
+    NeverWakes,
+    PublishesBlindly,
+    PublishesOverANewerEpoch,
+    PublishesWithoutAskingTheRecord,
+    PublishesWithoutCheckAndSet,
+    PublishesWithoutStaging,
+    RedoesAtOnce,
+    RedoesWithoutEnd,
+    RestsAfterALostWrite,
+    SavesWithoutCheckAndSet,
+    TakesOverAtOnce,
+    TakesSentForUnsent,
+    TakesWhateverItReads,
 }
 
 pub(crate) struct Rules {
@@ -28,72 +52,112 @@ pub(crate) struct Rules {
     pub(crate) mutation: Mutation,
     /// Look for this property alone.
     pub(crate) only: Option<Property>,
+    book: RefCell<Book>,
 }
 
 impl Rules {
-    pub(crate) const fn faithful(plan: Plan) -> Self {
-        Self { plan, mutation: Mutation::None, only: None }
+    pub(crate) fn faithful(plan: Plan) -> Self {
+        Self { plan, mutation: Mutation::None, only: None, book: RefCell::default() }
     }
 
-    pub(crate) fn step(&self, state: State, event: Event) -> Step {
-        let plan = &self.plan;
+    pub(crate) fn without(plan: Plan, mutation: Mutation, only: Option<Property>) -> Self {
+        Self { mutation, only, ..Self::faithful(plan) }
+    }
+
+    pub(crate) fn adopted(&self) -> Known {
+        self.book.borrow_mut().known(State::adopted(at(0)))
+    }
+
+    /// What the real core says to this, with the safeguard taken away.
+    pub(crate) fn next(&self, state: &Known, said: Said, tick: u8) -> Followed {
+        if let Some(followed) = self.book.borrow().remembers(state, tick, said) {
+            return followed;
+        }
+        let stepped = self.step(State::clone(state), said.event(&self.plan, at(tick)));
+        let mut book = self.book.borrow_mut();
+        let followed = match stepped {
+            Ok((state, effects)) => Ok((book.known(state), book.todo(effects))),
+            Err(illegal) => Err(illegal.to_string()),
+        };
+        book.remember(state, tick, said, &followed);
+        followed
+    }
+
+    /// How many different questions the core was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.book.borrow().asked()
+    }
+
+    fn step(&self, state: State, event: Event) -> Step {
+        let event = self.misheard(&state, event);
+        let plan = self.misread();
         match self.mutation {
-            Mutation::None | Mutation::PublishesBlindly => step(plan, state, event),
-            Mutation::CallsBeforeTheIntentIsSaved => {
-                let (state, mut effects) = step(plan, state, event)?;
-                if effects == [Effect::Save, Effect::Call] {
-                    effects.remove(0);
-                }
-                Ok((state, effects))
-            }
-            Mutation::NeverSeals => {
-                let (state, effects) = step(plan, state, event.clone())?;
-                match event {
-                    Event::Called { now, .. } if effects == [Effect::Seal] => {
-                        step(plan, state, Event::Sealed { now })
-                    }
-                    _ => Ok((state, effects)),
-                }
-            }
-            Mutation::ErasesWhenSealed => erasing(plan, state, event),
-            Mutation::RedoesAtOnce => {
-                let hasty = Plan { settle: Duration::ZERO, call_timeout: Duration::ZERO, ..plan.clone() };
-                step(&hasty, state, event)
-            }
-            Mutation::ClosesUnpublished => closing(plan, state, event),
-            _ => {
-                let event = self.misheard(event);
-                step(plan, state, event)
-            }
+            Mutation::ErasesWhenSealed => erasing(&plan, state, event),
+            Mutation::ClosesUnpublished => closing(&plan, state, event),
+            Mutation::NeverSeals => unsealed(&plan, state, event),
+            Mutation::CallsAgainAtOnce => calling_again(&plan, state, event),
+            _ => Ok(self.misdone(step(&plan, state, event)?)),
         }
     }
 
-    fn misheard(&self, mut event: Event) -> Event {
+    /// The plan as a core would see it that does not know a wait or a bound.
+    fn misread(&self) -> Plan {
+        let plan = self.plan.clone();
+        match self.mutation {
+            Mutation::RedoesAtOnce => Plan { settle: Duration::ZERO, call_timeout: Duration::ZERO, ..plan },
+            Mutation::RedoesWithoutEnd => Plan { redo: Some(9), ..plan },
+            Mutation::PublishesWithoutStaging => Plan { propagation: None, ..plan },
+            _ => plan,
+        }
+    }
+
+    fn misheard(&self, state: &State, mut event: Event) -> Event {
         match (self.mutation, &mut event) {
             (Mutation::TakesSentForUnsent, Event::Resumed { holding, .. }) if *holding == Holding::Sent => {
                 *holding = Holding::Unsent;
             }
-            (Mutation::NeverTakesOver, Event::Resumed { lapsed, .. }) => *lapsed = false,
             (Mutation::BelievesAnUnchangedReadAtOnce, Event::Read { now, .. }) => {
                 *now = now.checked_add(SignedDuration::from_hours(1)).unwrap();
+            }
+            (Mutation::BelievesEarlierAnswers, Event::Resumed { holding: Holding::Answer(answer), .. }) => {
+                answer.call = state.phase.rotation().map_or(1, |open| open.calls);
+            }
+            (Mutation::IgnoresAnAnswerThatComesLate, Event::Resumed { holding, .. })
+                if matches!(state.phase, Phase::Unknown { .. } | Phase::Halted { .. }) =>
+            {
+                *holding = Holding::Nothing;
             }
             _ => {}
         }
         event
     }
 
+    fn misdone(&self, (state, mut effects): (State, Vec<Effect>)) -> (State, Vec<Effect>) {
+        match self.mutation {
+            Mutation::CallsBeforeTheIntentIsSaved if effects == [Effect::Save, Effect::Call] => {
+                effects.remove(0);
+                (state, effects)
+            }
+            Mutation::GuessesInsteadOfAsking => guessing(state, effects),
+            Mutation::AsksAtOnce => asking(state, effects),
+            _ => (state, effects),
+        }
+    }
+
     pub(crate) fn watch(&self, world: &mut World) -> Result<(), Broken> {
         self.of_interest(properties::nothing_lost(world))?;
         self.of_interest(properties::never_twice(world, self))?;
-        self.of_interest(properties::never_guessed(world))
+        self.of_interest(properties::never_guessed(world))?;
+        self.of_interest(properties::asks_only_when_it_must(world, self))
     }
 
     pub(crate) fn watch_entry(&self, world: &World, before: Entry) -> Result<(), Broken> {
         self.of_interest(properties::never_torn(world, before))?;
-        self.of_interest(properties::one_hand(world, before))
+        self.of_interest(properties::newest_claim_writes_last(world, before))?;
+        self.of_interest(properties::publishes_what_works(world, self))
     }
 
-    fn of_interest(&self, found: Result<(), Broken>) -> Result<(), Broken> {
+    pub(crate) fn of_interest(&self, found: Result<(), Broken>) -> Result<(), Broken> {
         found.or_else(|broken| match self.only {
             Some(only) if only != broken.property => Ok(()),
             _ => Err(broken),
@@ -115,4 +179,47 @@ fn closing(plan: &Plan, state: State, event: Event) -> Step {
     let (state, _) = step(plan, state, event)?;
     let (state, _) = step(plan, state, Event::Published { version: KvVersion(1), now })?;
     step(plan, state, Event::Probed { verdict: Verdict::Accepted, now })
+}
+
+fn unsealed(plan: &Plan, state: State, event: Event) -> Step {
+    let called = matches!(event, Event::Called { .. }).then(|| event.clone());
+    let (state, effects) = step(plan, state, event)?;
+    match called {
+        Some(Event::Called { now, .. }) if effects == [Effect::Seal] => {
+            step(plan, state, Event::Sealed { now })
+        }
+        _ => Ok((state, effects)),
+    }
+}
+
+fn calling_again(plan: &Plan, state: State, event: Event) -> Step {
+    let lost = matches!(event, Event::Called { outcome: Outcome::Unknown(_), .. });
+    if lost { Ok((state, vec![Effect::Call])) } else { step(plan, state, event) }
+}
+
+fn guessing(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {
+    let Phase::Halted { rotation, halt: Halt { answer: None, .. } } = state.phase.clone() else {
+        return (state, effects);
+    };
+    let rotation_id = rotation.rotation_id;
+    let closed = Closed {
+        rotation_id,
+        request: rotation.request,
+        intended_at: at(0),
+        closed_at: at(0),
+        calls: rotation.calls,
+        outcome: ClosedAs::NotApplied { doubt: Doubt::Timeout },
+        timings: Timings::default(),
+    };
+    state.history.insert(0, closed);
+    state.phase = Phase::Idle;
+    (state, vec![Effect::Save, Effect::Erase { rotation_id }])
+}
+
+fn asking(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {
+    let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return (state, effects) };
+    let reason = HaltReason::NoWayToTell { doubt: unknown.doubt };
+    let halt = Halt { reason, since: at(0), answer: None, publication: None };
+    state.phase = Phase::Halted { rotation, halt };
+    (state, vec![Effect::Save])
 }

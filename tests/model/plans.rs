@@ -9,6 +9,9 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Long enough that no old key dies while a search goes on.
+const GRACE: Option<Duration> = Some(seconds(1200));
+
 /// No means at all. A request lives for less than a tick; a claim runs out after two.
 pub(crate) fn none() -> Plan {
     Plan {
@@ -32,27 +35,69 @@ pub(crate) fn none() -> Plan {
     }
 }
 
+pub(crate) fn none_signing_itself() -> Plan {
+    Plan { self_authenticating: true, grace: GRACE, ..none() }
+}
+
 pub(crate) fn read() -> Plan {
     Plan { read: Some(seconds(5)), ..none() }
+}
+
+pub(crate) fn read_with_grace() -> Plan {
+    Plan { grace: GRACE, ..read() }
 }
 
 pub(crate) fn replay() -> Plan {
     Plan { replay: Some(seconds(3600)), ..none() }
 }
 
-pub(crate) fn redo() -> Plan {
-    Plan { redo: Some(2), grace: Some(seconds(3600)), ..none() }
+pub(crate) fn replay_else_read() -> Plan {
+    Plan { replay: Some(seconds(110)), ..read() }
 }
 
+pub(crate) fn redo() -> Plan {
+    Plan { redo: Some(2), grace: GRACE, ..none() }
+}
+
+/// The old key signs the second call, and dies after four ticks.
 pub(crate) fn redo_signing_itself() -> Plan {
     Plan { self_authenticating: true, grace: Some(seconds(240)), ..redo() }
 }
 
+/// A new key works a tick after it was made, and nothing shows when.
 pub(crate) fn staged() -> Plan {
     let propagation = Propagation { delay: seconds(54), poll: seconds(15), deadline: seconds(110) };
-    Plan { propagation: Some(propagation), grace: Some(seconds(3600)), ..read() }
+    Plan { propagation: Some(propagation), grace: Some(seconds(480)), ..none() }
 }
 
+pub(crate) fn staged_and_read() -> Plan {
+    Plan { read: Some(seconds(5)), ..staged() }
+}
+
+/// The first probe may come too early.
 pub(crate) fn staged_and_probed() -> Plan {
-    Plan { probe: true, ..staged() }
+    let propagation = Propagation { delay: seconds(0), poll: seconds(15), deadline: seconds(110) };
+    Plan { probe: true, propagation: Some(propagation), grace: Some(seconds(600)), ..staged_and_read() }
+}
+
+pub(crate) fn published_and_probed() -> Plan {
+    Plan { probe: true, ..redo() }
+}
+
+/// Every class by its name.
+pub(crate) fn all() -> Vec<(&'static str, Plan)> {
+    vec![
+        ("none", none()),
+        ("none, signing itself", none_signing_itself()),
+        ("read", read()),
+        ("read, grace", read_with_grace()),
+        ("replay", replay()),
+        ("replay, else read", replay_else_read()),
+        ("redo", redo()),
+        ("redo, signing itself", redo_signing_itself()),
+        ("staged", staged()),
+        ("staged, read", staged_and_read()),
+        ("staged, probed", staged_and_probed()),
+        ("published, probed", published_and_probed()),
+    ]
 }

@@ -1,20 +1,31 @@
 //! What must hold in every reachable world.
 
-use keyturn::rotation::{ClosedAs, IllegalEvent, Phase};
+use keyturn::rotation::{ClosedAs, Phase, State};
 
 use super::mutation::Rules;
-use super::world::{Entry, World, fingerprint, is_halted};
+use super::said::fingerprint;
+use super::world::{Entry, World, is_halted, replica_id};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Property {
     /// The core and the shell agree on what can happen.
     LegalEvents,
+    /// P1
     NothingLost,
+    /// P2
     NeverTorn,
+    /// P3
     NeverTwice,
+    /// P4
     NeverGuessed,
+    /// P5
     OneHand,
+    /// P6
+    NoOutage,
+    /// P8
     AlwaysResumes,
+    /// A person is asked only for what keyturn cannot do itself.
+    AsksOnlyWhenItMust,
 }
 
 #[derive(Clone, Debug)]
@@ -27,17 +38,12 @@ impl Broken {
     pub(crate) fn new(property: Property, what: impl Into<String>) -> Self {
         Self { property, what: what.into() }
     }
-
-    #[expect(clippy::needless_pass_by_value, reason = "it stands in a map_err")]
-    pub(crate) fn illegal(illegal: IllegalEvent) -> Self {
-        Self::new(Property::LegalEvents, illegal.to_string())
-    }
 }
 
 type Found = Result<(), Broken>;
 
-/// P1: a key that was received stays somewhere until a newer one is published or kept in its place, or a person
-/// is asked.
+/// A key that was received stays somewhere until a newer one is published or kept in its place, or a person is
+/// asked.
 pub(crate) fn nothing_lost(world: &mut World) -> Found {
     let received = std::mem::take(&mut world.received);
     for key in &received {
@@ -57,7 +63,7 @@ pub(crate) fn nothing_lost(world: &mut World) -> Found {
     Ok(())
 }
 
-/// P2: no key in the entry is followed by an older one, and the stamp beside a key is its own.
+/// No key in the entry is followed by an older one, and the stamp beside a key is its own.
 pub(crate) fn never_torn(world: &World, before: Entry) -> Found {
     let after = world.entry;
     if after.key < before.key {
@@ -68,7 +74,7 @@ pub(crate) fn never_torn(world: &World, before: Entry) -> Found {
     if own { Ok(()) } else { Err(Broken::new(Property::NeverTorn, "a stamp beside another rotation's key")) }
 }
 
-/// P3: no rotation sends more requests, or makes more keys, than its provider's capabilities allow.
+/// No rotation sends more requests, or makes more keys, than its provider's capabilities allow.
 pub(crate) fn never_twice(world: &World, rules: &Rules) -> Found {
     for (id, sent) in world.provider.sent.iter().enumerate().skip(1) {
         let made = world.provider.made.iter().filter(|made| usize::from(made.rotation) == id).count();
@@ -82,7 +88,8 @@ pub(crate) fn never_twice(world: &World, rules: &Rules) -> Found {
     Ok(())
 }
 
-/// P4: while no rotation is open, the entry holds the provider's newest key, and what was closed last says so.
+/// While no rotation is open, the entry holds the provider's newest key, and what was closed last says so; a person
+/// who keeps an older key is believed until the next rotation.
 pub(crate) fn never_guessed(world: &World) -> Found {
     if world.record.state.phase != Phase::Idle {
         return Ok(());
@@ -93,19 +100,61 @@ pub(crate) fn never_guessed(world: &World) -> Found {
         Some(ClosedAs::Rotated { answer, .. }) => answer.fingerprint == fingerprint(entry),
         _ => true,
     };
-    if entry == newest && said {
+    let rotated = matches!(closed, Some(ClosedAs::Rotated { .. }));
+    if (entry == newest || world.kept_by_hand && !rotated) && said {
         return Ok(());
     }
-    let what = format!("the entry holds key {entry}, the provider's newest is {newest}, closed: {closed:?}");
+    let closed = closed.map_or("nothing", |closed| match closed {
+        ClosedAs::Rotated { .. } => "rotated",
+        ClosedAs::Failed { .. } => "failed",
+        ClosedAs::NotApplied { .. } => "not applied",
+        ClosedAs::Resolved { .. } => "resolved",
+    });
+    let what =
+        format!("the entry holds key {entry}, the newest is {newest}, and no rotation is open ({closed})");
     Err(Broken::new(Property::NeverGuessed, what))
 }
 
-/// P5: what a newer claim has published, an older one does not overwrite.
-pub(crate) fn one_hand(world: &World, before: Entry) -> Found {
+/// What a newer claim has published, an older one does not overwrite.
+pub(crate) fn newest_claim_writes_last(world: &World, before: Entry) -> Found {
     let epoch = |entry: Entry| entry.stamp.map_or(0, |stamp| stamp.epoch);
     if epoch(world.entry) >= epoch(before) {
         return Ok(());
     }
     let what = format!("epoch {} wrote over epoch {}", epoch(world.entry), epoch(before));
     Err(Broken::new(Property::OneHand, what))
+}
+
+/// A request leaves from the replica that the record names; a replay may come from the one before it.
+pub(crate) fn sent_by_the_holder(world: &World, who: usize, state: &State) -> Found {
+    let replays = matches!(state.phase, Phase::Unknown { .. });
+    let holder = world.record.state.phase.rotation().map(|open| open.holder);
+    if replays || holder == Some(replica_id(who)) {
+        return Ok(());
+    }
+    Err(Broken::new(Property::OneHand, format!("replica {who} called the provider, and is not the holder")))
+}
+
+/// Where old keys live on, the entry gets no key that the provider does not accept.
+pub(crate) fn publishes_what_works(world: &World, rules: &Rules) -> Found {
+    let works = world.provider.accepts(&rules.plan, world.entry.key, world.tick);
+    if works || rules.plan.grace.is_none() {
+        return Ok(());
+    }
+    let what = format!("key {} was published, and the provider does not accept it", world.entry.key);
+    Err(Broken::new(Property::NoOutage, what))
+}
+
+/// A person is not asked while the provider could still tell, and turned nothing away.
+pub(crate) fn asks_only_when_it_must(world: &World, rules: &Rules) -> Found {
+    let Phase::Halted { rotation, halt } = &world.record.state.phase else { return Ok(()) };
+    let plan = &rules.plan;
+    let known = halt.answer.is_some();
+    let more_calls =
+        !plan.self_authenticating && plan.redo.is_some_and(|calls_max| rotation.calls < calls_max);
+    let could_tell = known || plan.replay.is_some() || plan.read.is_some() || more_calls;
+    if !could_tell || world.provider.turned_away {
+        return Ok(());
+    }
+    Err(Broken::new(Property::AsksOnlyWhenItMust, format!("halted as {}", halt.reason.code())))
 }

@@ -1,24 +1,32 @@
 //! Breadth first through every reachable world, with the shortest way to what is broken.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use keyturn::rotation::Phase;
+use keyturn::rotation::Plan;
 
 use super::encode::encode;
-use super::moves::{self, Bounds, Happens, Move};
+use super::moves::{self, Bounds, Move};
 use super::mutation::Rules;
 use super::properties::{Broken, Property};
-use super::world::{Place, World, is_halted};
+use super::rest::Rest;
+use super::world::{Place, World};
 
 pub(crate) struct Explored {
     pub(crate) worlds: usize,
     pub(crate) moves: usize,
     pub(crate) deepest: usize,
+    /// Different questions that the core was asked.
+    pub(crate) asked: usize,
     pub(crate) took: Duration,
+    /// There was no end within the most worlds that were allowed.
+    pub(crate) cut: bool,
     pub(crate) broken: Option<(Broken, String)>,
 }
+
+/// The most worlds of one search, so that its memory has a bound.
+pub(crate) const WORLDS_MAX: usize = 12_000_000;
 
 #[expect(
     clippy::disallowed_methods,
@@ -35,31 +43,48 @@ pub(crate) fn explore(rules: &Rules, bounds: &Bounds) -> Explored {
         worlds: search.seen.len(),
         moves: search.moves,
         deepest: search.deepest,
+        asked: rules.asked(),
         took: started.elapsed(),
+        cut: search.cut,
         broken,
     }
+}
+
+/// Searches, tells how far it went, and whether every promise was kept.
+pub(crate) fn report(name: &str, plan: Plan, bounds: Bounds) -> bool {
+    let explored = explore(&Rules::faithful(plan), &bounds);
+    let Explored { worlds, moves, deepest, asked, took, cut, broken } = explored;
+    let cut = if cut { ", CUT OFF" } else { "" };
+    println!(
+        "{name:<28} {worlds:>9} worlds {moves:>9} moves {deepest:>3} deep {asked:>6} questions {took:>8.1?}  {bounds}{cut}"
+    );
+    if let Some((broken, way)) = &broken {
+        println!("{:?}: {}\n{way}", broken.property, broken.what);
+    }
+    broken.is_none() && cut.is_empty()
 }
 
 struct Search<'a> {
     rules: &'a Rules,
     bounds: &'a Bounds,
-    seen: HashMap<Box<[u8]>, u32>,
+    seen: HashSet<Box<[u8]>>,
     /// By number: where each world was come from, and how.
     came: Vec<(u32, Option<Move>)>,
-    /// Worlds from which one replica alone comes to rest, by replica.
-    restful: Vec<HashSet<Box<[u8]>>>,
+    rests: Vec<Rest>,
     moves: usize,
     deepest: usize,
+    cut: bool,
 }
 
 impl<'a> Search<'a> {
     fn new(rules: &'a Rules, bounds: &'a Bounds) -> Self {
-        let restful = vec![HashSet::new(); bounds.replicas];
-        Self { rules, bounds, seen: HashMap::new(), came: Vec::new(), restful, moves: 0, deepest: 0 }
+        let rests = (0..bounds.replicas).map(Rest::of).collect();
+        let (seen, came) = (HashSet::new(), Vec::new());
+        Self { rules, bounds, seen, came, rests, moves: 0, deepest: 0, cut: false }
     }
 
     fn run(&mut self) -> Option<(Broken, Vec<Move>)> {
-        let first = World::new(self.bounds.replicas, self.bounds.requests);
+        let first = World::new(self.bounds.replicas, self.rules.adopted());
         let mut open = VecDeque::new();
         self.add(&first, 0, None);
         open.push_back((first, 0_u32, 0_usize));
@@ -82,17 +107,19 @@ impl<'a> Search<'a> {
                     open.push_back((after, number, depth + 1));
                 }
             }
+            if self.seen.len() > WORLDS_MAX {
+                self.cut = true;
+                return None;
+            }
         }
         None
     }
 
     fn add(&mut self, world: &World, from: u32, by: Option<Move>) -> Option<u32> {
         let number = u32::try_from(self.came.len()).unwrap();
-        let bytes = encode(world);
-        if self.seen.contains_key(&bytes) {
+        if !self.seen.insert(encode(world)) {
             return None;
         }
-        self.seen.insert(bytes, number);
         self.came.push((from, by));
         Some(number)
     }
@@ -110,54 +137,17 @@ impl<'a> Search<'a> {
 
     /// Without further faults, any one replica alone brings the rotation to its end, or to a person.
     fn comes_to_rest(&mut self, world: &World) -> Result<(), (Broken, Vec<Move>)> {
-        if self.rules.only.is_some_and(|only| only != Property::AlwaysResumes) {
+        let ends = [Property::AlwaysResumes, Property::NoOutage, Property::AsksOnlyWhenItMust];
+        if self.rules.only.is_some_and(|only| !ends.contains(&only)) {
             return Ok(());
         }
-        for who in 0..self.bounds.replicas {
-            self.comes_to_rest_by(world.clone(), who)?;
-        }
-        Ok(())
+        self.rests.iter_mut().try_for_each(|rest| rest.comes(world, self.rules))
     }
-
-    fn comes_to_rest_by(&mut self, mut world: World, who: usize) -> Result<(), (Broken, Vec<Move>)> {
-        let (mut passed, mut way) = (Vec::new(), Vec::new());
-        while !is_at_rest(&world, who) {
-            let bytes = encode(&world);
-            if self.restful[who].contains(&bytes) {
-                break;
-            }
-            passed.push(bytes);
-            if way.len() > LONGEST_WAY_TO_REST {
-                let what = format!("replica {who} alone does not come to rest");
-                return Err((Broken::new(Property::AlwaysResumes, what), way));
-            }
-            let next = only_move(&world, self.rules, self.bounds, who);
-            way.push(next);
-            moves::make(&mut world, self.rules, next).map_err(|broken| (broken, way.clone()))?;
-        }
-        self.restful[who].extend(passed);
-        Ok(())
-    }
-}
-
-const LONGEST_WAY_TO_REST: usize = 100;
-
-fn is_at_rest(world: &World, who: usize) -> bool {
-    let idle = world.record.state.phase == Phase::Idle && world.entry.key == world.provider.newest();
-    let resting = matches!(world.replicas[who].place, Place::Resting(_));
-    is_halted(&world.record.state) || (idle && resting)
-}
-
-fn only_move(world: &World, rules: &Rules, bounds: &Bounds, who: usize) -> Move {
-    let faultless = Bounds { faults: 0, requests: 0, ticks: 0, ..*bounds };
-    let index = u8::try_from(who).unwrap();
-    let own = |next: &Move| matches!(next, Move::Go(by, Happens::Well) | Move::Restart(by) if *by == index);
-    moves::possible(world, rules, &faultless).into_iter().find(own).unwrap_or(Move::TimePasses)
 }
 
 /// The way again, with what everybody holds after each move.
 fn tell(rules: &Rules, bounds: &Bounds, way: &[Move]) -> String {
-    let mut world = World::new(bounds.replicas, bounds.requests);
+    let mut world = World::new(bounds.replicas, rules.adopted());
     let mut told = String::new();
     for next in way {
         let doing = doing(&world, *next);
@@ -187,7 +177,7 @@ fn tell(rules: &Rules, bounds: &Bounds, way: &[Move]) -> String {
 fn doing(world: &World, next: Move) -> String {
     let Move::Go(who, _) = next else { return String::new() };
     match &world.replicas[usize::from(who)].place {
-        Place::Running(run) => format!("{:?} of {} ", run.effects, run.state.phase.name()),
+        Place::Running(run) => format!("{:?} of {} ", run.next(), run.state.phase.name()),
         Place::Loading => "loads ".to_owned(),
         Place::Waiting { .. } => "wakes ".to_owned(),
         Place::Resting(_) => "looks up ".to_owned(),

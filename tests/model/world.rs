@@ -1,10 +1,13 @@
-//! What there is: replicas with their disks, one record, one entry, one provider, and a request on its way.
+//! What there is: replicas with their disks, one record, one entry, one provider, and what is still on its way.
 
 use jiff::Timestamp;
 use keyturn::ids::{ReplicaId, RotationId};
-use keyturn::rotation::{Answer, Effect, Phase, Plan, State};
-use keyturn::secret::Fingerprint;
+use keyturn::rotation::{Effect, Phase, Rotation, State};
 use uuid::Uuid;
+
+use super::book::{Known, Todo};
+use super::provider::Provider;
+use super::said::Heard;
 
 /// A key, by the order in which the provider made it.
 pub(crate) type Key = u8;
@@ -12,7 +15,7 @@ pub(crate) type Key = u8;
 pub(crate) type Number = u8;
 
 /// The length of a tick: longer than a request can live, shorter than a claim.
-pub(crate) const TICK_SECONDS: i64 = 60;
+pub(crate) const TICK_SECONDS: u64 = 60;
 
 #[derive(Clone)]
 pub(crate) struct World {
@@ -22,17 +25,22 @@ pub(crate) struct World {
     pub(crate) provider: Provider,
     /// A request that nobody waits for any more and that may still take effect: the rotation that sent it.
     pub(crate) flight: Option<Number>,
+    /// A write to Vault that nobody waits for any more and that may still take effect.
+    pub(crate) mail: Option<Mail>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) requests: u8,
     pub(crate) faults: u8,
+    pub(crate) decisions: u8,
+    /// A person said that the entry is right as it is.
+    pub(crate) kept_by_hand: bool,
     /// Keys that reached a replica and that are not allowed to vanish.
     pub(crate) received: Vec<Key>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Record {
-    pub(crate) state: State,
-    pub(crate) version: u64,
+    pub(crate) state: Known,
+    pub(crate) version: u8,
     pub(crate) staged: Option<Key>,
 }
 
@@ -40,55 +48,53 @@ pub(crate) struct Record {
 pub(crate) struct Entry {
     pub(crate) key: Key,
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) version: u64,
+    pub(crate) version: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) rotation: Number,
-    pub(crate) epoch: u64,
-    pub(crate) call: u32,
+    pub(crate) epoch: u8,
+    pub(crate) call: u8,
 }
 
+/// A check-and-set on its way: it takes effect only while the version is the one that its sender knew.
 #[derive(Clone)]
-pub(crate) struct Provider {
-    /// Whose call made each key, and when; the first is nobody's.
-    pub(crate) made: Vec<Made>,
-    /// By rotation: requests that left and were not refused.
-    pub(crate) sent: Vec<u8>,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct Made {
-    pub(crate) rotation: Number,
-    pub(crate) tick: u8,
+pub(crate) enum Mail {
+    Record { state: Known, staged: Option<Key>, version: u8 },
+    Entry { key: Key, stamp: Stamp, version: u8 },
 }
 
 #[derive(Clone)]
 pub(crate) struct Replica {
     pub(crate) place: Place,
-    pub(crate) version: u64,
+    pub(crate) version: u8,
     pub(crate) seen_at: u8,
+    /// A rotation that somebody asked for here, until its intent is written.
+    pub(crate) wanted: Option<Number>,
     pub(crate) hand: Option<Hand>,
-    pub(crate) heard: Option<(Number, u32, Heard)>,
+    pub(crate) heard: Option<(Number, u8, Heard)>,
     pub(crate) entry: Option<Entry>,
     /// The disk, which outlives the process: by rotation.
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: [Slot; ROTATIONS_MAX],
 }
+
+pub(crate) const ROTATIONS_MAX: usize = 3;
 
 #[derive(Clone)]
 pub(crate) enum Place {
     Dead,
     Loading,
-    Running(Box<Run>),
-    Waiting { state: Box<State>, until: Timestamp },
-    Resting(Box<State>),
+    Running(Run),
+    Waiting { state: Known, until: Timestamp },
+    Resting(Known),
 }
 
 #[derive(Clone)]
 pub(crate) struct Run {
-    pub(crate) state: State,
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) state: Known,
+    pub(crate) todo: Todo,
+    pub(crate) done: u8,
     /// A publication compared the record's version already.
     pub(crate) compared: bool,
     /// The process sleeps while this answer waits in its socket.
@@ -98,7 +104,7 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hand {
     pub(crate) rotation: Number,
-    pub(crate) call: u32,
+    pub(crate) call: u8,
     pub(crate) key: Key,
     pub(crate) sealed: bool,
     /// The disk refused it: memory is all there is until Vault has it.
@@ -106,103 +112,93 @@ pub(crate) struct Hand {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    Refused,
-    Forbidden,
-    NoValue,
-    Timeout,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     Missing,
     Unsent,
     Sent,
-    Sealed { key: Key, call: u32 },
+    Sealed { key: Key, call: u8 },
 }
 
 impl World {
     /// Nothing was ever rotated; every replica has to start.
-    pub(crate) fn new(replicas: usize, requests: u8) -> Self {
-        let rotations = usize::from(requests) + 1;
+    pub(crate) fn new(replicas: usize, adopted: Known) -> Self {
         let replica = Replica {
             place: Place::Loading,
             version: 0,
             seen_at: 0,
+            wanted: None,
             hand: None,
             heard: None,
             entry: None,
-            slots: vec![Slot::Missing; rotations],
+            slots: [Slot::Missing; ROTATIONS_MAX],
         };
         Self {
             tick: 0,
-            record: Record { state: State::adopted(at(0)), version: 1, staged: None },
+            record: Record { state: adopted, version: 1, staged: None },
             entry: Entry { key: 0, stamp: None, version: 1 },
-            provider: Provider { made: vec![Made { rotation: 0, tick: 0 }], sent: vec![0; rotations] },
+            provider: Provider::new(),
             flight: None,
+            mail: None,
             replicas: vec![replica; replicas],
             requests: 0,
             faults: 0,
+            decisions: 0,
+            kept_by_hand: false,
             received: Vec::new(),
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        at(self.tick)
-    }
-
     /// Whether somebody still has the key, be it in a hand or a socket.
     pub(crate) fn holds(&self, key: Key) -> bool {
-        let in_memory = |replica: &Replica| {
-            let waits = match &replica.place {
-                Place::Running(run) => run.answer_waits == Some(key),
-                _ => false,
-            };
-            waits || replica.hand.is_some_and(|hand| hand.key == key)
-        };
-        self.keeps(key) || self.replicas.iter().any(in_memory)
+        self.keeps(key) || self.replicas.iter().any(|replica| replica.remembers(key))
     }
 
     /// Whether the key outlives every process: in the entry, the record or a slot.
     pub(crate) fn keeps(&self, key: Key) -> bool {
-        let sealed = |slot: &Slot| matches!(slot, Slot::Sealed { key: held, .. } if *held == key);
-        let on_disk = self.replicas.iter().any(|replica| replica.slots.iter().any(sealed));
+        let on_disk = self.replicas.iter().any(|replica| replica.has_sealed(key));
         self.entry.key == key || self.record.staged == Some(key) || on_disk
     }
 }
 
-impl Provider {
-    pub(crate) fn newest(&self) -> Key {
-        u8::try_from(self.made.len() - 1).unwrap()
+impl Replica {
+    pub(crate) fn remembers(&self, key: Key) -> bool {
+        let waits = matches!(&self.place, Place::Running(run) if run.answer_waits == Some(key));
+        waits || self.hand.is_some_and(|hand| hand.key == key)
     }
 
-    pub(crate) fn maker(&self, key: Key) -> Number {
-        self.made[usize::from(key)].rotation
+    pub(crate) fn has_sealed(&self, key: Key) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Sealed { key: held, .. } if *held == key))
     }
 
-    /// Whether the provider accepts the key: the newest, and one before it within its grace.
-    pub(crate) fn accepts(&self, plan: &Plan, key: Key, tick: u8) -> bool {
-        let Some(next) = self.made.get(usize::from(key) + 1) else { return true };
-        let grace = plan.grace.map_or(0, |grace| i64::try_from(grace.as_secs()).unwrap());
-        i64::from(tick - next.tick) * TICK_SECONDS < grace
+    /// The answer of the open rotation's newest call, in memory or on the disk.
+    pub(crate) fn answer_to(&self, open: &Rotation) -> Option<Key> {
+        let id = number(open.rotation_id);
+        let held = self.hand.filter(|hand| hand.rotation == id).map(|hand| (hand.key, hand.call));
+        let sealed = match self.slots[usize::from(id)] {
+            Slot::Sealed { key, call } => Some((key, call)),
+            _ => None,
+        };
+        held.or(sealed).filter(|(_, call)| u32::from(*call) == open.calls).map(|(key, _)| key)
     }
+}
 
-    /// A call takes effect; the same rotation id gives the same key where the provider replays.
-    pub(crate) fn apply(&mut self, plan: &Plan, rotation: Number, tick: u8) -> Key {
-        let known = self.made.iter().position(|made| made.rotation == rotation);
-        match known.filter(|_| plan.replay.is_some()) {
-            Some(index) => u8::try_from(index).unwrap(),
-            None => {
-                self.made.push(Made { rotation, tick });
-                self.newest()
-            }
-        }
+impl Run {
+    pub(crate) fn next(&self) -> &Effect {
+        &self.todo[usize::from(self.done)]
     }
 }
 
 pub(crate) fn at(tick: u8) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + TICK_SECONDS * i64::from(tick)).unwrap()
+    let passed = i64::try_from(TICK_SECONDS * u64::from(tick)).unwrap();
+    Timestamp::from_second(STARTED_AT + passed).unwrap()
 }
+
+/// The seconds since the first tick.
+pub(crate) fn seconds(time: Timestamp) -> i16 {
+    i16::try_from(time.as_second() - STARTED_AT).unwrap()
+}
+
+const STARTED_AT: i64 = 1_800_000_000;
 
 pub(crate) fn rotation_id(number: Number) -> RotationId {
     RotationId::from_uuid(Uuid::from_u128(u128::from(number)))
@@ -212,22 +208,8 @@ pub(crate) fn replica_id(index: usize) -> ReplicaId {
     ReplicaId::from_uuid(Uuid::from_u128(u128::try_from(index).unwrap() + 100))
 }
 
-pub(crate) fn replica_index(id: ReplicaId) -> u8 {
-    (0..9).find(|index| replica_id(usize::from(*index)) == id).unwrap()
-}
-
 pub(crate) fn number(id: RotationId) -> Number {
     (0..9).find(|number| rotation_id(*number) == id).unwrap()
-}
-
-const FINGERPRINTS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-
-pub(crate) fn fingerprint(key: Key) -> Fingerprint {
-    Fingerprint::from_text(FINGERPRINTS[usize::from(key)])
-}
-
-pub(crate) fn facts(key: Key, call: u32) -> Answer {
-    Answer { fingerprint: fingerprint(key), previous_expires_at: None, received_at: at(0), call }
 }
 
 pub(crate) fn open_number(state: &State) -> Option<Number> {
@@ -236,4 +218,11 @@ pub(crate) fn open_number(state: &State) -> Option<Number> {
 
 pub(crate) fn is_halted(state: &State) -> bool {
     matches!(state.phase, Phase::Halted { .. })
+}
+
+pub(crate) fn small<T: TryInto<u8>>(number: T) -> u8
+where
+    T::Error: std::fmt::Debug,
+{
+    number.try_into().unwrap()
 }

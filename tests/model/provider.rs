@@ -1,0 +1,64 @@
+//! The provider: which keys it made, and which of them it accepts.
+
+use keyturn::rotation::Plan;
+
+use super::world::{Key, Number, ROTATIONS_MAX, TICK_SECONDS, small};
+
+#[derive(Clone)]
+pub(crate) struct Provider {
+    /// Whose call made each key, and when; the first is nobody's.
+    pub(crate) made: Vec<Made>,
+    /// By rotation: requests that left and were not refused.
+    pub(crate) sent: [u8; ROTATIONS_MAX],
+    /// It refused, hid or failed what would have settled a doubt.
+    pub(crate) turned_away: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Made {
+    pub(crate) rotation: Number,
+    pub(crate) tick: u8,
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        Self { made: vec![Made { rotation: 0, tick: 0 }], sent: [0; ROTATIONS_MAX], turned_away: false }
+    }
+
+    pub(crate) fn newest(&self) -> Key {
+        small(self.made.len() - 1)
+    }
+
+    pub(crate) fn maker(&self, key: Key) -> Number {
+        self.made[usize::from(key)].rotation
+    }
+
+    pub(crate) fn made_at(&self, key: Key) -> u8 {
+        self.made[usize::from(key)].tick
+    }
+
+    /// Whether the provider accepts the key now: usable already, and the newest or within its grace.
+    pub(crate) fn accepts(&self, plan: &Plan, key: Key, tick: u8) -> bool {
+        let usable = key == 0 || plan.propagation.is_none() || tick > self.made_at(key);
+        usable && self.dies_at(plan, key).is_none_or(|dies_at| tick < dies_at)
+    }
+
+    /// The first tick at which the key is accepted no more, where there is a newer one.
+    pub(crate) fn dies_at(&self, plan: &Plan, key: Key) -> Option<u8> {
+        let next = self.made.get(usize::from(key) + 1)?;
+        let grace = plan.grace.map_or(0, |grace| grace.as_secs().div_ceil(TICK_SECONDS));
+        Some(next.tick.saturating_add(small(grace)))
+    }
+
+    /// A call takes effect; the same rotation id gives the same key where the provider replays.
+    pub(crate) fn apply(&mut self, plan: &Plan, rotation: Number, tick: u8) -> Key {
+        let known = self.made.iter().position(|made| made.rotation == rotation);
+        match known.filter(|_| plan.replay.is_some()) {
+            Some(index) => small(index),
+            None => {
+                self.made.push(Made { rotation, tick });
+                self.newest()
+            }
+        }
+    }
+}

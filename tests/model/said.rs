@@ -1,0 +1,197 @@
+//! What is said to the core, in the model's small numbers; each becomes a real event.
+
+use jiff::{SignedDuration, Timestamp};
+use keyturn::ids::KvVersion;
+use keyturn::rotation::{
+    Answer, Baseline, Decision, Doubt, Event, Holding, Outcome, Plan, Problem, Reading, Refusal,
+    RefusalClass, Request, Trigger, Verdict,
+};
+use keyturn::secret::Fingerprint;
+
+use super::world::{Key, Number, at, replica_id, rotation_id};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    Requested(Number),
+    Preflighted { rotation: Number, replica: usize, epoch: u8, shown: Option<Key>, entry: (Key, u8) },
+    Called(Heard),
+    Read(Shown),
+    Sealed,
+    Probed(Seen),
+    Published(u8),
+    Woke,
+    Resolved { decision: Decides, replica: usize, epoch: u8 },
+    Resumed { replica: usize, lapsed: bool, epoch: u8, holding: Holds, published: Option<(Told, u8)> },
+}
+
+/// What a call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Heard {
+    Key(Told),
+    Unreachable,
+    Forbidden,
+    NoValue,
+    Timeout,
+}
+
+/// What is known of a key: which call brought it, and when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Told {
+    pub(crate) key: Key,
+    pub(crate) call: u8,
+    pub(crate) made_at: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Shown {
+    Changed(Told),
+    Unchanged,
+    Unavailable,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Seen {
+    Accepted,
+    NotAccepted,
+    Unavailable,
+    NoProbe,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holds {
+    Nothing,
+    Unsent,
+    Sent,
+    Answer(Told),
+}
+
+/// What a person decides about a rotation that is in doubt or halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Decides {
+    KeepCurrent,
+    TryAgain,
+}
+
+impl Decides {
+    pub(crate) const fn decision(self) -> Decision {
+        match self {
+            Self::KeepCurrent => Decision::KeepCurrent,
+            Self::TryAgain => Decision::TryAgain,
+        }
+    }
+}
+
+impl Said {
+    pub(crate) fn event(self, plan: &Plan, now: Timestamp) -> Event {
+        match self {
+            Self::Requested(number) => {
+                Event::Requested { rotation_id: rotation_id(number), request: request(), now }
+            }
+            Self::Preflighted { rotation, replica, epoch, shown, entry: (key, version) } => {
+                Event::Preflighted {
+                    rotation_id: rotation_id(rotation),
+                    request: request(),
+                    replica: replica_id(replica),
+                    epoch: KvVersion(u64::from(epoch)),
+                    baseline: Baseline {
+                        provider: shown.map(fingerprint),
+                        entry: Some(fingerprint(key)),
+                        entry_version: KvVersion(u64::from(version)),
+                    },
+                    now,
+                }
+            }
+            Self::Called(heard) => Event::Called { outcome: heard.outcome(plan), now },
+            Self::Read(shown) => Event::Read { reading: shown.reading(plan), now },
+            Self::Sealed => Event::Sealed { now },
+            Self::Probed(seen) => Event::Probed { verdict: seen.verdict(), now },
+            Self::Published(version) => Event::Published { version: KvVersion(u64::from(version)), now },
+            Self::Woke => Event::Woke { now },
+            Self::Resolved { decision, replica, epoch } => Event::Resolved {
+                decision: decision.decision(),
+                replica: replica_id(replica),
+                epoch: KvVersion(u64::from(epoch)),
+                now,
+            },
+            Self::Resumed { replica, lapsed, epoch, holding, published } => Event::Resumed {
+                replica: replica_id(replica),
+                lapsed,
+                epoch: KvVersion(u64::from(epoch)),
+                holding: holding.holding(plan),
+                published: published
+                    .map(|(told, version)| (told.answer(plan), KvVersion(u64::from(version)))),
+                now,
+            },
+        }
+    }
+}
+
+impl Heard {
+    fn outcome(self, plan: &Plan) -> Outcome<Answer> {
+        match self {
+            Self::Key(told) => Outcome::Applied(told.answer(plan)),
+            Self::Unreachable => Outcome::NotApplied(refusal(RefusalClass::Unreachable)),
+            Self::Forbidden => Outcome::NotApplied(refusal(RefusalClass::Forbidden)),
+            Self::NoValue => Outcome::AppliedNoValue,
+            Self::Timeout => Outcome::Unknown(Doubt::Timeout),
+        }
+    }
+}
+
+impl Told {
+    fn answer(self, plan: &Plan) -> Answer {
+        let grace = plan.grace.map(|grace| SignedDuration::try_from(grace).unwrap());
+        Answer {
+            fingerprint: fingerprint(self.key),
+            previous_expires_at: grace.map(|grace| at(self.made_at) + grace),
+            received_at: at(0),
+            call: u32::from(self.call),
+        }
+    }
+}
+
+impl Shown {
+    fn reading(self, plan: &Plan) -> Reading {
+        match self {
+            Self::Changed(told) => Reading::Changed(told.answer(plan)),
+            Self::Unchanged => Reading::Unchanged,
+            Self::Unavailable => Reading::Unavailable(Problem::default()),
+            Self::Refused => Reading::Refused(refusal(RefusalClass::Forbidden)),
+        }
+    }
+}
+
+impl Seen {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Accepted => Verdict::Accepted,
+            Self::NotAccepted => Verdict::NotAccepted,
+            Self::Unavailable => Verdict::Unavailable,
+            Self::NoProbe => Verdict::NoProbe,
+        }
+    }
+}
+
+impl Holds {
+    fn holding(self, plan: &Plan) -> Holding {
+        match self {
+            Self::Nothing => Holding::Nothing,
+            Self::Unsent => Holding::Unsent,
+            Self::Sent => Holding::Sent,
+            Self::Answer(told) => Holding::Answer(told.answer(plan)),
+        }
+    }
+}
+
+fn refusal(class: RefusalClass) -> Refusal {
+    Refusal { class, problem: Problem::default(), retry_after: None }
+}
+
+const fn request() -> Request {
+    Request { trigger: Trigger::Manual, emergency: true, request_id: None, caller: None }
+}
+
+pub(crate) fn fingerprint(key: Key) -> Fingerprint {
+    Fingerprint::from_text(key.to_string())
+}
