@@ -29,7 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["ids", "clock", "rotation", "engine"]),
     ("config", &["ids", "mistake", "rotation", "provider", "vault", "escrow"]),
     ("telemetry", &["ids", "rotation", "engine"]),
-    ("cli", &["ids", "clock", "api", "config", "mistake", "provider", "escrow"]),
+    ("doctor", &["mistake", "escrow", "vault", "provider", "config"]),
+    ("cli", &["ids", "clock", "api", "config", "mistake", "provider", "escrow", "doctor"]),
 ];
 
 /// The only files that may look into a secret: where it meets the wire, the disk or its fingerprint.

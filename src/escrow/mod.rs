@@ -17,6 +17,7 @@
 
 mod directory;
 mod error;
+mod examine;
 mod file;
 mod listing;
 mod name;
@@ -31,6 +32,7 @@ use crate::ids::{CredentialName, RotationId};
 use crate::secret::SecretValue;
 
 pub use error::Error;
+pub use examine::{Examined, examine_directory};
 pub use file::FileEscrow;
 pub use listing::list_directory;
 pub use sealed::{Opened, check_recipient, open_file};

@@ -14,6 +14,7 @@ mod http;
 mod json;
 pub(crate) mod nearest;
 mod problem;
+mod reach;
 mod request;
 mod retry_after;
 mod sent;
@@ -27,6 +28,7 @@ pub use catalog::Catalog;
 pub use definition::Definition;
 pub use describe::{if_answer_is_lost, steps};
 pub use http::HttpProvider;
+pub use reach::{KnownBy, reach};
 pub use template::{Pointer, Template};
 pub use transport::{Error, Transport, TransportOptions};
 

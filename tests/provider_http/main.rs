@@ -7,6 +7,7 @@
 )]
 
 mod hostile;
+mod reach;
 mod resend;
 mod server;
 mod trust;

@@ -51,6 +51,16 @@ impl World {
         Sidecar::start(Path::new(BINARY), installation, &[]).await.unwrap()
     }
 
+    /// The name of the policy that an installation's role has.
+    pub fn policy(&self) -> String {
+        format!("keyturn-{}", self.name)
+    }
+
+    /// Where that policy is read.
+    pub fn policy_path(&self) -> String {
+        format!("sys/policies/acl/{}", self.policy())
+    }
+
     /// What the application's entry holds: its data and its version.
     pub async fn entry(&self, installation: &Installation, path: &str) -> (Value, u64) {
         self.server.get(&format!("{}/{path}", installation.prefix)).await.unwrap().unwrap()
