@@ -19,6 +19,8 @@ mod directory;
 mod error;
 mod examine;
 mod file;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
 mod listing;
 mod name;
 mod sealed;

@@ -10,6 +10,8 @@ mod bind;
 mod catalog;
 pub mod definition;
 mod describe;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
 mod http;
 mod json;
 pub(crate) mod nearest;

@@ -4,6 +4,8 @@ mod client;
 mod entry;
 mod error;
 mod failure;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
 mod health;
 mod kv;
 mod login;
