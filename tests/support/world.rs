@@ -71,6 +71,12 @@ impl World {
         self.server.get(&format!("secret/keyturn-{}/{credential}", self.name)).await.unwrap().unwrap().0
     }
 
+    /// Deletes keyturn's own record of a credential, as a person or a restored snapshot may.
+    pub async fn forget_record(&self, credential: &str) {
+        let path = format!("secret/metadata/keyturn-{}/{credential}", self.name);
+        self.server.request("DELETE", &path, None).await.unwrap().expect_success("deleting").unwrap();
+    }
+
     /// One field of the application's entry.
     pub async fn value(&self, installation: &Installation, store: &str) -> String {
         let (path, field) = store.split_once('#').unwrap();
