@@ -76,9 +76,9 @@ impl Mesh {
     }
 
     fn way_out(&self, sites: &BTreeSet<String>) -> String {
-        let parts = || sites.iter().filter_map(|site| site.rsplit_once(':'));
-        let ports: BTreeSet<&str> = parts().map(|(_, port)| port).collect();
-        let hosts: BTreeSet<&str> = parts().map(|(host, _)| host).collect();
+        let split = || sites.iter().filter_map(|site| site.rsplit_once(':'));
+        let ports: BTreeSet<&str> = split().map(|(_, port)| port).collect();
+        let hosts: BTreeSet<&str> = split().map(|(host, _)| host).collect();
         let joined = |names: BTreeSet<&str>, separator| names.into_iter().collect::<Vec<_>>().join(separator);
         self.help.replace("{ports}", &joined(ports, ",")).replace("{hosts}", &joined(hosts, " and "))
     }

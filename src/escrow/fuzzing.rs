@@ -1,5 +1,7 @@
 //! What must hold of sealed files and their names, whatever lies in the directory.
 
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold is a panic, as in a test")]
+
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -27,9 +29,9 @@ pub fn sealed_file(data: &[u8]) -> bool {
     assert!(!shown.contains(CANARY), "{shown}");
     let parsed = sealed::parse(data);
     let named = |opened: &sealed::Opened| opened.credential.as_str().contains(CANARY);
-    let shows =
+    let leaks =
         parsed.as_ref().is_some_and(|opened| !named(opened) && format!("{opened:?}").contains(CANARY));
-    assert!(!shows, "an opened answer shows its value");
+    assert!(!leaks, "an opened answer shows its value");
     if let Ok(text) = std::str::from_utf8(data) {
         let name = FileName::parse(text);
         assert!(name.is_none_or(|name| name.to_string() == text), "{text:?} is taken for another name");

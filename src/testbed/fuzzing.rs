@@ -3,6 +3,8 @@
 //! `fuzz/` runs each for as long as one likes, `tests/fuzz_properties.rs` for a moment. A function says whether the
 //! bytes were taken for what they should be, so that seeds which no parser takes any more are noticed.
 
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold is a panic, as in a test")]
+
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -12,8 +14,11 @@ use crate::provider::Catalog;
 pub use crate::provider::fuzzing::{answer, definition, signing};
 pub use crate::vault::fuzzing::{entry, record};
 
+/// Takes any bytes, and says whether they are what they should be.
+pub type Target = fn(&[u8]) -> bool;
+
 /// All targets, by the names of `fuzz/fuzz_targets` and `fuzz/seeds`.
-pub const TARGETS: [(&str, fn(&[u8]) -> bool); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("answer", answer),
     ("configuration", configuration),
     ("definition", definition),
