@@ -26,3 +26,20 @@ lint:
 release:
     cargo build --release --bin keyturn
     ls -l target/release/keyturn
+
+# Search each parser and codec for a broken property, each for so many seconds: `just fuzz SECONDS=600`
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    seconds="{{seconds}}"; seconds="${seconds#SECONDS=}"
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+      echo "cargo fuzz is not on this machine: \`cargo install cargo-fuzz\`. \`cargo test --test fuzz_properties\` runs the same for a moment." >&2
+      exit 1
+    fi
+    # libFuzzer's instrumentation is a nightly flag; the pinned toolchain takes it like this.
+    export RUSTC_BOOTSTRAP=1
+    for target in $(cargo fuzz list); do
+      mkdir -p "fuzz/corpus/$target"
+      cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1
+    done

@@ -3,7 +3,7 @@
 //! Read it in this order: [`ids`], [`secret`], [`trust`] and [`clock`] are small and depend on nothing of ours;
 //! [`rotation`] is the pure core that decides; [`provider`], [`vault`] and [`escrow`] are the three outsides it
 //! acts on; [`engine`] is the shell that runs the core's effects; [`api`] is what applications see; [`config`],
-//! [`cli`] and [`telemetry`] are what operators see.
+//! [`cli`], [`doctor`] and [`telemetry`] are what operators see.
 
 pub mod ids;
 pub mod mistake;
@@ -24,6 +24,7 @@ pub mod api;
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod telemetry;
 
 #[cfg(feature = "testbed")]

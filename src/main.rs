@@ -9,16 +9,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser as _;
 use keyturn::api::{ListenOptions, Listeners, UnixOptions};
-use keyturn::cli::{Cli, Command, ConfigCommand, Console, EscrowCommand, Exit, Target};
+use keyturn::cli::{Cli, Command, ConfigCommand, Console, DoctorArguments, EscrowCommand, Exit, Target};
 use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::config::{self, Config, Signer};
+use keyturn::doctor::{self, Finding, Level};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
 use keyturn::escrow::FileEscrow;
 use keyturn::ids::RotationId;
 use keyturn::mistake::Mistake;
 use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
-use keyturn::vault::VaultStore;
-use keyturn::{api, cli, engine, telemetry};
+use keyturn::vault::{Needs, VaultStore};
+use keyturn::{api, cli, engine, telemetry, vault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -57,6 +58,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
             Ok(Exit::Done)
         }
         Command::Escrow(EscrowCommand::List { dir, output }) => Ok(cli::list_escrow(&dir, &output, console)),
+        Command::Doctor(arguments) => diagnose(&arguments, console),
         Command::Completions { shell } => Ok(cli::complete(shell, &mut io::stdout())),
         Command::Client(command) => {
             runtime()?.block_on(async { Ok(cli::execute(command, target_of, console).await) })
@@ -86,10 +88,91 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn target_of(file: &Path) -> Result<Target, Vec<Mistake>> {
     let listen = Config::load(file, Catalog::embedded())?.listen;
-    match (listen.unix, listen.tcp) {
-        (Some(unix), _) => Ok(Target::Socket(unix.path)),
-        (None, Some(address)) => Ok(Target::Address(format!("http://{address}"))),
-        (None, None) => Err(vec![Mistake::new("listen", "keyturn listens nowhere")]),
+    target(&listen).ok_or_else(|| vec![Mistake::new("listen", "keyturn listens nowhere")])
+}
+
+fn target(listen: &config::Listen) -> Option<Target> {
+    match (&listen.unix, listen.tcp) {
+        (Some(unix), _) => Some(Target::Socket(unix.path.clone())),
+        (None, Some(address)) => Some(Target::Address(format!("http://{address}"))),
+        (None, None) => None,
+    }
+}
+
+/// Looks at everything that a rotation needs, from here, and changes nothing.
+fn diagnose(arguments: &DoctorArguments, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+    forbid_core_dumps()?;
+    let findings = match Config::load(&arguments.config, Catalog::embedded()) {
+        Ok(config) => runtime()?.block_on(examine(&config)),
+        Err(mistakes) => mistakes.iter().map(Finding::mistake).collect(),
+    };
+    Ok(cli::show_findings(&arguments.config, findings, arguments, console))
+}
+
+async fn examine(config: &Config) -> Vec<Finding> {
+    let root = Path::new("/");
+    let count = config.credentials.len();
+    let mut found = vec![Finding::ok("configuration", format!("right; credentials: {count}"))];
+    found.extend(doctor::look_at_escrow(root, &config.escrow));
+    found.extend(examine_vault(config).await);
+    let ways = doctor::ways(&config.credentials);
+    for (way, credential) in &ways {
+        found.push(match credential.ca_pem() {
+            Ok(authority) => {
+                let limit = config.timeouts.provider_call / CONNECT_SHARE;
+                doctor::look_at_provider(way, authority.as_deref(), limit).await
+            }
+            Err(mistake) => Finding::mistake(&mistake),
+        });
+    }
+    found.extend(doctor::look_for_meshes(root, &ways.iter().map(|(way, _)| way.site()).collect()));
+    if let Some(target) = target(&config.listen) {
+        found.push(cli::look_at_keyturn(target).await);
+    }
+    found
+}
+
+async fn examine_vault(config: &Config) -> Vec<Finding> {
+    let clock = SystemClock::start();
+    let settings = match config.vault.settings() {
+        Ok(settings) => settings,
+        Err(mistake) => return vec![Finding::mistake(&mistake)],
+    };
+    let mut found = doctor::look_at_server(&vault::server_state(&settings).await, clock.now());
+    if found.iter().all(|finding| finding.level < Level::Problem) {
+        let method = settings.auth.method();
+        match VaultStore::connect(settings, clock) {
+            Ok(store) => {
+                let login = store.login_now().await;
+                found.push(doctor::look_at_login(method, &login));
+                if login.is_ok() {
+                    for configured in &config.credentials {
+                        found.push(doctor::look_at_credential(&store, &needs(configured)).await);
+                    }
+                    store.close().await;
+                    return found;
+                }
+            }
+            Err(error) => found.push(doctor::look_at_login(method, &Err(error))),
+        }
+    }
+    let unchecked = |configured: &config::Credential| {
+        Finding::unchecked(format!("credential {}", configured.name), "Vault stands in the way")
+    };
+    found.extend(config.credentials.iter().map(unchecked));
+    found
+}
+
+fn needs(configured: &config::Credential) -> Needs {
+    let signer = match &configured.signer {
+        Signer::Itself => &configured.store,
+        Signer::Vault(place) => place,
+    };
+    Needs {
+        credential: configured.name.clone(),
+        entry: configured.store.path.clone(),
+        secrets: std::iter::once(signer).chain(configured.secrets.values()).cloned().collect(),
+        lasting: configured.definition.plan().claim,
     }
 }
 

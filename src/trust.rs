@@ -58,10 +58,19 @@ pub fn system_roots() -> Result<Vec<Certificate>, Error> {
     ROOTS.get_or_init(|| first_of(&BUNDLES.map(Path::new))).clone()
 }
 
+/// The same as the PEM text that they are read from, for a TLS handshake without HTTP; read at each call.
+pub fn system_bundle() -> Result<Vec<u8>, Error> {
+    read_first(&BUNDLES.map(Path::new)).map(|(_, pem)| pem)
+}
+
 fn first_of(places: &[&Path]) -> Result<Vec<Certificate>, Error> {
+    read_first(places).and_then(|(path, pem)| parse(path, &pem))
+}
+
+fn read_first<'a>(places: &[&'a Path]) -> Result<(&'a Path, Vec<u8>), Error> {
     for path in places {
         match fs::read(path) {
-            Ok(pem) => return parse(path, &pem),
+            Ok(pem) => return Ok((path, pem)),
             Err(error) if is_absent(&error) => {}
             Err(error) => {
                 return Err(Error::Unreadable { path: path.to_path_buf(), reason: error.to_string() });

@@ -173,6 +173,26 @@ fn every_test_that_is_named_exists() {
 }
 
 #[test]
+fn each_known_failure_has_its_row_and_each_test_in_it_exists() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/reliability.md")).unwrap();
+    let row = Regex::new(r"(?m)^\| (\d+) \|.*\|([^|]*)\|$").unwrap();
+    let failures = page.split("\n## ").next().unwrap();
+    let rows: Vec<(u32, String)> =
+        row.captures_iter(failures).map(|row| (row[1].parse().unwrap(), row[2].to_owned())).collect();
+    assert_eq!(rows.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=27).collect::<Vec<_>>());
+    let named = Regex::new(r"`([\w/.]+)::(\w+)`").unwrap();
+    for (number, shown_by) in &rows {
+        let waits =
+            page.lines().any(|line| line.starts_with(&format!("| {number} |")) && line.contains("*Waits*"));
+        assert!(waits || named.is_match(shown_by), "row {number} names no test");
+    }
+    for test in named.captures_iter(&page) {
+        let source = fs::read_to_string(Path::new(ROOT).join(&test[1])).unwrap_or_default();
+        assert!(source.contains(&format!("fn {}(", &test[2])), "the page names {}::{}", &test[1], &test[2]);
+    }
+}
+
+#[test]
 fn every_code_that_is_named_is_explained() {
     let explained = fs::read_to_string(Path::new(ROOT).join("docs/errors.md")).unwrap();
     // The pages in docs/ have tests of their own, and name variables that keyturn does not read.

@@ -41,6 +41,8 @@ pub enum Command {
     /// Look at an escrow directory.
     #[command(subcommand)]
     Escrow(EscrowCommand),
+    /// Check an installation from where keyturn runs, and say what stands in the way; changes nothing.
+    Doctor(DoctorArguments),
     /// Print a shell's completions.
     Completions {
         /// The shell.
@@ -72,6 +74,19 @@ pub enum EscrowCommand {
         #[command(flatten)]
         output: OutputArguments,
     },
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Warnings count as problems in the exit code
+    #[arg(long)]
+    pub strict: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
 }
 
 /// What a running keyturn can be asked.

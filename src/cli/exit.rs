@@ -22,11 +22,13 @@ pub enum Exit {
     PersonNeeded = 6,
     /// The service is not healthy.
     NotHealthy = 7,
+    /// Something stands in the way of an installation.
+    Findings = 8,
 }
 
 impl Exit {
     /// All codes, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Self::NotRotated,
         Self::PersonNeeded,
         Self::NotHealthy,
+        Self::Findings,
     ];
 
     /// The number that a shell sees.
@@ -53,6 +56,7 @@ impl Exit {
             Self::NotRotated => "the rotation ended without a new key in Vault; the old key stands",
             Self::PersonNeeded => "the rotation is halted: a person must decide, see `keyturn resolve`",
             Self::NotHealthy => "the service does not serve",
+            Self::Findings => "doctor found something that stands in the way",
         }
     }
 

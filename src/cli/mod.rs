@@ -7,6 +7,7 @@
 mod arguments;
 mod connect;
 mod console;
+mod doctor;
 mod exit;
 mod failure;
 mod follow;
@@ -25,11 +26,12 @@ mod watch;
 mod words;
 
 pub use arguments::{
-    Cli, ClientCommand, ColorChoice, Command, ConfigCommand, EscrowCommand, OutputArguments, OutputFormat,
-    ServerArguments,
+    Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, OutputArguments,
+    OutputFormat, ServerArguments,
 };
 pub use connect::Target;
 pub use console::Console;
+pub use doctor::{look_at_keyturn, show_findings};
 pub use exit::Exit;
 pub use failure::Failure;
 pub use local::{complete, list_escrow, report_mistakes};

@@ -17,7 +17,10 @@
 
 mod directory;
 mod error;
+mod examine;
 mod file;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
 mod listing;
 mod name;
 mod sealed;
@@ -31,6 +34,7 @@ use crate::ids::{CredentialName, RotationId};
 use crate::secret::SecretValue;
 
 pub use error::Error;
+pub use examine::{Examined, examine_directory};
 pub use file::FileEscrow;
 pub use listing::list_directory;
 pub use sealed::{Opened, check_recipient, open_file};

@@ -79,7 +79,7 @@ fn parse_recipient(text: &str, position: usize) -> Result<x25519::Recipient, Err
     text.parse().map_err(|_: &str| Error::BadRecipient { position })
 }
 
-fn parse_identity(identity: &SecretValue) -> Result<x25519::Identity, Error> {
+pub(super) fn parse_identity(identity: &SecretValue) -> Result<x25519::Identity, Error> {
     identity.expose().parse().map_err(|_: &str| Error::BadIdentity)
 }
 
@@ -179,7 +179,7 @@ fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secr
 
 const SEALED_BYTES_MAX: u64 = 64 << 20;
 
-fn open(sealed: &[u8], identity: &x25519::Identity, path: &Path) -> Result<Opened, Error> {
+pub(super) fn open(sealed: &[u8], identity: &x25519::Identity, path: &Path) -> Result<Opened, Error> {
     let damaged = |cause| Error::Damaged { path: path.to_owned(), cause };
     let decryptor = Decryptor::new_buffered(sealed).map_err(|_| damaged("it is no whole age file"))?;
     let mut reader =
@@ -193,7 +193,7 @@ fn open(sealed: &[u8], identity: &x25519::Identity, path: &Path) -> Result<Opene
     parse(&plain).ok_or_else(|| damaged("what is sealed in it was not written by this version of keyturn"))
 }
 
-fn parse(plain: &[u8]) -> Option<Opened> {
+pub(super) fn parse(plain: &[u8]) -> Option<Opened> {
     let Format { format: FORMAT } = serde_json::from_slice(plain).ok()? else { return None };
     let read: Read1 = serde_json::from_slice(plain).ok()?;
     let is_residue = read.residue.is_some();

@@ -10,10 +10,13 @@ mod bind;
 mod catalog;
 pub mod definition;
 mod describe;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
 mod http;
 mod json;
 pub(crate) mod nearest;
 mod problem;
+mod reach;
 mod request;
 mod retry_after;
 mod sent;
@@ -27,6 +30,7 @@ pub use catalog::Catalog;
 pub use definition::Definition;
 pub use describe::{if_answer_is_lost, steps};
 pub use http::HttpProvider;
+pub use reach::{KnownBy, reach};
 pub use template::{Pointer, Template};
 pub use transport::{Error, Transport, TransportOptions};
 

@@ -8,6 +8,7 @@ mod connection;
 mod exchange;
 pub mod fake;
 mod fault;
+pub mod fuzzing;
 pub mod installation;
 mod keyring;
 mod ledger;

@@ -150,16 +150,21 @@ pub(super) fn keep_one_version(mount: &str, path: &str) -> impl Endpoint {
 pub(super) struct Call {
     method: RequestMethod,
     path: String,
+    query: Option<String>,
     body: Zeroizing<Vec<u8>>,
 }
 
 impl Call {
     pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: RequestMethod::GET, path: path.into(), body: Zeroizing::default() }
+        Self { method: RequestMethod::GET, path: path.into(), query: None, body: Zeroizing::default() }
     }
 
     pub(super) fn post(path: impl Into<String>, body: Zeroizing<Vec<u8>>) -> Self {
-        Self { method: RequestMethod::POST, path: path.into(), body }
+        Self { method: RequestMethod::POST, path: path.into(), query: None, body }
+    }
+
+    pub(super) fn with_query(self, query: &str) -> Self {
+        Self { query: Some(query.to_owned()), ..self }
     }
 }
 
@@ -174,6 +179,10 @@ impl Endpoint for Call {
 
     fn method(&self) -> RequestMethod {
         self.method.clone()
+    }
+
+    fn query(&self) -> Result<Option<String>, ClientError> {
+        Ok(self.query.clone())
     }
 
     fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {

@@ -4,6 +4,9 @@ mod client;
 mod entry;
 mod error;
 mod failure;
+#[cfg(feature = "testbed")]
+pub(crate) mod fuzzing;
+mod health;
 mod kv;
 mod login;
 mod preflight;
@@ -26,6 +29,7 @@ use crate::rotation::State;
 use crate::secret::{FingerprintKey, SecretValue};
 
 pub use error::{Error, MissingCapability, WriteError};
+pub use health::{ServerState, server_state};
 pub use settings::{Auth, RoleId, Settings};
 pub use store::VaultStore;
 

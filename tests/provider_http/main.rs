@@ -7,6 +7,8 @@
 )]
 
 mod hostile;
+mod reach;
+mod resend;
 mod server;
 mod trust;
 mod wire;
@@ -76,8 +78,13 @@ fn provider(name: &str, binding: Binding) -> HttpProvider<StoppedClock> {
         let connect_timeout = Duration::from_secs(1);
         Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() }).unwrap()
     });
-    let bound = bind(Catalog::embedded().get(name).unwrap(), binding).unwrap();
-    HttpProvider::new(bound, StoppedClock, TRANSPORT.clone()).unwrap()
+    provider_over(&TRANSPORT, name, binding)
+}
+
+fn provider_over(transport: &Transport, name: &str, binding: Binding) -> HttpProvider<StoppedClock> {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::embedded);
+    let bound = bind(CATALOG.get(name).unwrap(), binding).unwrap();
+    HttpProvider::new(bound, StoppedClock, transport.clone()).unwrap()
 }
 
 fn secret(text: &str) -> SecretValue {

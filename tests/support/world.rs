@@ -51,6 +51,16 @@ impl World {
         Sidecar::start(Path::new(BINARY), installation, &[]).await.unwrap()
     }
 
+    /// The name of the policy that an installation's role has.
+    pub fn policy(&self) -> String {
+        format!("keyturn-{}", self.name)
+    }
+
+    /// Where that policy is read.
+    pub fn policy_path(&self) -> String {
+        format!("sys/policies/acl/{}", self.policy())
+    }
+
     /// What the application's entry holds: its data and its version.
     pub async fn entry(&self, installation: &Installation, path: &str) -> (Value, u64) {
         self.server.get(&format!("{}/{path}", installation.prefix)).await.unwrap().unwrap()
@@ -59,6 +69,12 @@ impl World {
     /// keyturn's own record of a credential, as a person with the root token sees it.
     pub async fn record(&self, credential: &str) -> Value {
         self.server.get(&format!("secret/keyturn-{}/{credential}", self.name)).await.unwrap().unwrap().0
+    }
+
+    /// Deletes keyturn's own record of a credential, as a person or a restored snapshot may.
+    pub async fn forget_record(&self, credential: &str) {
+        let path = format!("secret/metadata/keyturn-{}/{credential}", self.name);
+        self.server.request("DELETE", &path, None).await.unwrap().expect_success("deleting").unwrap();
     }
 
     /// One field of the application's entry.

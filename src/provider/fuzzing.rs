@@ -1,0 +1,284 @@
+//! What must hold of definitions, answers and signatures, whatever bytes they come from.
+//!
+//! Each function says whether the bytes were taken for what they should be.
+
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold is a panic, as in a test")]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::answer::{self, BodyEnd, Received};
+use super::catalog::Catalog;
+use super::definition::{AuthScheme, Definition, HmacAuth, KeyEncoding, ProblemShape};
+use super::sent::Sent;
+use super::signing::{Signed, canonical_query, sign};
+use super::template::Pointer;
+use super::wire::{AnswerFacts, Call, ProbeCall, Signing};
+use super::{Binding, Reading, Response, bind};
+use crate::rotation::Outcome;
+use crate::rotation::schedule::{Cadence, Schedule};
+use crate::secret::{Fingerprint, FingerprintKey, SecretValue};
+
+/// Stands for whatever may not be shown.
+const CANARY: &str = "canary-4711-old";
+
+/// A definition is read or refused with reasons; what it builds stays below its base URL, whatever the parameters.
+pub fn definition(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let definition = match Definition::parse(text) {
+        Ok(definition) => definition,
+        Err(mistakes) => {
+            assert!(!mistakes.is_empty(), "refused without a reason");
+            return false;
+        }
+    };
+    let shown = serde_saphyr::to_string(&definition).unwrap_or_default();
+    assert!(Definition::parse(&shown).as_ref() == Ok(&definition), "what is shown cannot be read again");
+    for value in
+        ["a", "..", "../../admin", "a/b?c#d", "%2e%2e%2f", "x@evil.example", "\\..\\a", "é", "//evil"]
+    {
+        for chosen in 0..definition.resource.len().clamp(1, 3) {
+            for environment in definition.environments.keys().take(3) {
+                for scheme in definition.auth.iter().take(3) {
+                    builds_only_below(&definition, binding(&definition, value, chosen, environment, scheme));
+                }
+            }
+        }
+    }
+    true
+}
+
+fn binding(
+    definition: &Definition,
+    value: &str,
+    chosen: usize,
+    environment: &str,
+    scheme: &AuthScheme,
+) -> Binding {
+    let own: BTreeSet<&str> =
+        definition.resource.get(chosen).into_iter().flat_map(super::Template::names).collect();
+    let others = definition.resource.iter().flat_map(super::Template::names);
+    let others: BTreeSet<&str> = others.filter(|name| !own.contains(name)).collect();
+    let names = definition.params.keys().filter(|name| !others.contains(name.as_str()));
+    Binding {
+        params: names.map(|name| (name.clone(), value.to_owned())).collect(),
+        environment: Some(environment.to_owned()),
+        base_url: None,
+        auth_scheme: Some(scheme.id().to_owned()),
+        self_authenticating: false,
+        accepts_lock_out: true,
+        grace: None,
+        propagation: None,
+        extra_secrets: definition.extra_secrets.keys().cloned().collect(),
+        schedule: Schedule {
+            cadence: Cadence::Manual,
+            jitter_percent: 0,
+            window: None,
+            min_interval: Duration::ZERO,
+        },
+        call_timeout: Duration::from_secs(20),
+        settle: Duration::from_secs(20),
+        claim: Duration::from_mins(1),
+    }
+}
+
+/// Parameters that nothing uses are left out, so that the definition is bound wherever it can be.
+fn builds_only_below(definition: &Definition, mut binding: Binding) {
+    for _ in 0..3 {
+        match bind(definition, binding.clone()) {
+            Ok(bound) => {
+                let wire = &bound.wire;
+                let read = wire.read.iter().map(|read| &read.call);
+                let probe = wire.probe.iter().map(|probe| &probe.call);
+                for call in std::iter::once(&wire.regenerate).chain(read).chain(probe) {
+                    is_below(bound.base_url(), call);
+                }
+                return;
+            }
+            Err(mistakes) => {
+                let unused = mistakes.iter().filter(|mistake| mistake.message.starts_with("nothing uses it"));
+                for name in unused.filter_map(|mistake| mistake.path.strip_prefix("params.")) {
+                    binding.params.remove(name);
+                }
+            }
+        }
+    }
+}
+
+fn is_below(base: &Url, call: &Call) {
+    let url = &call.url;
+    assert!(url.origin() == base.origin(), "{url} is elsewhere than {base}");
+    assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
+    let rest = url.path().strip_prefix(base.path().trim_end_matches('/'));
+    assert!(rest.is_some_and(|rest| rest.starts_with('/')), "{url} is not below {base}");
+    let climbs =
+        |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    assert!(!url.path().split('/').any(climbs), "{url} climbs");
+    let sent = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    assert!(sent == call.path_and_query, "what is signed is not what is sent: {url}");
+}
+
+/// An answer comes to what its bytes show and never to more; nothing of it repeats what was sent.
+pub fn answer(data: &[u8]) -> bool {
+    let [selector, high, low, rest @ ..] = data else { return false };
+    let head = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let (head, body) = rest.split_at(head);
+    let body = body.strip_prefix(b"\n").unwrap_or(body);
+    let status = 100 + u16::from_be_bytes([*high, *low]) % 500;
+    let facts = facts(*selector);
+    let sent = sent();
+    let received = |body: &[u8], end| Received {
+        status,
+        headers: headers(head),
+        body: Zeroizing::new(body.to_vec()),
+        end,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let end = match selector % 4 {
+        0 => BodyEnd::Cut,
+        1 => BodyEnd::TimedOut,
+        2 => BodyEnd::TooLarge,
+        _ => BodyEnd::Whole,
+    };
+    let response = answer::of_regenerate(&facts, &received(body, end), &sent);
+    is_honest(&response, status, end);
+    let whole = answer::of_regenerate(&facts, &received(body, BodyEnd::Whole), &sent);
+    let value = value_of(&whole);
+    for part in [body.len().saturating_sub(1), body.len() / 2, usize::from(*low) % (body.len() + 1)] {
+        let Some(part) = body.get(..part) else { continue };
+        let short = answer::of_regenerate(&facts, &received(part, BodyEnd::Whole), &sent);
+        assert!(
+            value_of(&short).is_none() || value_of(&short) == value,
+            "a part of an answer gave another key"
+        );
+        let cut = answer::of_regenerate(&facts, &received(part, BodyEnd::Cut), &sent);
+        assert!(value_of(&cut).is_none(), "a cut answer gave a key");
+    }
+    let read = answer::of_read(&facts, &facts.secret, &received(body, end), &sent);
+    assert!(
+        !matches!(read, Reading::Value(_)) || (status == 200 && end == BodyEnd::Whole),
+        "a read out of nothing"
+    );
+    let probe = probe_call().map(|call| answer::of_probe(&facts, &call, &received(body, end), &sent));
+    assert!(!format!("{read:?} {probe:?}").contains(CANARY), "what was sent is shown");
+    value.is_some()
+}
+
+fn is_honest(response: &Response, status: u16, end: BodyEnd) {
+    let shown = format!("{response:?}");
+    assert!(!shown.contains(CANARY), "what was sent is shown");
+    assert!(shown.len() < 64 * 1024, "an outcome of {} characters", shown.len());
+    let is_fit = match &response.outcome {
+        Outcome::Applied(_) | Outcome::AppliedNoValue => {
+            (200..300).contains(&status) && end == BodyEnd::Whole
+        }
+        Outcome::NotApplied(refusal) => {
+            let bounded = refusal.retry_after.is_none_or(|wait| wait <= Duration::from_hours(24));
+            bounded && (400..499).contains(&status) && status != 408
+        }
+        Outcome::Unknown(_) => !(400..499).contains(&status) || status == 408,
+    };
+    assert!(is_fit, "status {status}, {end:?}: {shown}");
+}
+
+fn value_of(response: &Response) -> Option<Fingerprint> {
+    match &response.outcome {
+        Outcome::Applied(answer) => Some(answer.secret.fingerprint(&FingerprintKey::new("fuzzing".into()))),
+        _ => None,
+    }
+}
+
+fn facts(selector: u8) -> AnswerFacts {
+    let is_odd = selector & 0x10 != 0;
+    AnswerFacts {
+        statuses: vec![200, 201],
+        without_value: if is_odd { vec![202, 204] } else { vec![204] },
+        secret: Pointer::literal(if is_odd { "/data/0/key" } else { "/key" }),
+        previous_expires_at: is_odd.then(|| Pointer::literal("/data/0/previous_expires_at")),
+        grace: is_odd.then_some(Duration::from_hours(1)),
+        grace_fixed: (!is_odd).then_some(Duration::from_hours(24)),
+        in_progress: is_odd.then_some(409),
+        rate_limit_block: is_odd.then_some(Duration::from_mins(1)),
+        problem: ProblemShape::default(),
+    }
+}
+
+/// `Retry-After` and `Date`, with a `|` between them.
+fn headers(line: &[u8]) -> HeaderMap {
+    let mut parts = line.splitn(2, |byte| *byte == b'|').map(HeaderValue::from_bytes);
+    let named = [RETRY_AFTER, DATE].into_iter().filter_map(|name| Some((name, parts.next()?.ok()?)));
+    named.collect()
+}
+
+fn sent() -> Sent {
+    let basic = Signing::Basic { username: "user".into() };
+    Sent::new(&basic, &SecretValue::new(CANARY.into()), &[])
+}
+
+fn probe_call() -> Option<ProbeCall> {
+    let call = Call {
+        method: reqwest::Method::GET,
+        url: Url::parse("https://127.0.0.1").ok()?,
+        path_and_query: "/".into(),
+        headers: HeaderMap::new(),
+        body: None,
+    };
+    let signing = Signing::Basic { username: String::new() };
+    Some(ProbeCall { call, signing, accepted: vec![200], not_accepted: vec![401, 403] })
+}
+
+/// A canonical query holds exactly its pairs; a signature covers every part, and no error shows the secret.
+pub fn signing(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let mut lines = text.lines();
+    let (secret, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let pairs: Vec<(&str, &str)> = lines.map(|line| line.split_once('=').unwrap_or((line, ""))).collect();
+    let query = canonical_query(pairs.iter().copied());
+    assert!(query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'?'), "{query:?}");
+    let mut back: Vec<(String, String)> =
+        query.split('&').filter(|_| !pairs.is_empty()).map(decoded).collect();
+    let mut given: Vec<(String, String)> =
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    back.sort_unstable();
+    given.sort_unstable();
+    assert!(back == given, "{query:?} does not hold what went in");
+    let Some(hmac) = HMAC.as_ref() else { return false };
+    for encoding in [KeyEncoding::Utf8, KeyEncoding::Hex, KeyEncoding::Base64] {
+        let scheme = HmacAuth { key_encoding: encoding, ..hmac.clone() };
+        let signed = |path: &str, body: &[u8]| {
+            let request = Signed { method: "POST", path_and_query: path, body: Some(body) };
+            sign(&scheme, secret, request, |_| Some("p".to_owned()), Timestamp::UNIX_EPOCH)
+        };
+        match signed(path, data) {
+            Ok(stamp) => {
+                assert!(signed(path, data).as_ref() == Ok(&stamp), "a signature differs from itself");
+                assert!(signed(&format!("{path}x"), data) != Ok(stamp.clone()), "the path is not covered");
+                assert!(signed(path, &[data, b"x"].concat()) != Ok(stamp), "the body is not covered");
+            }
+            Err(error) => assert!(secret.len() < 8 || !error.contains(secret), "an error shows the secret"),
+        }
+    }
+    true
+}
+
+fn decoded(pair: &str) -> (String, String) {
+    let text = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (text(name), text(value))
+}
+
+/// A scheme that covers all there is.
+static HMAC: LazyLock<Option<HmacAuth>> = LazyLock::new(|| {
+    let catalog = Catalog::embedded();
+    let schemes =
+        catalog.names().filter_map(|name| catalog.get(name)).flat_map(|definition| definition.auth.clone());
+    let mut hmacs =
+        schemes.filter_map(|scheme| if let AuthScheme::Hmac(hmac) = scheme { Some(hmac) } else { None });
+    hmacs.next()
+});
