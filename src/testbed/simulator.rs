@@ -100,6 +100,11 @@ impl Simulator {
         self.bench.look(|ledger, _| ledger.keys.current(slot))
     }
 
+    /// All keys that the provider ever made, oldest first, the one from before the first call included.
+    pub fn keys(&self) -> Vec<String> {
+        self.bench.look(|ledger, _| ledger.keys.values(self.primary_slot))
+    }
+
     /// Lets the next regenerate call that no other fault awaits go wrong.
     pub fn next_call(&self, fault: Fault) {
         self.next(Operation::Regenerate, fault);
