@@ -12,7 +12,7 @@ use super::binaries::Binaries;
 use super::faults::{self, KINDS};
 use super::house::House;
 use super::report::Report;
-use super::round::Round;
+use super::round::{Keep, Round};
 use super::table::Table;
 use super::tools::Tools;
 
@@ -41,13 +41,13 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let house = House::open(binaries, tools.clone(), &places).await?;
     say(&format!("servers after {:.1} s", started.elapsed().as_secs_f64()))?;
 
-    let keep = keep_directory()?;
+    let keep = Keep { directory: keep_directory()?, all: arguments.keep };
     let mut table = Table::new(seed, tools);
     let began = Instant::now();
     let playing = rounds.into_iter().map(|round| round.run(&house, &keep));
     let mut playing = futures_util::stream::iter(playing).buffer_unordered(arguments.jobs.max(1));
     while let Some(report) = playing.next().await {
-        say(&line(seed, &report, &keep))?;
+        say(&line(seed, &report, &keep.directory))?;
         table.add(report);
     }
     drop(playing);
@@ -66,7 +66,7 @@ fn line(seed: u64, report: &Report, keep: &Path) -> String {
         report.number,
         report.provider,
         report.kind,
-        report.calls_sum(),
+        report.arrived,
         report.elapsed.as_secs_f64()
     );
     for (broken, what) in &report.broken {

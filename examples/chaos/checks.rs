@@ -38,7 +38,7 @@ pub(crate) async fn history(stage: &Stage<'_>, report: &mut Report) -> anyhow::R
 /// All versions of the entry that Vault remembers, oldest first.
 async fn versions(stage: &Stage<'_>) -> anyhow::Result<Vec<(u64, Value)>> {
     let (_, last) = stage.entry().await?;
-    let server = stage.vault.server()?;
+    let server = stage.vault.server().await?;
     let mut found = Vec::new();
     for version in 1..=last {
         let path = stage.entry_path().replacen("secret/", "secret/data/", 1);
@@ -84,6 +84,7 @@ pub(crate) fn calls(stage: &Stage<'_>, recorded: Option<&BTreeMap<String, usize>
     let (keys_max, calls_max) =
         (stage.provider.keys_per_rotation_max(), stage.provider.calls_per_rotation_max());
     let mut counts = BTreeMap::<String, (usize, usize)>::new();
+    report.arrived = calls.len();
     if stage.provider.sends_rotation_id() {
         for call in &calls {
             let id = call.idempotency_key.clone().unwrap_or_default();
@@ -116,6 +117,8 @@ pub(crate) fn calls(stage: &Stage<'_>, recorded: Option<&BTreeMap<String, usize>
 pub(crate) enum Whereabouts {
     /// In the application's entry.
     Vault,
+    /// In keyturn's record, where it waits.
+    Record,
     /// In a sealed file that keyturn reports.
     Reported,
     /// In a sealed file of which nobody is told.
@@ -131,6 +134,11 @@ pub(crate) async fn whereabouts(stage: &Stage<'_>, told: bool) -> anyhow::Result
     if data.get(stage.field()).and_then(Value::as_str) == Some(newest.as_str()) {
         return Ok(Whereabouts::Vault);
     }
+    let record = stage.record().await?;
+    let staged = record.as_ref().and_then(|record| record.get("staged")).and_then(Value::as_str);
+    if staged == Some(newest.as_str()) {
+        return Ok(Whereabouts::Record);
+    }
     if !is_in_escrow(stage, &newest) {
         return Ok(Whereabouts::Nowhere);
     }
@@ -139,4 +147,17 @@ pub(crate) async fn whereabouts(stage: &Stage<'_>, told: bool) -> anyhow::Result
 
 fn is_in_escrow(stage: &Stage<'_>, newest: &str) -> bool {
     stage.escrows().iter().any(|escrow| break_glass::holds(escrow, &stage.break_glass, newest))
+}
+
+/// How many calls each rotation has made, as the record says; the open one is at its end.
+pub(crate) async fn recorded_calls(stage: &Stage<'_>) -> anyhow::Result<BTreeMap<String, usize>> {
+    let record = stage.record().await?.unwrap_or_default();
+    let closed = record.pointer("/state/history").and_then(Value::as_array).cloned().unwrap_or_default();
+    let open = record.pointer("/state/phase/rotation").cloned();
+    let calls = closed.into_iter().chain(open).map(|rotation| {
+        let id = rotation.get("rotation_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let calls = rotation.get("calls").and_then(Value::as_u64).unwrap_or_default();
+        anyhow::Ok((id, usize::try_from(calls)?))
+    });
+    calls.collect()
 }

@@ -39,7 +39,8 @@ impl House {
                 return Ok(None);
             }
             let cluster = Cluster::start(&options).await?;
-            cluster.node()?.enable_auth("approle", "approle").await?;
+            cluster.wait_for_votes().await?;
+            cluster.leader().await?.enable_auth("approle", "approle").await?;
             anyhow::Ok(Some(Arc::new(Mutex::new(cluster))))
         };
         let shared = async {
@@ -72,11 +73,11 @@ pub(crate) enum Vault {
 
 impl Vault {
     /// A server that answers, as far as it is not what the fault took away.
-    pub(crate) fn server(&self) -> anyhow::Result<&OpenBao> {
+    pub(crate) async fn server(&self) -> anyhow::Result<&OpenBao> {
         Ok(match self {
             Self::Shared(server) => server,
             Self::Turn(server) => server,
-            Self::Cluster(cluster) => cluster.node()?,
+            Self::Cluster(cluster) => cluster.leader().await?,
         })
     }
 

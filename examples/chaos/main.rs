@@ -53,6 +53,9 @@ struct Arguments {
     /// Only faults that cost little time, and no server but one
     #[arg(long)]
     quick: bool,
+    /// Keep the logs of every round, not only of those in which something was broken
+    #[arg(long)]
+    keep: bool,
     /// The keyturn binary
     #[arg(long, value_name = "PATH")]
     keyturn: PathBuf,

@@ -49,6 +49,8 @@ pub(crate) struct Report {
     pub(crate) broken: Vec<(Broken, String)>,
     /// Why a person was needed.
     pub(crate) for_a_person: Vec<String>,
+    /// How many calls reached the provider.
+    pub(crate) arrived: usize,
     /// How many rotations had so many calls.
     pub(crate) calls: BTreeMap<usize, usize>,
     pub(crate) elapsed: Duration,
@@ -57,11 +59,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// How many calls reached the provider.
-    pub(crate) fn calls_sum(&self) -> usize {
-        self.calls.iter().map(|(calls, rotations)| calls * rotations).sum()
-    }
-
     /// Notes a broken promise.
     pub(crate) fn breaks(&mut self, broken: Broken, what: impl Into<String>) {
         self.broken.push((broken, what.into()));

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keyturn::api::proto::{Credential, ListRotationsRequest, Rotation, RotationState};
+use keyturn::api::proto::{Credential, Rotation, RotationState};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::checks::{self, Whereabouts};
 use super::dice::Dice;
-use super::faults::{Fault, Kind};
+use super::faults::{Fault, Kind, Restore};
 use super::house::House;
 use super::inject::{self, Aftermath};
 use super::leaks;
@@ -18,6 +18,13 @@ use super::providers::Provider;
 use super::report::{Broken, Report};
 use super::settle::{self, Rest};
 use super::stage::Stage;
+
+/// Where files of rounds are kept, and of which.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    pub(crate) directory: PathBuf,
+    pub(crate) all: bool,
+}
 
 /// Everything about a round that is chosen.
 #[derive(Debug, Clone)]
@@ -39,7 +46,7 @@ impl Round {
     }
 
     /// Carries it out; what cannot be carried out is reported as spoilt.
-    pub(crate) async fn run(mut self, house: &House, keep: &Path) -> Report {
+    pub(crate) async fn run(mut self, house: &House, keep: &Keep) -> Report {
         let mut report = Report {
             number: self.number,
             provider: self.provider.name(),
@@ -48,6 +55,7 @@ impl Round {
             outcome: Vec::new(),
             broken: Vec::new(),
             for_a_person: Vec::new(),
+            arrived: 0,
             calls: BTreeMap::new(),
             elapsed: Duration::ZERO,
             spoilt: None,
@@ -58,16 +66,17 @@ impl Round {
         report
     }
 
-    async fn play(&mut self, house: &House, keep: &Path, report: &mut Report) -> anyhow::Result<()> {
+    async fn play(&mut self, house: &House, keep: &Keep, report: &mut Report) -> anyhow::Result<()> {
         let vault = house.vault(self.kind.place).await?;
         // The wait for its turn is no part of the round.
         let started = Instant::now();
         let name = format!("r{}", self.number);
-        let mut stage = Stage::set(house, self.provider, vault, name, self.replicas()).await?;
+        let call = self.call_timeout();
+        let mut stage = Stage::set(house, self.provider, vault, name, self.replicas(), call).await?;
         let played = self.play_on(&mut stage, report).await;
         report.elapsed = started.elapsed();
-        if played.is_err() || !report.broken.is_empty() {
-            keep_files(&stage, &keep.join(format!("round-{}", self.number)), report)?;
+        if keep.all || played.is_err() || !report.broken.is_empty() {
+            keep_files(&stage, &keep.directory.join(format!("round-{}", self.number)), report)?;
         }
         played
     }
@@ -83,12 +92,20 @@ impl Round {
         }
         checks::history(stage, report).await?;
         let forgot = matches!(self.fault, Fault::Restored { .. });
-        let recorded = if forgot { None } else { Some(recorded_calls(stage).await) };
+        let recorded = if forgot { None } else { Some(checks::recorded_calls(stage).await?) };
         checks::calls(stage, recorded.as_ref(), report);
         for place in leaks::found(stage).await {
             report.breaks(Broken::Leaked, place);
         }
         Ok(())
+    }
+
+    /// Taking a snapshot and going back to it takes longer than a second, and the answer shall arrive.
+    const fn call_timeout(&self) -> &'static str {
+        match self.fault {
+            Fault::Restored { restore: Restore::BeforeToCall, .. } => "5s",
+            _ => "1s",
+        }
     }
 
     const fn replicas(&self) -> usize {
@@ -137,9 +154,14 @@ async fn judge(
     };
     match checks::whereabouts(stage, told).await? {
         Whereabouts::Vault => {}
+        Whereabouts::Record => report.outcome.push("key in the record".into()),
         Whereabouts::Reported => report.outcome.push("key kept in escrow".into()),
         Whereabouts::Unreported => report.breaks(Broken::Lost, "the key is in escrow, and nobody is told"),
         Whereabouts::Nowhere if aftermath.vault_forgot => report.outcome.push("Vault forgot the key".into()),
+        // Answer and record are lost both; what is left says so.
+        Whereabouts::Nowhere if report.outcome.iter().any(|said| said == "ORPHAN_CALL") => {
+            report.for_a_person.push("ORPHAN_CALL".into());
+        }
         Whereabouts::Nowhere => report.breaks(Broken::Lost, "the newest key is nowhere, and nobody is told"),
     }
     Ok(())
@@ -224,24 +246,6 @@ async fn once_more(stage: &mut Stage<'_>, report: &mut Report) -> anyhow::Result
 
 fn is_of(view: &Credential, asked: &Rotation) -> bool {
     view.last_rotation.as_ref().is_some_and(|last| last.rotation_id == asked.rotation_id)
-}
-
-/// How many calls each rotation has made, as keyturn says.
-async fn recorded_calls(stage: &Stage<'_>) -> BTreeMap<String, usize> {
-    let request = ListRotationsRequest {
-        credential: stage.provider.name().to_owned(),
-        page_size: 100,
-        page_token: String::new(),
-    };
-    for sidecar in stage.sidecars() {
-        let Ok(mut client) = sidecar.rotations().await else { continue };
-        let Ok(answer) = client.list_rotations(request.clone()).await else { continue };
-        let calls = |rotation: Rotation| {
-            (rotation.rotation_id, usize::try_from(rotation.calls).unwrap_or(usize::MAX))
-        };
-        return answer.into_inner().rotations.into_iter().map(calls).collect();
-    }
-    BTreeMap::new()
 }
 
 #[expect(clippy::use_debug, reason = "the choices of a round, for whoever repeats it")]

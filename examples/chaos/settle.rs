@@ -70,21 +70,33 @@ async fn look(stage: &Stage<'_>) -> Result<Rest, String> {
     let phase = record.as_ref().and_then(|record| record.pointer("/state/phase/phase"));
     let phase = phase.and_then(Value::as_str).unwrap_or("none").to_owned();
     let mut seen = format!("the record is {phase}");
+    let mut rest = None;
     for sidecar in stage.sidecars() {
-        let view = match timeout(Duration::from_secs(2), sidecar.credential(stage.provider.name())).await {
-            Ok(Ok(view)) => view,
-            Ok(Err(error)) => {
-                seen.push_str(&format!("; {error}"));
-                continue;
-            }
-            Err(_) => continue,
-        };
+        let asked = timeout(Duration::from_secs(2), sidecar.credential(stage.provider.name())).await;
+        let view = asked
+            .map_err(|_| format!("{seen}; no answer"))?
+            .map_err(|error| format!("{seen}; {}", error.to_string().lines().next().unwrap_or_default()))?;
         seen.push_str(&format!("; {}", in_words(&view)));
-        if let Some(rest) = rest_of(view, &phase) {
-            return Ok(rest);
-        }
+        let this = rest_of(view, &phase).ok_or_else(|| seen.clone())?;
+        rest = Some(newer(rest, this));
     }
-    Err(seen)
+    rest.ok_or(seen)
+}
+
+/// A sidecar that rests may not know yet of what another did.
+fn newer(known: Option<Rest>, this: Rest) -> Rest {
+    match (known, &this) {
+        (Some(known), Rest::Idle(view)) if last_id(&known) > last_id(&Rest::Idle(view.clone())) => known,
+        (Some(known @ (Rest::Halted(_) | Rest::Held(_))), _) => known,
+        _ => this,
+    }
+}
+
+fn last_id(rest: &Rest) -> Option<String> {
+    match rest {
+        Rest::Idle(view) => view.last_rotation.as_ref().map(|last| last.rotation_id.clone()),
+        _ => None,
+    }
 }
 
 fn in_flight(stage: &Stage<'_>) -> bool {

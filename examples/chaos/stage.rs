@@ -53,6 +53,7 @@ impl<'a> Stage<'a> {
         vault: Vault,
         name: String,
         replicas: usize,
+        call_timeout: &str,
     ) -> anyhow::Result<Self> {
         // In the system's directory, because a socket's path must be short.
         let directory = tempfile::Builder::new().prefix("keyturn-chaos-").tempdir()?;
@@ -60,9 +61,9 @@ impl<'a> Stage<'a> {
         let to_vault = TcpProxy::to(vault.addresses()).await?;
         let (setup, more) = provider.credential(&simulator, &to_provider, directory.path())?;
         let identity = age::x25519::Identity::generate();
-        let settings = settings(&to_vault, &identity.to_public().to_string(), &more);
+        let settings = settings(&to_vault, &identity.to_public().to_string(), call_timeout, &more);
         let first = Installation::prepare(
-            vault.server()?,
+            vault.server().await?,
             &directory.path().join("1"),
             &name,
             std::slice::from_ref(&setup),
@@ -125,7 +126,7 @@ impl<'a> Stage<'a> {
 
     /// The application's entry as Vault has it.
     pub(crate) async fn entry(&self) -> anyhow::Result<(Value, u64)> {
-        let entry = self.vault.server()?.get(&self.entry_path()).await?;
+        let entry = self.vault.server().await?.get(&self.entry_path()).await?;
         entry.context("the application's entry is not in Vault")
     }
 
@@ -142,7 +143,7 @@ impl<'a> Stage<'a> {
     /// keyturn's own record; nothing where there is none yet.
     pub(crate) async fn record(&self) -> anyhow::Result<Option<Value>> {
         let path = format!("secret/keyturn-{}/{}", self.name, self.provider.name());
-        Ok(self.vault.server()?.get(&path).await?.map(|(record, _)| record))
+        Ok(self.vault.server().await?.get(&path).await?.map(|(record, _)| record))
     }
 
     /// Runs a command of the plain binary at the first replica that runs.
@@ -191,10 +192,10 @@ pub(crate) fn log_of(directory: &Path) -> PathBuf {
 }
 
 /// Short waits, so that what waits on purpose does not make a round long.
-fn settings(to_vault: &TcpProxy, recipient: &str, more: &Value) -> Value {
+fn settings(to_vault: &TcpProxy, recipient: &str, call: &str, more: &Value) -> Value {
     let mut settings = json!({
         "vault": { "address": format!("http://{}", to_vault.address()) },
-        "timeouts": { "provider_call": "1s", "settle": "1s", "claim": "10s" },
+        "timeouts": { "provider_call": call, "settle": call, "claim": "10s" },
         "escrow": { "recipients": [recipient] },
         "log": { "level": "trace", "format": "json" },
     });

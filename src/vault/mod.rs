@@ -4,6 +4,7 @@ mod client;
 mod entry;
 mod error;
 mod failure;
+mod freshness;
 mod kv;
 mod login;
 mod preflight;

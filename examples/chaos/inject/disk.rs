@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use keyturn::testbed::sidecar::Sidecar;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::faults::When;
 use super::super::settle::{self, Rest};
@@ -130,6 +130,11 @@ pub(super) async fn damaged(stage: &mut Stage<'_>, at: u64) -> anyhow::Result<Ve
     // What the hold's page tells a person to do: look, and take the file away.
     for file in files {
         fs::remove_file(file)?;
+    }
+    // The hold is shown until the next try.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while matches!(settle::settled(stage).await, Rest::Held(_)) && Instant::now() < deadline {
+        sleep(Duration::from_millis(100)).await;
     }
     Ok(vec![reason])
 }

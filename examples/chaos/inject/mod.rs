@@ -25,6 +25,9 @@ pub(crate) struct Aftermath {
     pub(crate) vault_forgot: bool,
 }
 
+/// About as long as Vault takes to begin with a restore.
+const RESTORE: Duration = Duration::from_millis(400);
+
 /// Starts the round's keyturn, asks for a rotation, and lets the fault happen around it.
 pub(crate) async fn inject(
     stage: &mut Stage<'_>,
@@ -53,7 +56,7 @@ pub(crate) async fn inject(
         Fault::Seal { when, lasts } => vault::sealed(stage, when, lasts).await?,
         Fault::VaultKilled { when, lasts } => vault::killed(stage, when, lasts).await?,
         Fault::Restored { restore, restart } => {
-            aftermath.vault_forgot = vault::restored(stage, restore, restart).await?;
+            aftermath.vault_forgot = vault::restored(stage, restore, restart, dice.time(RESTORE)).await?;
         }
         Fault::LeaderKilled { when } => vault::leader_killed(stage, when).await?,
         Fault::DiskFull { when } => disk::full(stage, when).await?,

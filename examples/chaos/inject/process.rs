@@ -67,7 +67,8 @@ pub(super) async fn restart_loop(
     dice: &mut Dice,
 ) -> anyhow::Result<()> {
     stage.start().await?;
-    tokio::join!(stage.ask(), sleep(lives / 4));
+    stage.ask().await;
+    sleep(dice.time(lives)).await;
     for _ in 0..times {
         kill(stage.replicas.first_mut())?;
         stage.spawn_missing()?;

@@ -16,7 +16,7 @@ pub(super) async fn token_revoked(stage: &mut Stage<'_>, when: When) -> anyhow::
     stage.start().await?;
     let reached = reach(stage, when).await;
     let token = stage.to_vault.tokens().pop().context("no token passed")?;
-    stage.vault.server()?.revoke(&token).await?;
+    stage.vault.server().await?.revoke(&token).await?;
     reached.go_on(stage).await;
     Ok(())
 }
@@ -29,23 +29,23 @@ pub(super) async fn policy_withdrawn(
     stage.start().await?;
     let policy = format!("keyturn-{}", stage.name);
     let path = format!("sys/policies/acl/{policy}");
-    let answer = stage.vault.server()?.request("GET", &path, None).await?.expect_success("read it")?;
+    let answer = stage.vault.server().await?.request("GET", &path, None).await?.expect_success("read it")?;
     let rules = answer.pointer("/data/policy").and_then(Value::as_str).context("a policy without rules")?;
     let reached = reach(stage, when).await;
     let nothing = "path \"secret/data/nothing\" { capabilities = [\"read\"] }";
-    stage.vault.server()?.write_policy(&policy, nothing).await?;
+    stage.vault.server().await?.write_policy(&policy, nothing).await?;
     reached.go_on(stage).await;
     sleep(lasts).await;
-    Ok(stage.vault.server()?.write_policy(&policy, rules).await?)
+    Ok(stage.vault.server().await?.write_policy(&policy, rules).await?)
 }
 
 pub(super) async fn sealed(stage: &mut Stage<'_>, when: When, lasts: Duration) -> anyhow::Result<()> {
     stage.start().await?;
     let reached = reach(stage, when).await;
-    stage.vault.server()?.seal().await?;
+    stage.vault.server().await?.seal().await?;
     reached.go_on(stage).await;
     sleep(lasts).await;
-    Ok(stage.vault.server()?.unseal().await?)
+    Ok(stage.vault.server().await?.unseal().await?)
 }
 
 pub(super) async fn killed(stage: &mut Stage<'_>, when: When, lasts: Duration) -> anyhow::Result<()> {
@@ -66,19 +66,24 @@ pub(super) async fn killed(stage: &mut Stage<'_>, when: When, lasts: Duration) -
 /// Gives whether Vault had the newest key, and has forgotten it.
 pub(super) async fn restored(stage: &mut Stage<'_>, restore: Restore, restart: bool) -> anyhow::Result<bool> {
     stage.start().await?;
-    let before = stage.vault.server()?.snapshot().await?;
+    let before = stage.vault.server().await?.snapshot().await?;
     let reached = reach(stage, When::InCall).await;
     let snapshot = match restore {
-        Restore::CallToEnd => stage.vault.server()?.snapshot().await?,
+        Restore::CallToEnd => stage.vault.server().await?.snapshot().await?,
         Restore::BeforeToCall | Restore::BeforeToEnd => before,
     };
     if restore == Restore::BeforeToCall {
-        stage.vault.server()?.restore(snapshot).await?;
-        reached.go_on(stage).await;
+        let server = stage.vault.server().await?;
+        // The answer arrives while Vault is busy with going back.
+        let (restored, ()) = tokio::join!(server.restore(snapshot), async {
+            sleep(after).await;
+            reached.go_on(stage).await;
+        });
+        restored?;
     } else {
         reached.go_on(stage).await;
         settle::settled(stage).await;
-        stage.vault.server()?.restore(snapshot).await?;
+        stage.vault.server().await?.restore(snapshot).await?;
     }
     if restart {
         for replica in &mut stage.replicas {

@@ -17,7 +17,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it and waits until all nodes have a vote, which takes some twenty seconds.
+    /// Starts it; the leader may die only after [`Cluster::wait_for_votes`].
     pub async fn start(options: &Options) -> Result<Self, Error> {
         let options = Options { persistent: true, ..options.clone() };
         let first = OpenBao::start(options.clone()).await?;
@@ -26,8 +26,19 @@ impl Cluster {
             let node = cluster.join(&options).await?;
             cluster.nodes.push(node);
         }
-        cluster.wait_for_votes().await?;
         Ok(cluster)
+    }
+
+    /// Waits until all nodes have a vote, which takes some twenty seconds.
+    pub async fn wait_for_votes(&self) -> Result<(), Error> {
+        let node = self.leader().await?;
+        node.wait_until(|| async {
+            let answer = node.request("GET", "sys/storage/raft/configuration", None).await.ok()?;
+            let servers = answer.body.pointer("/data/config/servers")?.as_array()?;
+            let votes = |server: &&Value| server.get("voter") == Some(&Value::Bool(true));
+            (servers.iter().filter(votes).count() == NODES).then_some(())
+        })
+        .await
     }
 
     /// Where its nodes listen.
@@ -35,10 +46,26 @@ impl Cluster {
         self.nodes.iter().map(|node| SocketAddr::from(([127, 0, 0, 1], node.port))).collect()
     }
 
-    /// A node that lives; it forwards what only the leader can do.
-    pub fn node(&self) -> Result<&OpenBao, Error> {
-        let alive = self.nodes.iter().enumerate().find(|(index, _)| Some(*index) != self.dead);
-        alive.map(|(_, node)| node).ok_or_else(|| Error("no node is alive".into()))
+    /// The node that leads now, waited for; the others answer a read with what they have, which may be yesterday's.
+    pub async fn leader(&self) -> Result<&OpenBao, Error> {
+        let any = self.nodes.iter().enumerate().find(|(index, _)| Some(*index) != self.dead);
+        let (_, any) = any.ok_or_else(|| Error("no node is alive".into()))?;
+        any.wait_until(|| async {
+            let healths = self.nodes.iter().map(|node| async move { (node, node.health().await) });
+            let healths = futures_util::future::join_all(healths).await;
+            healths.into_iter().find(|(_, health)| *health == Some(200)).map(|(node, _)| node)
+        })
+        .await
+    }
+
+    /// A node that follows.
+    pub async fn standby(&self) -> Result<&OpenBao, Error> {
+        for node in &self.nodes {
+            if node.health().await == Some(429) {
+                return Ok(node);
+            }
+        }
+        Err(Error("no node of the cluster stands by".into()))
     }
 
     /// Kills the leader as a power cut would; the others elect another.
@@ -61,11 +88,11 @@ impl Cluster {
         node.wait_for_health(&[503]).await?;
         node.unseal_only().await?;
         node.wait_for_health(&[200, 429]).await?;
-        self.node()?.wait_for_kv().await
+        self.leader().await?.wait_for_kv().await
     }
 
     async fn join(&self, options: &Options) -> Result<OpenBao, Error> {
-        let leader = self.node()?;
+        let leader = self.leader().await?;
         let port = free_port()?;
         let home = fresh_home(&options.directory, port)?;
         let process = launch(&leader.binary, &home, options, port)?;
@@ -85,17 +112,6 @@ impl Cluster {
         node.unseal_only().await?;
         node.wait_for_health(&[200, 429]).await?;
         Ok(node)
-    }
-
-    async fn wait_for_votes(&self) -> Result<(), Error> {
-        let node = self.node()?;
-        node.wait_until(|| async {
-            let answer = node.request("GET", "sys/storage/raft/configuration", None).await.ok()?;
-            let servers = answer.body.pointer("/data/config/servers")?.as_array()?;
-            let votes = |server: &&Value| server.get("voter") == Some(&Value::Bool(true));
-            (servers.iter().filter(votes).count() == NODES).then_some(())
-        })
-        .await
     }
 }
 
