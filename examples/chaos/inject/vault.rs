@@ -64,7 +64,12 @@ pub(super) async fn killed(stage: &mut Stage<'_>, when: When, lasts: Duration) -
 }
 
 /// Gives whether Vault had the newest key, and has forgotten it.
-pub(super) async fn restored(stage: &mut Stage<'_>, restore: Restore, restart: bool) -> anyhow::Result<bool> {
+pub(super) async fn restored(
+    stage: &mut Stage<'_>,
+    restore: Restore,
+    restart: bool,
+    after: Duration,
+) -> anyhow::Result<bool> {
     stage.start().await?;
     let before = stage.vault.server().await?.snapshot().await?;
     let reached = reach(stage, When::InCall).await;
