@@ -1,5 +1,6 @@
 //! Rounds after rounds, several at once, with one line for each and a table at the end.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -70,11 +71,12 @@ fn line(seed: u64, report: &Report, keep: &Path) -> String {
         report.elapsed.as_secs_f64()
     );
     for (broken, what) in &report.broken {
-        text.push_str(&format!("\n       BROKEN: {}: {what}", broken.in_words()));
+        // A text grows without failing.
+        write!(text, "\n       BROKEN: {}: {what}", broken.in_words()).ok();
     }
     if !report.broken.is_empty() || report.spoilt.is_some() {
         let place = keep.join(format!("round-{}", report.number));
-        text.push_str(&format!("\n       {}; see {}", report.detail, place.display()));
+        write!(text, "\n       {}; see {}", report.detail, place.display()).ok();
     }
     text
 }

@@ -102,7 +102,6 @@ async fn everything_over_grpc(sidecar: &Sidecar, name: &str) -> String {
     text
 }
 
-#[expect(clippy::use_debug, reason = "the derived form shows every field, which is what is searched")]
 fn as_text(message: &impl std::fmt::Debug) -> String {
     format!("{message:?}")
 }

@@ -188,6 +188,7 @@ fn is_success(view: &Credential) -> bool {
 
 /// What a person does about a halted rotation, with the command line.
 async fn get_out(stage: &mut Stage<'_>, rest: &Rest, report: &mut Report) -> anyhow::Result<()> {
+    stage.simulator.no_more_faults();
     stage.to_provider.calm();
     stage.to_vault.calm();
     if !matches!(rest, Rest::Halted(_)) {
@@ -199,7 +200,7 @@ async fn get_out(stage: &mut Stage<'_>, rest: &Rest, report: &mut Report) -> any
         Rest::Idle(view) if is_success(&view) => report.outcome.push("resolved".into()),
         Rest::Stuck(seen) => report.breaks(Broken::Stuck, format!("after resolve: {seen}")),
         Rest::Idle(view) => {
-            report.breaks(Broken::Stuck, format!("after resolve: {}", settle::in_words(&view)))
+            report.breaks(Broken::Stuck, format!("after resolve: {}", settle::in_words(&view)));
         }
         Rest::Halted(view) | Rest::Held(view) => {
             report.breaks(Broken::Stuck, format!("after resolve: {}", settle::in_words(&view)));
@@ -248,7 +249,6 @@ fn is_of(view: &Credential, asked: &Rotation) -> bool {
     view.last_rotation.as_ref().is_some_and(|last| last.rotation_id == asked.rotation_id)
 }
 
-#[expect(clippy::use_debug, reason = "the choices of a round, for whoever repeats it")]
 fn detail(fault: &Fault) -> String {
     format!("{fault:?}")
 }

@@ -76,7 +76,8 @@ async fn look(stage: &Stage<'_>) -> Result<Rest, String> {
         let view = asked
             .map_err(|_| format!("{seen}; no answer"))?
             .map_err(|error| format!("{seen}; {}", error.to_string().lines().next().unwrap_or_default()))?;
-        seen.push_str(&format!("; {}", in_words(&view)));
+        seen.push_str("; ");
+        seen.push_str(&in_words(&view));
         let this = rest_of(view, &phase).ok_or_else(|| seen.clone())?;
         rest = Some(newer(rest, this));
     }

@@ -115,6 +115,11 @@ impl Simulator {
         self.bench.change(|ledger, _| ledger.add_fault(operation, fault));
     }
 
+    /// Lets every call go well from now on.
+    pub fn no_more_faults(&self) {
+        self.bench.change(|ledger, _| ledger.forget_faults());
+    }
+
     /// Moves the provider's clock forward: graces end, new keys become usable.
     pub fn advance(&self, by: Duration) {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
