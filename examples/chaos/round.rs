@@ -199,10 +199,7 @@ async fn get_out(stage: &mut Stage<'_>, rest: &Rest, report: &mut Report) -> any
     match settle::settled(stage).await {
         Rest::Idle(view) if is_success(&view) => report.outcome.push("resolved".into()),
         Rest::Stuck(seen) => report.breaks(Broken::Stuck, format!("after resolve: {seen}")),
-        Rest::Idle(view) => {
-            report.breaks(Broken::Stuck, format!("after resolve: {}", settle::in_words(&view)));
-        }
-        Rest::Halted(view) | Rest::Held(view) => {
+        Rest::Idle(view) | Rest::Halted(view) | Rest::Held(view) => {
             report.breaks(Broken::Stuck, format!("after resolve: {}", settle::in_words(&view)));
         }
     }
