@@ -71,6 +71,11 @@ impl Keyring {
         self.keys(slot).last().map(|key| key.value.clone()).unwrap_or_default()
     }
 
+    /// All keys that were ever minted for a slot, oldest first.
+    pub(super) fn values(&self, slot: &str) -> Vec<String> {
+        self.keys(slot).iter().map(|key| key.value.clone()).collect()
+    }
+
     /// The key that a read shows.
     pub(super) fn shown(&self, slot: &str, now: Timestamp) -> String {
         let lag = self.slot(slot).map(|slot| slot.read_lag).unwrap_or_default();

@@ -93,6 +93,11 @@ impl Ledger {
         self.faults.push((operation, fault));
     }
 
+    /// Drops the faults that no call has met yet.
+    pub(super) fn forget_faults(&mut self) {
+        self.faults.clear();
+    }
+
     /// Notes a call; gives its place in the list, and how it shall go wrong.
     pub(super) fn open_call(&mut self, call: Call) -> (usize, Fault) {
         let waiting = self.faults.iter().position(|(operation, _)| *operation == call.operation);

@@ -4,6 +4,7 @@
 //! a test that blocks, or a keyturn in another process, can use it alike. [`Fault`]s make it misbehave in the ways
 //! that lose keys.
 
+pub mod break_glass;
 mod connection;
 mod exchange;
 pub mod fake;
@@ -17,6 +18,7 @@ mod reply;
 pub mod sidecar;
 mod simulator;
 mod spritz_signature;
+pub mod tcp_proxy;
 
 pub mod adyen;
 pub mod publicsquare;

@@ -1,7 +1,9 @@
 //! A throw-away OpenBao: a real server on a loopback port, gone when its handle is gone.
 
 mod binary;
+mod cluster;
 mod root;
+mod snapshot;
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use cluster::Cluster;
 pub use root::{Answer, AppRole};
 
 /// The token that may do everything on a throw-away server.
@@ -323,7 +326,10 @@ fn launch(binary: &Path, home: &Path, options: &Options, port: u16) -> Result<Pr
     command.args(["-c", WATCHED, "sh"]).arg(binary).arg("server");
     if options.persistent {
         let configuration = home.join("server.hcl");
-        write_configuration(&configuration, home, port)?;
+        // A member of a cluster is known by its addresses: they stay when it is started again.
+        if !configuration.exists() {
+            write_configuration(&configuration, home, port)?;
+        }
         command.arg(format!("-config={}", configuration.display()));
     } else {
         command.arg("-dev").arg("-dev-no-store-token");
@@ -352,7 +358,7 @@ fn write_configuration(path: &Path, home: &Path, port: u16) -> Result<(), Error>
     let text = format!(
         r#"storage "raft" {{
   path = "{}"
-  node_id = "one"
+  node_id = "node-{port}"
   performance_multiplier = 1
 }}
 listener "tcp" {{

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -69,6 +70,16 @@ impl From<tonic::Status> for Error {
 impl Sidecar {
     /// Starts `binary run` for the installation, with further arguments; its output goes to `keyturn.log`.
     pub fn spawn(binary: &Path, installation: &Installation, arguments: &[&str]) -> Result<Self, Error> {
+        Self::spawn_in(binary, installation, arguments, &[])
+    }
+
+    /// The same, with an environment; it is empty otherwise.
+    pub fn spawn_in(
+        binary: &Path,
+        installation: &Installation,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Result<Self, Error> {
         let log = installation.directory.join("keyturn.log");
         let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(binary)
@@ -77,6 +88,7 @@ impl Sidecar {
             .arg(&installation.config)
             .args(arguments)
             .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -210,13 +222,35 @@ impl Sidecar {
         Ok(())
     }
 
+    /// The same for a caller that only looks; [`Sidecar::kill`] or the drop buries it.
+    pub fn kill_at_once(&self) -> Result<(), Error> {
+        self.signal(Signal::KILL)
+    }
+
     /// `kill -TERM`, as an orchestrator does; gives the exit status.
     pub async fn terminate(&mut self) -> Result<ExitStatus, Error> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(io::Error::from)?;
-        }
+        self.signal(Signal::TERM)?;
         self.exit().await
+    }
+
+    /// Keeps the process from running, as a debugger or a paused machine does.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Ends what [`Sidecar::freeze`] began.
+    pub fn thaw(&self) -> Result<(), Error> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Error> {
+        let pid = Pid::from_child(&self.child);
+        Ok(kill_process(pid, signal).map_err(io::Error::from)?)
+    }
+
+    /// How the process ended, if it has.
+    pub fn ended_with(&mut self) -> Result<Option<ExitStatus>, Error> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Waits until the process has ended by itself.

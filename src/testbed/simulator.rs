@@ -100,6 +100,11 @@ impl Simulator {
         self.bench.look(|ledger, _| ledger.keys.current(slot))
     }
 
+    /// All keys that the provider ever made, oldest first, the one from before the first call included.
+    pub fn keys(&self) -> Vec<String> {
+        self.bench.look(|ledger, _| ledger.keys.values(self.primary_slot))
+    }
+
     /// Lets the next regenerate call that no other fault awaits go wrong.
     pub fn next_call(&self, fault: Fault) {
         self.next(Operation::Regenerate, fault);
@@ -108,6 +113,11 @@ impl Simulator {
     /// Lets the next call of one kind that no other fault awaits go wrong.
     pub fn next(&self, operation: Operation, fault: Fault) {
         self.bench.change(|ledger, _| ledger.add_fault(operation, fault));
+    }
+
+    /// Lets every call go well from now on.
+    pub fn no_more_faults(&self) {
+        self.bench.change(|ledger, _| ledger.forget_faults());
     }
 
     /// Moves the provider's clock forward: graces end, new keys become usable.

@@ -20,6 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::error::Error;
 use super::failure::{Failure, Refused};
+use super::freshness::Freshness;
 use super::settings::Settings;
 use crate::secret::SecretValue;
 use crate::trust;
@@ -35,6 +36,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: String,
     headers: HeaderMap,
+    freshness: Freshness,
 }
 
 impl Client {
@@ -65,7 +67,7 @@ impl Client {
         }
         let http = builder.build().map_err(|_| bad_ca("no TLS client can be made of it"))?;
         let base = format!("{}/v1", settings.address.as_str().trim_end_matches('/'));
-        Ok(Self { http, base, headers: fixed_headers(settings)? })
+        Ok(Self { http, base, headers: fixed_headers(settings)?, freshness: Freshness::default() })
     }
 
     /// Sends one request once; gives a success's body.
@@ -112,9 +114,6 @@ fn bad_ca(cause: impl Into<String>) -> Error {
 fn fixed_headers(settings: &Settings) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-vault-request"), HeaderValue::from_static("true"));
-    // A standby that may serve reads itself could serve yesterday's record.
-    let forward = HeaderValue::from_static("forward-active-node");
-    headers.insert(HeaderName::from_static("x-vault-inconsistent"), forward);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(namespace) = &settings.namespace {
         let value = HeaderValue::from_str(namespace).map_err(|_| Error::Misconfigured {
@@ -222,12 +221,14 @@ impl Wire<'_> {
         let (parts, body) = request.into_parts();
         let body = Bytes::from_owner(Zeroizing::new(body));
         let mut headers = self.client.headers.clone();
+        self.client.freshness.demand(&mut headers);
         if let Some(token) = self.token {
             headers.insert(HeaderName::from_static("x-vault-token"), sensitive(token)?);
         }
         let sending =
             self.client.http.request(parts.method, parts.uri.to_string()).headers(headers).body(body).send();
         let answer = sending.await.map_err(|error| unsent_or_unanswered(&error))?;
+        self.client.freshness.note(answer.headers());
         let status = answer.status().as_u16();
         let retry_after = retry_after(answer.headers());
         let mut body = bounded_body(answer).await?;

@@ -4,6 +4,7 @@ mod client;
 mod entry;
 mod error;
 mod failure;
+mod freshness;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod health;
