@@ -78,11 +78,17 @@ fn stamp_fits(stage: &Stage<'_>, data: &Value, place: usize) -> Result<(), Strin
 
 /// Counts the calls of each rotation, and whether one had too many.
 ///
-/// `recorded` is what keyturn says of them; nothing, where Vault was made to forget rotations.
-pub(crate) fn calls(stage: &Stage<'_>, recorded: Option<&BTreeMap<String, usize>>, report: &mut Report) {
+/// `recorded` is what keyturn says of them; nothing, where Vault was made to forget rotations. `unkept` is how many
+/// calls acted and were told to have failed: a provider keeps no such answer, so that a replay acts again.
+pub(crate) fn calls(
+    stage: &Stage<'_>,
+    recorded: Option<&BTreeMap<String, usize>>,
+    unkept: usize,
+    report: &mut Report,
+) {
     let calls = stage.simulator.calls();
     let (keys_max, calls_max) =
-        (stage.provider.keys_per_rotation_max(), stage.provider.calls_per_rotation_max());
+        (stage.provider.keys_per_rotation_max(unkept), stage.provider.calls_per_rotation_max());
     let mut counts = BTreeMap::<String, (usize, usize)>::new();
     report.arrived = calls.len();
     if stage.provider.sends_rotation_id() {

@@ -42,9 +42,11 @@ impl Provider {
     }
 
     /// How many keys the provider may be made to make for one rotation, by its declared capability.
-    pub(crate) const fn keys_per_rotation_max(self) -> usize {
+    /// A replay of a call that acted and was told to have failed may make one more.
+    pub(crate) const fn keys_per_rotation_max(self, unkept: usize) -> usize {
         match self {
-            Self::ClientKey | Self::PublicSquare => 1,
+            Self::ClientKey => 1,
+            Self::PublicSquare => 1 + unkept,
             Self::ApiKey => 2,
             Self::Spritz => 3,
         }
@@ -54,7 +56,7 @@ impl Provider {
     pub(crate) const fn calls_per_rotation_max(self) -> Option<usize> {
         match self {
             Self::PublicSquare => None,
-            other => Some(other.keys_per_rotation_max()),
+            other => Some(other.keys_per_rotation_max(0)),
         }
     }
 

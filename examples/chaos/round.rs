@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::checks::{self, Whereabouts};
 use super::dice::Dice;
-use super::faults::{Fault, Kind, Restore};
+use super::faults::{Bad, Fault, Kind, Restore};
 use super::house::House;
 use super::inject::{self, Aftermath};
 use super::leaks;
@@ -93,7 +93,11 @@ impl Round {
         checks::history(stage, report).await?;
         let forgot = matches!(self.fault, Fault::Restored { .. });
         let recorded = if forgot { None } else { Some(checks::recorded_calls(stage).await?) };
-        checks::calls(stage, recorded.as_ref(), report);
+        let unkept = match self.fault {
+            Fault::Answers { bad: Bad::ActsAnd(_), times } => usize::try_from(times)?,
+            _ => 0,
+        };
+        checks::calls(stage, recorded.as_ref(), unkept, report);
         for place in leaks::found(stage).await {
             report.breaks(Broken::Leaked, place);
         }
