@@ -12,6 +12,10 @@ demo *arguments:
 test *arguments:
     cargo test {{arguments}}
 
+# Seeded worlds around the real engine: `just simulate 600`, or one world again: `just simulate --seed 123`
+simulate seconds="60" *arguments:
+    cargo run --locked --release --features testbed --example simulate -- {{ if seconds =~ '^[0-9]+$' { "--seconds " + seconds } else { seconds } }} {{arguments}}
+
 # Format and lint
 lint:
     cargo fmt --all

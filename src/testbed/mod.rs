@@ -14,6 +14,7 @@ mod ledger;
 pub mod openbao;
 mod reply;
 pub mod sidecar;
+pub mod simulation;
 mod simulator;
 mod spritz_signature;
 
