@@ -26,6 +26,10 @@ model *words:
     cargo rustc --example model -- -C opt-level=3
     target/debug/examples/model {{words}}
 
+# Seeded worlds around the real engine: `just simulate SECONDS=600`, or one world again: `just simulate --seed 123`
+simulate seconds="60" *arguments:
+    cargo run --locked --release --features testbed --example simulate -- {{ if seconds =~ '^(SECONDS=)?[0-9]+$' { "--seconds " + trim_start_match(seconds, "SECONDS=") } else { seconds } }} {{arguments}}
+
 # Format and lint
 lint:
     cargo fmt --all

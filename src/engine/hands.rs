@@ -173,6 +173,9 @@ where
         &self,
         work: impl FnOnce(&E) -> Result<T, crate::escrow::Error> + Send + 'static,
     ) -> Result<T, Interruption> {
+        if !E::BLOCKS {
+            return work(&self.escrow).map_err(Interruption::from);
+        }
         let escrow = Arc::clone(&self.escrow);
         match tokio::task::spawn_blocking(move || work(&escrow)).await {
             Ok(done) => done.map_err(Interruption::from),

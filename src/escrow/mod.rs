@@ -82,6 +82,9 @@ pub struct Listed {
 ///
 /// The calls block on the disk; the engine runs them off the async threads.
 pub trait Escrow: Send + Sync + 'static {
+    /// Whether its work keeps a thread waiting, and so needs one of its own.
+    const BLOCKS: bool = true;
+
     /// Makes a fresh age identity (`AGE-SECRET-KEY-1…`) for one rotation; it lives in the record, never on the
     /// disk beside the slot.
     fn new_identity(&self) -> SecretValue;

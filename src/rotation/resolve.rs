@@ -14,7 +14,7 @@ use super::resume::{Claimant, claim};
 use super::state::{
     Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown,
 };
-use super::step::{Next, later, staged_next};
+use super::step::{Next, later, passed, staged_next};
 
 /// How many replays are made before a read is tried, where the provider has one.
 const REPLAYS_MAX: u32 = 6;
@@ -49,6 +49,8 @@ pub(super) fn settle(
     mut unknown: Unknown,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
+    unknown.since = passed(unknown.since, now);
+    rotation.dispatched_at = passed(rotation.dispatched_at, now);
     let action = match means(plan, &rotation, &unknown, now) {
         Means::Wait(until) => Effect::Wait { until },
         Means::Read => Effect::Read,

@@ -8,7 +8,7 @@ use super::outcome::Doubt;
 use super::plan::Plan;
 use super::resolve;
 use super::state::{Answer, Phase, Publication, Rotation, State};
-use super::step::{doubted, staged_next};
+use super::step::{doubted, passed, staged_next};
 use crate::ids::{KvVersion, ReplicaId};
 
 /// Who claims, and the version that the claim will have.
@@ -76,9 +76,13 @@ fn from_phase(
             with_answer(state, rotation, answer)
         }
         (Phase::Idle | Phase::Halted { .. }, _) => (state, Vec::new()),
-        (Phase::Staged { staged_at, .. }, _) => {
+        (Phase::Staged { rotation, answer, staged_at }, _) => {
+            let staged_at = passed(staged_at, now);
             let next = staged_next(plan, staged_at, now);
-            (state, vec![Effect::Save, next])
+            (
+                State { phase: Phase::Staged { rotation, answer, staged_at }, ..state },
+                vec![Effect::Save, next],
+            )
         }
         (
             Phase::Intended { rotation }

@@ -278,7 +278,11 @@ fn published(state: State, version: KvVersion, now: Timestamp) -> Next {
 
 fn woke(plan: &Plan, state: State, now: Timestamp) -> Next {
     match state.phase.clone() {
-        Phase::Staged { staged_at, .. } => Some((state, vec![staged_next(plan, staged_at, now)])),
+        Phase::Staged { rotation, answer, staged_at } => {
+            let staged_at = passed(staged_at, now);
+            let phase = Phase::Staged { rotation, answer, staged_at };
+            Some((State { phase, ..state }, vec![staged_next(plan, staged_at, now)]))
+        }
         Phase::Published { .. } => Some((state, vec![Effect::Verify])),
         Phase::Unknown { rotation, unknown } => Some(resolve::settle(plan, state, rotation, unknown, now)),
         _ => None,
@@ -306,6 +310,11 @@ fn probe_deadline(plan: &Plan) -> std::time::Duration {
 fn poll(plan: &Plan, now: Timestamp) -> Effect {
     let every = plan.propagation.map_or(PROBE_POLL_DEFAULT, |times| times.poll);
     Effect::Wait { until: later(now, every) }
+}
+
+/// A time that has passed. One in the future was taken from a clock that was wrong; the wait counts from now instead.
+pub(super) fn passed(time: Timestamp, now: Timestamp) -> Timestamp {
+    time.min(now)
 }
 
 /// `time` plus `delay`, at the latest the end of time.

@@ -16,6 +16,7 @@ mod ledger;
 pub mod openbao;
 mod reply;
 pub mod sidecar;
+pub mod simulation;
 mod simulator;
 mod spritz_signature;
 pub mod tcp_proxy;

@@ -11,6 +11,7 @@
 )]
 #![allow(unreachable_pub, reason = "nobody else can reach into a test program")]
 
+mod clocks;
 mod commands;
 mod crashes;
 mod outages;

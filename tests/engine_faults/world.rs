@@ -13,7 +13,7 @@ use keyturn::rotation::{Closed, ClosedAs, Phase, Plan, Propagation, State};
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{
     CallFault, Death, FakeClock, FakeDisk, FakeEscrow, FakeMint, FakeProvider, FakeStore, FakeVault, Life,
-    StoreCall, StoreFault, VaultLink,
+    SkewedClock, StoreCall, StoreFault, VaultLink,
 };
 use keyturn::vault::Error;
 use tokio::task::JoinHandle;
@@ -55,7 +55,8 @@ impl World {
     pub fn stopped_replica(&self, number: u128) -> Replica {
         let id = ReplicaId::from_uuid(Uuid::from_u128(number));
         let (disk, link) = (FakeDisk::default(), VaultLink::default());
-        Replica { world: self.clone(), id, disk, link, running: None }
+        let clock = SkewedClock::new(self.clock);
+        Replica { world: self.clone(), id, disk, link, clock, running: None }
     }
 
     /// The next regenerate call's answer is held back until the gate is released.
@@ -114,6 +115,7 @@ pub struct Replica {
     pub id: ReplicaId,
     pub disk: FakeDisk,
     pub link: VaultLink,
+    pub clock: SkewedClock,
     running: Option<Running>,
 }
 
@@ -137,7 +139,7 @@ impl Replica {
             provider: FakeProvider::new(plan, mint, clock, life.clone()),
             store: Arc::new(FakeStore::new(vault, self.link.clone(), life.clone())),
             escrow: Arc::new(FakeEscrow::new(self.disk.clone(), life.clone())),
-            clock,
+            clock: self.clock.clone(),
             replica: self.id,
             new_rotation_id,
         };

@@ -45,6 +45,8 @@ struct Files {
     full_for: BTreeSet<DiskCall>,
     erased: Vec<SealedKey>,
     identities: usize,
+    sealed: Vec<SealedKey>,
+    seals_nothing: bool,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,31 @@ impl FakeDisk {
         self.files.borrow().erased.clone()
     }
 
+    /// The keys that were erased or overwritten since this was last asked, oldest first.
+    pub fn take_erased(&self) -> Vec<SealedKey> {
+        let mut taken = Vec::new();
+        self.files.send_if_modified(|files| {
+            taken = std::mem::take(&mut files.erased);
+            false
+        });
+        taken
+    }
+
+    /// The keys that it said it had sealed since this was last asked, oldest first.
+    pub fn take_sealed(&self) -> Vec<SealedKey> {
+        let mut taken = Vec::new();
+        self.files.send_if_modified(|files| {
+            taken = std::mem::take(&mut files.sealed);
+            false
+        });
+        taken
+    }
+
+    /// Says that it has sealed every answer from now on, and keeps none: a defect, to see who notices.
+    pub fn seal_nothing(&self) {
+        self.files.send_modify(|files| files.seals_nothing = true);
+    }
+
     pub(super) fn new_identity(&self) -> SecretValue {
         self.files.send_modify(|files| files.identities += 1);
         SecretValue::new(format!("identity-{}", self.files.borrow().identities))
@@ -131,6 +158,13 @@ impl FakeDisk {
         answer: &SealedAnswer,
     ) -> Result<(), Error> {
         self.has_space(DiskCall::Seal, id)?;
+        self.files.send_modify(|files| {
+            let key = answer.secret.expose().to_owned();
+            files.sealed.push(SealedKey { rotation_id: id, key, call: answer.call });
+        });
+        if self.files.borrow().seals_nothing {
+            return Ok(());
+        }
         let sealed = Sealed {
             identity: identity.duplicate(),
             secret: answer.secret.duplicate(),

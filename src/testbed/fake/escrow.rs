@@ -33,6 +33,8 @@ impl FakeEscrow {
 }
 
 impl Escrow for FakeEscrow {
+    const BLOCKS: bool = false;
+
     fn new_identity(&self) -> SecretValue {
         self.disk.new_identity()
     }

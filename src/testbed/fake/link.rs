@@ -1,9 +1,11 @@
 //! One replica's connection to Vault, and how its requests go wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::dice::Draw;
 use crate::testbed::Gate;
 use crate::vault::Error;
 
@@ -27,7 +29,7 @@ pub enum StoreCall {
 }
 
 impl StoreCall {
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
             Self::ReadRecord => "read record",
@@ -53,6 +55,8 @@ pub enum StoreFault {
     RequestLost,
     /// It goes well, once the gate is released.
     Held(Gate),
+    /// It goes well, so much later.
+    Late(Duration),
 }
 
 /// One replica's connection to Vault; it outlives the replica's restarts.
@@ -68,6 +72,7 @@ struct LinkState {
     faults: Vec<(StoreCall, StoreFault)>,
     numbered: Option<(usize, StoreFault)>,
     cut_at: Option<usize>,
+    chance: Option<Draw<StoreCall, StoreFault>>,
 }
 
 impl Default for VaultLink {
@@ -114,6 +119,11 @@ impl VaultLink {
         self.state.send_modify(|state| state.numbered = Some((request, fault)));
     }
 
+    /// Lets chance decide about each request that no other fault awaits.
+    pub fn suffer(&self, chance: Draw<StoreCall, StoreFault>) {
+        self.state.send_modify(|state| state.chance = Some(chance));
+    }
+
     pub(super) fn is_cut(&self) -> bool {
         self.state.borrow().is_cut
     }
@@ -131,6 +141,7 @@ impl VaultLink {
                 None => place.map(|place| state.faults.remove(place).1),
             };
         });
-        taken
+        let chance = self.state.borrow().chance.clone();
+        taken.or_else(|| chance?.ask(call))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::dice::Draw;
 use crate::ids::RotationId;
 use crate::rotation::{Plan, RefusalClass};
 use crate::testbed::Gate;
@@ -23,10 +24,39 @@ pub enum CallFault {
     Late(Duration),
     /// The provider does not act, and says so.
     Refused(RefusalClass),
+    /// The provider does not act, and says how long it wants to be left alone.
+    RefusedFor(RefusalClass, Duration),
+    /// The provider answers with a status that does not say whether it acted.
+    Unclear {
+        /// Whether it did.
+        acts: bool,
+    },
+    /// The provider acts, and answers in a form that nobody can read.
+    Garbled,
+    /// The provider acts, and its answer takes so long.
+    Slow(Duration),
     /// The provider acts, and answers without the key.
     NoValue,
     /// The provider acts, and its answer comes once the gate is released.
     Held(Gate),
+}
+
+/// A question that changes nothing at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// What the current key is.
+    Read,
+    /// Whether a key is accepted.
+    Probe,
+}
+
+/// How one question goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuestionFault {
+    /// There is no answer.
+    Unavailable,
+    /// The provider refuses to say. A probe then counts as not answered.
+    Refused(RefusalClass, Option<Duration>),
 }
 
 /// One regenerate call.
@@ -52,6 +82,10 @@ struct Ledger {
     outage: Option<RefusalClass>,
     reads: usize,
     probes: usize,
+    read_lag: Duration,
+    call_chance: Option<Draw<RotationId, CallFault>>,
+    question_chance: Option<Draw<Question, QuestionFault>>,
+    mints_twice: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -59,14 +93,20 @@ struct Key {
     value: String,
     rotation_id: Option<RotationId>,
     usable_at: Timestamp,
+    shown_at: Timestamp,
     dies_at: Option<Timestamp>,
 }
 
 impl FakeMint {
     /// A provider with one key, which it accepts.
     pub fn new() -> Self {
-        let first =
-            Key { value: "key-0".into(), rotation_id: None, usable_at: Timestamp::MIN, dies_at: None };
+        let first = Key {
+            value: "key-0".into(),
+            rotation_id: None,
+            usable_at: Timestamp::MIN,
+            shown_at: Timestamp::MIN,
+            dies_at: None,
+        };
         let (ledger, _) = watch::channel(Ledger { keys: vec![first], ..Ledger::default() });
         Self { ledger: Arc::new(ledger) }
     }
@@ -79,6 +119,24 @@ impl FakeMint {
     /// Refuses every call, read and probe in this way, until it recovers.
     pub fn go_down(&self, class: RefusalClass) {
         self.ledger.send_modify(|ledger| ledger.outage = Some(class));
+    }
+
+    /// Lets chance decide about each call, and each question, that no other fault awaits.
+    pub fn suffer(&self, calls: Draw<RotationId, CallFault>, questions: Draw<Question, QuestionFault>) {
+        self.ledger.send_modify(|ledger| {
+            ledger.call_chance = Some(calls);
+            ledger.question_chance = Some(questions);
+        });
+    }
+
+    /// Shows a new key only so much later to whoever reads it.
+    pub fn show_late(&self, lag: Duration) {
+        self.ledger.send_modify(|ledger| ledger.read_lag = lag);
+    }
+
+    /// Makes two keys at each call from now on: a defect, to see who notices.
+    pub fn mint_twice(&self) {
+        self.ledger.send_modify(|ledger| ledger.mints_twice = true);
     }
 
     /// Ends the outage.
@@ -123,6 +181,37 @@ impl FakeMint {
         self.ledger.borrow().keys.iter().any(|key| key.value == value && alive(key))
     }
 
+    /// Which key this is, counted from the first; `None` for one that was never made.
+    pub fn number_of(&self, value: &str) -> Option<usize> {
+        self.ledger.borrow().keys.iter().rposition(|key| key.value == value)
+    }
+
+    /// The rotation that a key was made for.
+    pub fn maker_of(&self, number: usize) -> Option<RotationId> {
+        self.ledger.borrow().keys.get(number)?.rotation_id
+    }
+
+    /// When a key dies; `None` while it is the newest.
+    pub fn death_of(&self, value: &str) -> Option<Timestamp> {
+        self.ledger.borrow().keys.iter().rev().find(|key| key.value == value)?.dies_at
+    }
+
+    /// The key that a read shows.
+    pub(super) fn shown_key(&self, now: Timestamp) -> String {
+        let ledger = self.ledger.borrow();
+        let shown = ledger.keys.iter().rev().find(|key| key.shown_at <= now);
+        shown.map(|key| key.value.clone()).unwrap_or_default()
+    }
+
+    /// How a question goes wrong.
+    pub(super) fn question_fault(&self, question: Question) -> Option<QuestionFault> {
+        if self.outage().is_some() {
+            return Some(QuestionFault::Unavailable);
+        }
+        let chance = self.ledger.borrow().question_chance.clone();
+        chance?.ask(question)
+    }
+
     pub(super) fn outage(&self) -> Option<RefusalClass> {
         self.ledger.borrow().outage
     }
@@ -142,7 +231,8 @@ impl FakeMint {
             ledger.calls.push(MintCall { rotation_id, at });
             fault = ledger.outage.map(CallFault::Refused).or_else(|| ledger.script.pop_front());
         });
-        fault
+        let chance = self.ledger.borrow().call_chance.clone();
+        fault.or_else(|| chance?.ask(rotation_id))
     }
 
     /// Makes a key, or finds the one that it made for the same rotation before, where the plan says that it does.
@@ -151,6 +241,15 @@ impl FakeMint {
         if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
             return key.value.clone();
         }
+        self.mint(plan, rotation_id, now);
+        let made = self.newest_key();
+        if self.ledger.borrow().mints_twice {
+            self.mint(plan, rotation_id, now);
+        }
+        made
+    }
+
+    fn mint(&self, plan: &Plan, rotation_id: RotationId, now: Timestamp) {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
             if let Some(before) = ledger.keys.last_mut() {
@@ -161,10 +260,10 @@ impl FakeMint {
                 value: format!("key-{number}"),
                 rotation_id: Some(rotation_id),
                 usable_at: later(now, delay),
+                shown_at: later(now, ledger.read_lag),
                 dies_at: None,
             });
         });
-        self.newest_key()
     }
 }
 

@@ -4,6 +4,7 @@
 //! restarts, and a [`Life`] is one run of one replica: it numbers what the replica does outside, and can end there.
 
 mod clock;
+mod dice;
 mod disk;
 mod escrow;
 mod life;
@@ -12,13 +13,16 @@ mod mint;
 mod provider;
 mod store;
 mod vault;
+mod witness;
 
-pub use clock::FakeClock;
+pub use clock::{FakeClock, SkewedClock};
+pub use dice::{Dice, Draw};
 pub use disk::{DiskCall, FakeDisk, SealedKey};
 pub use escrow::FakeEscrow;
-pub use life::{Death, Life, Moment};
+pub use life::{Accident, Death, Life, Moment, Passed};
 pub use link::{StoreCall, StoreFault, VaultLink};
-pub use mint::{CallFault, FakeMint, MintCall};
-pub use provider::FakeProvider;
+pub use mint::{CallFault, FakeMint, MintCall, Question, QuestionFault};
+pub use provider::{FakeProvider, ProviderAct};
 pub use store::FakeStore;
-pub use vault::FakeVault;
+pub use vault::{FakeVault, VaultWrite};
+pub use witness::Witness;

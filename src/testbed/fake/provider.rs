@@ -2,7 +2,12 @@
 
 use super::clock::FakeClock;
 use super::life::Life;
-use super::mint::{CallFault, FakeMint};
+use super::mint::{CallFault, FakeMint, Question, QuestionFault};
+use super::witness::Witness;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::clock::Clock as _;
 use crate::ids::RotationId;
 use crate::provider::{Answer, Probe, Provider, Reading, Response, Signer};
@@ -17,48 +22,117 @@ pub struct FakeProvider {
     mint: FakeMint,
     clock: FakeClock,
     life: Life,
+    witness: Option<Witness<ProviderAct>>,
+}
+
+/// What happens between one replica and the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderAct {
+    /// A request left the replica.
+    Sent(RotationId),
+    /// The provider refused to act.
+    Refused {
+        /// The rotation.
+        rotation_id: RotationId,
+        /// How.
+        class: RefusalClass,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The provider made a key, or showed again the one that it had made for the rotation.
+    Made {
+        /// The rotation.
+        rotation_id: RotationId,
+        /// The key.
+        key: String,
+        /// When the request left.
+        sent_at: Timestamp,
+    },
+    /// The answer with the key reached the replica.
+    Heard {
+        /// The rotation.
+        rotation_id: RotationId,
+        /// The key.
+        key: String,
+    },
 }
 
 impl FakeProvider {
     /// A provider that behaves as `plan` says, as long as `life` lasts.
     pub const fn new(plan: Plan, mint: FakeMint, clock: FakeClock, life: Life) -> Self {
-        Self { plan, mint, clock, life }
+        Self { plan, mint, clock, life, witness: None }
+    }
+
+    /// The same with somebody who looks on.
+    #[must_use]
+    pub fn watched_by(self, witness: Witness<ProviderAct>) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+
+    fn tell(&self, act: &ProviderAct) {
+        if let Some(witness) = &self.witness {
+            witness.tell(act);
+        }
+    }
+
+    fn refuse(&self, rotation_id: RotationId, class: RefusalClass, retry_after: Option<Duration>) -> Refusal {
+        self.tell(&ProviderAct::Refused { rotation_id, class, retry_after });
+        refusal(class, retry_after)
     }
 
     /// What the provider does once it has the request.
-    fn act(&self, rotation: RotationId, signer: &SecretValue) -> Outcome<Answer> {
+    fn act(&self, rotation: RotationId, signer: &SecretValue, sent_at: Timestamp) -> Outcome<Answer> {
         let now = self.clock.now();
         if self.plan.self_authenticating && !self.mint.accepts(signer.expose(), now) {
-            return Outcome::NotApplied(refusal(RefusalClass::Unauthenticated));
+            return Outcome::NotApplied(self.refuse(rotation, RefusalClass::Unauthenticated, None));
         }
-        let secret = SecretValue::new(self.mint.regenerate(&self.plan, rotation, now));
+        let key = self.mint.regenerate(&self.plan, rotation, now);
+        self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
+        let secret = SecretValue::new(key);
         let previous_expires_at = self.plan.grace.map(|grace| later(now, grace));
         Outcome::Applied(Answer { secret, previous_expires_at, received_at: now })
     }
 
     async fn answer(&self, rotation: RotationId, signer: &SecretValue) -> Outcome<Answer> {
-        match self.mint.receive(rotation, self.clock.now()) {
-            None => self.act(rotation, signer),
-            Some(CallFault::Refused(class)) => Outcome::NotApplied(refusal(class)),
+        let sent_at = self.clock.now();
+        self.tell(&ProviderAct::Sent(rotation));
+        let act = || self.act(rotation, signer, sent_at);
+        // The provider answers a request that it refuses, whatever becomes of the answers of others.
+        let acts_and = |doubt| match act() {
+            Outcome::Applied(_) => doubt,
+            other => other,
+        };
+        match self.mint.receive(rotation, sent_at) {
+            None => act(),
+            Some(CallFault::Refused(class)) => Outcome::NotApplied(self.refuse(rotation, class, None)),
+            Some(CallFault::RefusedFor(class, time)) => {
+                Outcome::NotApplied(self.refuse(rotation, class, Some(time)))
+            }
             Some(CallFault::RequestLost) => Outcome::Unknown(Doubt::Timeout),
-            Some(CallFault::AnswerLost) => {
-                self.act(rotation, signer);
-                Outcome::Unknown(Doubt::ConnectionLost)
+            Some(CallFault::AnswerLost) => acts_and(Outcome::Unknown(Doubt::ConnectionLost)),
+            Some(CallFault::Garbled) => acts_and(Outcome::Unknown(Doubt::Unreadable { problem: problem() })),
+            Some(CallFault::Unclear { acts: true }) => {
+                acts_and(Outcome::Unknown(Doubt::Status { problem: problem() }))
             }
-            Some(CallFault::NoValue) => {
-                self.act(rotation, signer);
-                Outcome::AppliedNoValue
+            Some(CallFault::Unclear { acts: false }) => {
+                Outcome::Unknown(Doubt::Status { problem: problem() })
             }
+            Some(CallFault::NoValue) => acts_and(Outcome::AppliedNoValue),
             Some(CallFault::Held(gate)) => {
-                let done = self.act(rotation, signer);
+                let done = act();
                 gate.pass().await;
+                done
+            }
+            Some(CallFault::Slow(time)) => {
+                let done = act();
+                tokio::time::sleep(time).await;
                 done
             }
             Some(CallFault::Late(delay)) => {
                 let (provider, signer) = (self.clone(), signer.duplicate());
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    provider.act(rotation, &signer);
+                    provider.act(rotation, &signer, sent_at);
                 });
                 tokio::time::sleep(self.plan.call_timeout).await;
                 Outcome::Unknown(Doubt::Timeout)
@@ -75,39 +149,48 @@ impl Provider for FakeProvider {
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let number = self.life.enter("regenerate").await;
         let outcome = self.answer(rotation, signer.main).await;
-        self.life.leave(number).await;
+        self.life.leave("regenerate", number).await;
+        if let Outcome::Applied(answer) = &outcome {
+            let key = answer.secret.expose().to_owned();
+            self.tell(&ProviderAct::Heard { rotation_id: rotation, key });
+        }
         Response { outcome, residue: None }
     }
 
     async fn read(&self, _signer: Signer<'_>) -> Reading {
         let number = self.life.enter("read").await;
         self.mint.count_read();
-        let reading = match self.mint.outage() {
-            Some(_) => Reading::Unavailable(Problem::local("the fake provider is down")),
-            None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound)),
+        let reading = match self.mint.question_fault(Question::Read) {
+            Some(QuestionFault::Unavailable) => Reading::Unavailable(problem()),
+            Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
+            None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => Reading::Value(Answer {
-                secret: SecretValue::new(self.mint.newest_key()),
+                secret: SecretValue::new(self.mint.shown_key(self.clock.now())),
                 previous_expires_at: None,
                 received_at: self.clock.now(),
             }),
         };
-        self.life.leave(number).await;
+        self.life.leave("read", number).await;
         reading
     }
 
     async fn probe(&self, key: &SecretValue, _extra: &[(String, SecretValue)]) -> Probe {
         let number = self.life.enter("probe").await;
         self.mint.count_probe();
-        let probe = match self.mint.outage() {
-            Some(_) => Probe::Unavailable(Problem::local("the fake provider is down")),
+        let probe = match self.mint.question_fault(Question::Probe) {
+            Some(_) => Probe::Unavailable(problem()),
             None if self.mint.accepts(key.expose(), self.clock.now()) => Probe::Accepted,
             None => Probe::NotAccepted(Problem::local("the fake provider does not accept the key")),
         };
-        self.life.leave(number).await;
+        self.life.leave("probe", number).await;
         probe
     }
 }
 
-fn refusal(class: RefusalClass) -> Refusal {
-    Refusal { class, problem: Problem::local("the fake provider refuses"), retry_after: None }
+fn refusal(class: RefusalClass, retry_after: Option<Duration>) -> Refusal {
+    Refusal { class, problem: Problem::local("the fake provider refuses"), retry_after }
+}
+
+fn problem() -> Problem {
+    Problem::local("the fake provider is down")
 }

@@ -35,12 +35,16 @@ impl FakeStore {
                 gate.pass().await;
                 self.receive(call).and_then(|()| act())
             }
+            Some(StoreFault::Late(delay)) => {
+                tokio::time::sleep(delay).await;
+                self.receive(call).and_then(|()| act())
+            }
             Some(StoreFault::Refused(error)) => Err(error),
             Some(StoreFault::Conflict | StoreFault::AnswerLost | StoreFault::RequestLost) => {
                 Err(unavailable())
             }
         };
-        self.life.leave(number).await;
+        self.life.leave(call.name(), number).await;
         done
     }
 
@@ -57,12 +61,16 @@ impl FakeStore {
                 gate.pass().await;
                 act()
             }
+            Some(StoreFault::Late(delay)) => {
+                tokio::time::sleep(delay).await;
+                act()
+            }
             Some(StoreFault::Refused(error)) => Err(WriteError::NotWritten(error)),
             Some(StoreFault::Conflict) => Err(WriteError::Conflict),
             Some(StoreFault::AnswerLost) => act().and_then(|_| Err(WriteError::Unclear(unavailable()))),
             Some(StoreFault::RequestLost) => Err(WriteError::Unclear(unavailable())),
         };
-        self.life.leave(number).await;
+        self.life.leave(call.name(), number).await;
         done
     }
 }

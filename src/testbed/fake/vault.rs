@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::link::StoreCall;
+use super::witness::Witness;
 use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
 use crate::rotation::State;
 use crate::secret::{FingerprintKey, SecretValue};
@@ -25,6 +27,30 @@ struct Held {
     outage: Option<Error>,
     refused: BTreeMap<StoreCall, Error>,
     requests: BTreeMap<StoreCall, usize>,
+    arrivals: Option<Vec<(StoreCall, Instant)>>,
+    witness: Option<Witness<VaultWrite>>,
+    ignores_versions: bool,
+}
+
+/// A write that took effect.
+#[derive(Debug, Clone)]
+pub enum VaultWrite {
+    /// Of a record.
+    Record {
+        /// The credential.
+        credential: CredentialName,
+        /// The new state.
+        state: State,
+    },
+    /// Of an application's entry, by keyturn.
+    Entry {
+        /// The field.
+        place: FieldPath,
+        /// Its new value.
+        value: String,
+        /// The stamp beside it.
+        stamp: Stamp,
+    },
 }
 
 /// A record in the form in which nobody can hold on to a part of it.
@@ -59,6 +85,26 @@ impl FakeVault {
             entry.version.0 += 1;
             entry.fields.insert(place.field.clone(), value.into());
         });
+    }
+
+    /// Tells somebody of every write of keyturn's that takes effect.
+    pub fn watched_by(&self, witness: Witness<VaultWrite>) {
+        self.held.send_modify(|held| held.witness = Some(witness));
+    }
+
+    /// Takes every write from now on, whatever version it names: a defect, to see who notices.
+    pub fn ignore_versions(&self) {
+        self.held.send_modify(|held| held.ignores_versions = true);
+    }
+
+    /// Remembers from now on when each request came.
+    pub fn note_arrivals(&self) {
+        self.held.send_modify(|held| held.arrivals = Some(Vec::new()));
+    }
+
+    /// When each request came, since that is remembered.
+    pub fn arrivals(&self) -> Vec<(StoreCall, Instant)> {
+        self.held.borrow().arrivals.clone().unwrap_or_default()
     }
 
     /// Answers every request with this error, until it recovers.
@@ -111,7 +157,12 @@ impl FakeVault {
 
     /// Counts a request, and says what stands in its way.
     pub(super) fn receive(&self, call: StoreCall) -> Result<(), Error> {
-        self.held.send_modify(|held| *held.requests.entry(call).or_default() += 1);
+        self.held.send_modify(|held| {
+            *held.requests.entry(call).or_default() += 1;
+            if let Some(arrivals) = &mut held.arrivals {
+                arrivals.push((call, Instant::now()));
+            }
+        });
         let held = self.held.borrow();
         let error = held.outage.as_ref().or_else(|| held.refused.get(&call));
         error.map_or(Ok(()), |error| Err(error.clone()))
@@ -139,12 +190,24 @@ impl FakeVault {
         let stored = StoredRecord::of(record).map_err(WriteError::NotWritten)?;
         let written = self.held.send_if_modified(|held| {
             let found = held.records.get(credential).map(|(version, _)| *version).unwrap_or_default();
-            if found == cas {
+            let matches = found == cas || held.ignores_versions;
+            if matches {
                 held.records.insert(credential.clone(), (KvVersion(cas.0 + 1), stored));
             }
-            found == cas
+            matches
         });
-        if written { Ok(KvVersion(cas.0 + 1)) } else { Err(WriteError::Conflict) }
+        if !written {
+            return Err(WriteError::Conflict);
+        }
+        self.tell(|| VaultWrite::Record { credential: credential.clone(), state: record.state.clone() });
+        Ok(KvVersion(cas.0 + 1))
+    }
+
+    fn tell(&self, write: impl FnOnce() -> VaultWrite) {
+        let witness = self.held.borrow().witness.clone();
+        if let Some(witness) = witness {
+            witness.tell(&write());
+        }
     }
 
     pub(super) fn read_entry(&self, path: &VaultPath) -> Entry {
@@ -161,7 +224,7 @@ impl FakeVault {
     ) -> Result<KvVersion, WriteError> {
         let written = self.held.send_if_modified(|held| {
             let entry = held.entries.entry(place.path.clone()).or_default();
-            if entry.version != cas {
+            if entry.version != cas && !held.ignores_versions {
                 return false;
             }
             entry.version.0 += 1;
@@ -169,7 +232,12 @@ impl FakeVault {
             entry.stamps.insert(place.field.clone(), stamp.clone());
             true
         });
-        if written { Ok(KvVersion(cas.0 + 1)) } else { Err(WriteError::Conflict) }
+        if !written {
+            return Err(WriteError::Conflict);
+        }
+        let value = || value.expose().to_owned();
+        self.tell(|| VaultWrite::Entry { place: place.clone(), value: value(), stamp: stamp.clone() });
+        Ok(KvVersion(cas.0 + 1))
     }
 }
 

@@ -1,0 +1,79 @@
+//! After the last fault everything comes to rest by itself.
+
+use std::time::Duration;
+
+use super::world::World;
+use crate::clock::Clock as _;
+use crate::engine::{Activity, Snapshot};
+use crate::rotation::{Phase, State};
+
+/// The longest time that it may take: a schedule's window may be closed for most of a day.
+const LOOKS_MAX: u32 = 26 * 60 * 6;
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A retry that is due later than this comes from a clock that was wrong.
+const RETRY_MAX: Duration = Duration::from_hours(25);
+
+/// Waits until each credential was seen at rest, and judges it then.
+pub(super) async fn come_to_rest(world: &World) {
+    let mut waiting: Vec<_> = (0..world.accounts.len()).collect();
+    for _ in 0..LOOKS_MAX {
+        tokio::time::sleep(LOOK_EVERY).await;
+        world.inspect();
+        waiting.retain(|credential| !rests(world, *credential));
+        if waiting.is_empty() || world.judge.broken().is_some() {
+            return;
+        }
+    }
+    for credential in waiting {
+        let state = world.judge.state(credential);
+        let seen: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
+        let seen: Vec<_> = seen.iter().map(|handle| handle.snapshot()).collect();
+        let doing: Vec<_> = seen.iter().map(|seen| (seen.activity, &seen.hold, &seen.pending)).collect();
+        let phase = state.as_ref().map(|state| (&state.phase, &state.retry));
+        world.judge.judge(credential, Err(format!("P8: it never came to rest: {phase:?}, {doing:?}")));
+    }
+}
+
+fn rests(world: &World, credential: usize) -> bool {
+    let Some(state) = world.judge.state(credential) else { return false };
+    let handles: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
+    let all_run = handles.len() == world.replicas.len();
+    if !all_run || !is_settled(world, &state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
+        return false;
+    }
+    let kept = world.newest_kept(credential);
+    let verdict = world.judge.docket(credential, |docket| {
+        if state.phase == Phase::Idle {
+            docket.holds_the_newest()?;
+        }
+        docket.nothing_lost(kept)
+    });
+    world.judge.judge(credential, verdict.unwrap_or(Ok(())));
+    for handle in &handles {
+        world.judge.judge(credential, grew_only_so_far(&handle.snapshot()));
+    }
+    true
+}
+
+fn is_settled(world: &World, state: &State) -> bool {
+    let far_off = |at: jiff::Timestamp| {
+        let left = at.duration_since(world.clock.now());
+        world.judge.clocks_were_wrong() && Duration::try_from(left).is_ok_and(|left| left > RETRY_MAX)
+    };
+    let done = state.retry.as_ref().is_none_or(|retry| state.pause.is_some() || far_off(retry.not_before));
+    matches!(state.phase, Phase::Halted { .. }) || (state.phase == Phase::Idle && done)
+}
+
+fn is_calm(seen: &Snapshot) -> bool {
+    seen.activity == Activity::Idle && seen.hold.is_none() && seen.pending.is_none()
+}
+
+/// What a snapshot lists has bounds; what it says of files in escrow is one line for each.
+fn grew_only_so_far(seen: &Snapshot) -> Result<(), String> {
+    let files = seen.conditions.iter().filter(|condition| condition.code.starts_with("ORPHAN")).count();
+    let others = seen.conditions.len() - files;
+    if others > 10 || seen.withdrawn.len() > 20 {
+        return Err(format!("growth: {others} conditions, {} withdrawn requests", seen.withdrawn.len()));
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! One world: a Vault, some credentials with a provider each, and the replicas that rotate them.
+
+use std::time::Duration;
+
+use super::Defect;
+use super::chaos::Chaos;
+use super::judge::Judge;
+use super::lot;
+use super::replica::Replica;
+use crate::engine::Credential;
+use crate::ids::{CredentialName, FieldPath, VaultPath};
+use crate::rotation::Plan;
+use crate::testbed::fake::{Dice, FakeClock, FakeMint, FakeVault, SkewedClock, Witness};
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) clock: FakeClock,
+    pub(super) vault: FakeVault,
+    pub(super) accounts: Vec<Account>,
+    pub(super) replicas: Vec<Replica>,
+    pub(super) judge: Judge,
+}
+
+/// One credential and its provider.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) credential: Credential,
+    pub(super) plan: Plan,
+    pub(super) mint: FakeMint,
+}
+
+impl World {
+    pub(super) fn drawn(
+        dice: &Dice,
+        clock: FakeClock,
+        judge: Judge,
+        chaos: &Chaos,
+        defect: Option<Defect>,
+    ) -> Self {
+        let vault = FakeVault::default();
+        let watcher = judge.clone();
+        vault.watched_by(Witness::new(move |write| watcher.vault(write)));
+        let count = 1 + dice.below(3);
+        let accounts: Vec<_> = (0..count).filter_map(|number| Account::drawn(number, dice)).collect();
+        for account in &accounts {
+            vault.put(&account.credential.store, "key-0");
+            if let Some(signer) = &account.credential.signer {
+                vault.put(signer, "the admin's key");
+            }
+            account.mint.suffer(chaos.of_calls(&account.plan), chaos.of_questions());
+            judge.follow(account.credential.clone(), account.plan.clone(), account.mint.clone());
+        }
+        let replica = |number| Replica::new(number, accounts.len(), SkewedClock::new(clock));
+        // Every further replica looks up all day, so most worlds have one or two.
+        let replicas: Vec<_> =
+            (0..dice.pick(&[1, 1, 2, 2, 2, 3]).copied().unwrap_or(1)).map(replica).collect();
+        for replica in &replicas {
+            replica.link.suffer(chaos.of_link());
+        }
+        let world = Self { clock, vault, accounts, replicas, judge };
+        world.plant(defect);
+        world
+    }
+
+    /// Makes a fake misbehave in a way that keyturn cannot help, to see whether the judge notices.
+    fn plant(&self, defect: Option<Defect>) {
+        match defect {
+            None => {}
+            Some(Defect::EscrowSealsNothing) => {
+                self.replicas.iter().flat_map(|replica| &replica.disks).for_each(|disk| disk.seal_nothing());
+            }
+            Some(Defect::ProviderMintsTwice) => {
+                self.accounts.iter().for_each(|account| account.mint.mint_twice())
+            }
+            Some(Defect::VaultIgnoresVersions) => self.vault.ignore_versions(),
+        }
+    }
+
+    /// The newest key of one credential that lies in Vault's record or on a disk.
+    pub(super) fn newest_kept(&self, credential: usize) -> usize {
+        let Some(account) = self.accounts.get(credential) else { return 0 };
+        let disks = self.replicas.iter().filter_map(|replica| replica.disks.get(credential));
+        let sealed = disks.flat_map(|disk| disk.sealed()).map(|sealed| sealed.key);
+        let staged = self.vault.staged(&account.credential.name);
+        let numbers = sealed.chain(staged).filter_map(|key| account.mint.number_of(&key));
+        numbers.max().unwrap_or_default()
+    }
+
+    /// P1 and P6 of all credentials, now.
+    pub(super) fn inspect(&self) {
+        for index in 0..self.accounts.len() {
+            self.judge.look_whether_accepted(index);
+            let (mut sealed, mut erased) = (Vec::new(), Vec::new());
+            for disk in self.replicas.iter().filter_map(|replica| replica.disks.get(index)) {
+                sealed.extend(disk.take_sealed().into_iter().map(|key| key.key));
+                erased.extend(disk.take_erased().into_iter().map(|key| key.key));
+            }
+            let kept = self.newest_kept(index);
+            let verdict = self.judge.docket(index, |docket| {
+                docket.sealed(&sealed, kept).and_then(|()| docket.erased(&erased, kept))
+            });
+            self.judge.judge(index, verdict.unwrap_or(Ok(())));
+        }
+        self.judge.tidy_up();
+    }
+}
+
+impl Account {
+    fn drawn(number: u64, dice: &Dice) -> Option<Self> {
+        let class = dice.pick(lot::CLASSES)?;
+        let plan = lot::plan(class, dice);
+        let mint = FakeMint::new();
+        mint.show_late(plan.read.unwrap_or(Duration::ZERO));
+        let signer = (!plan.self_authenticating).then(|| field("secret/admin", "key")).flatten();
+        let credential = Credential {
+            name: format!("credential-{number}").parse::<CredentialName>().ok()?,
+            provider: (*class).to_owned(),
+            store: field(&format!("secret/app-{number}"), "key")?,
+            signer,
+            extra: Vec::new(),
+        };
+        Some(Self { credential, plan, mint })
+    }
+}
+
+fn field(path: &str, field: &str) -> Option<FieldPath> {
+    Some(FieldPath { path: path.parse::<VaultPath>().ok()?, field: field.to_owned() })
+}
