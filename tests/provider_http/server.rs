@@ -163,7 +163,7 @@ where
             }
             Behaviour::AnswerAndHang(bytes) => {
                 send(&mut stream, bytes).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Behaviour::AnswerAndHalfClose(bytes) => {
                 send(&mut stream, bytes).await;
