@@ -50,7 +50,9 @@ pub(super) fn settle(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     unknown.since = passed(unknown.since, now);
-    rotation.dispatched_at = passed(rotation.dispatched_at, now);
+    // A holder that was overtaken may call until its claim is over; what lies beyond was taken from a wrong clock.
+    let claim_ends_at = later(now, Duration::from_millis(rotation.claim_ms));
+    rotation.dispatched_at = rotation.dispatched_at.min(claim_ends_at);
     let action = match means(plan, &rotation, &unknown, now) {
         Means::Wait(until) => Effect::Wait { until },
         Means::Read => Effect::Read,
