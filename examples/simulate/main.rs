@@ -2,7 +2,7 @@
 //!
 //! `--seconds N` (60) or `--rotations N` says how long, `--from N` (0) with which seed it begins; `--seed N` runs one
 //! world alone and shows what happened in it.
-#![allow(clippy::print_stdout, reason = "it prints for the eyes")]
+#![allow(clippy::print_stdout, clippy::use_debug, reason = "it prints for the eyes")]
 
 use std::process::ExitCode;
 use std::time::Duration;

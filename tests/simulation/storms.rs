@@ -26,7 +26,7 @@ fn a_crowd_of_sidecars_knocks_gently_at_a_sealed_vault_and_is_done_soon_after() 
     assert_eq!((knocks.rotated, knocks.calls), (500, 500), "{knocks:?}");
     assert!(knocks.sealed_peak <= SEALED_PEAK_MAX, "{knocks:?}");
     assert!(knocks.unsealed_peak <= SEALED_PEAK_MAX * REQUESTS_PER_ROTATION_MAX, "{knocks:?}");
-    assert!(knocks.done_after <= Duration::from_secs(60), "{knocks:?}");
+    assert!(knocks.done_after <= Duration::from_mins(1), "{knocks:?}");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_crowd_on_one_credential_makes_one_call_and_everybody_hears_of_it() {
     println!("{crowd:?}: {knocks:?}");
     assert_eq!((knocks.rotated, knocks.calls), (1, 1), "{knocks:?}");
     assert!(knocks.sealed_peak <= SEALED_PEAK_MAX, "{knocks:?}");
-    assert!(knocks.done_after <= Duration::from_secs(60), "{knocks:?}");
+    assert!(knocks.done_after <= Duration::from_mins(1), "{knocks:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ impl Dice {
     }
 
     /// Dice of their own, so that one user's throws do not change another's.
+    #[must_use]
     pub fn fork(&self) -> Self {
         Self::new(self.next())
     }

@@ -40,7 +40,7 @@ pub enum VaultWrite {
         /// The credential.
         credential: CredentialName,
         /// The new state.
-        state: State,
+        state: Box<State>,
     },
     /// Of an application's entry, by keyturn.
     Entry {
@@ -199,7 +199,10 @@ impl FakeVault {
         if !written {
             return Err(WriteError::Conflict);
         }
-        self.tell(|| VaultWrite::Record { credential: credential.clone(), state: record.state.clone() });
+        self.tell(|| VaultWrite::Record {
+            credential: credential.clone(),
+            state: Box::new(record.state.clone()),
+        });
         Ok(KvVersion(cas.0 + 1))
     }
 

@@ -80,6 +80,10 @@ impl Chaos {
         !self.is_over() && self.dice.happens(per_10_000)
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it ends every branch of a draw, which is nothing where nothing happens"
+    )]
     fn fault<T>(&self, kind: &'static str, fault: T) -> Option<T> {
         self.judge.fault(kind);
         Some(fault)

@@ -97,9 +97,9 @@ impl Judge {
 
     /// Takes one operation into the trace.
     pub(super) fn trace(&self, (replica, credential): (usize, usize), operation: &'static str, over: bool) {
-        let now = self.clock.monotonic().as_nanos();
+        let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         self.notes.with(|notes| {
-            let head = [now as u64, replica as u64, credential as u64, u64::from(over)];
+            let head = [now, replica as u64, credential as u64, u64::from(over)];
             let all = head.into_iter().chain(operation.bytes().map(u64::from));
             notes.trace = all.fold(notes.trace, |hash, part| (hash ^ part).wrapping_mul(0x0100_0000_01b3));
         });

@@ -139,7 +139,9 @@ impl Replica {
     async fn bury(&self, running: Vec<Running>, judge: &Judge) {
         judge.say(|| format!("r{} is dead", self.number));
         self.handles.with(Vec::clear);
-        running.iter().for_each(|cell| cell.life.end());
+        for cell in &running {
+            cell.life.end();
+        }
         for (index, cell) in running.into_iter().enumerate() {
             if let Err(error) = cell.task.await
                 && error.is_panic()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::World;
 use crate::clock::Clock as _;
-use crate::engine::{Activity, Snapshot};
+use crate::engine::{Activity, Handle, Snapshot};
 use crate::rotation::{Phase, State};
 
 /// The longest time that it may take: a schedule's window may be closed for most of a day.
@@ -27,7 +27,7 @@ pub(super) async fn come_to_rest(world: &World) {
     for credential in waiting {
         let state = world.judge.state(credential);
         let seen: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
-        let seen: Vec<_> = seen.iter().map(|handle| handle.snapshot()).collect();
+        let seen: Vec<_> = seen.iter().map(Handle::snapshot).collect();
         let doing: Vec<_> = seen.iter().map(|seen| (seen.activity, &seen.hold, &seen.pending)).collect();
         let phase = state.as_ref().map(|state| (&state.phase, &state.retry));
         world.judge.judge(credential, Err(format!("P8: it never came to rest: {phase:?}, {doing:?}")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::chaos::Chaos;
 use super::world::World;
 use crate::rotation::RefusalClass;
-use crate::testbed::fake::{Dice, DiskCall};
+use crate::testbed::fake::{Dice, DiskCall, FakeDisk};
 
 /// The kinds of weather; each comes and goes by itself.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +103,6 @@ pub(super) fn clear_up(world: &World) {
     for replica in &world.replicas {
         replica.link.mend();
         replica.clock.set_skew(0);
-        replica.disks.iter().for_each(|disk| disk.recover());
+        replica.disks.iter().for_each(FakeDisk::recover);
     }
 }

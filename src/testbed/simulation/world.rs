@@ -10,7 +10,7 @@ use super::replica::Replica;
 use crate::engine::Credential;
 use crate::ids::{CredentialName, FieldPath, VaultPath};
 use crate::rotation::Plan;
-use crate::testbed::fake::{Dice, FakeClock, FakeMint, FakeVault, SkewedClock, Witness};
+use crate::testbed::fake::{Dice, FakeClock, FakeDisk, FakeMint, FakeVault, SkewedClock, Witness};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -67,10 +67,10 @@ impl World {
         match defect {
             None => {}
             Some(Defect::EscrowSealsNothing) => {
-                self.replicas.iter().flat_map(|replica| &replica.disks).for_each(|disk| disk.seal_nothing());
+                self.replicas.iter().flat_map(|replica| &replica.disks).for_each(FakeDisk::seal_nothing);
             }
             Some(Defect::ProviderMintsTwice) => {
-                self.accounts.iter().for_each(|account| account.mint.mint_twice())
+                self.accounts.iter().for_each(|account| account.mint.mint_twice());
             }
             Some(Defect::VaultIgnoresVersions) => self.vault.ignore_versions(),
         }
@@ -80,7 +80,7 @@ impl World {
     pub(super) fn newest_kept(&self, credential: usize) -> usize {
         let Some(account) = self.accounts.get(credential) else { return 0 };
         let disks = self.replicas.iter().filter_map(|replica| replica.disks.get(credential));
-        let sealed = disks.flat_map(|disk| disk.sealed()).map(|sealed| sealed.key);
+        let sealed = disks.flat_map(FakeDisk::sealed).map(|sealed| sealed.key);
         let staged = self.vault.staged(&account.credential.name);
         let numbers = sealed.chain(staged).filter_map(|key| account.mint.number_of(&key));
         numbers.max().unwrap_or_default()
