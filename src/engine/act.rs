@@ -242,6 +242,10 @@ where
             return Err(Interruption::Reload);
         };
         let newer = entry.stamp(&place.field).is_some_and(|stamp| stamp.epoch > rotation.epoch);
+        // Of a record that was restored, the entry's own key is written under a claim that the record knows.
+        let published = entry.field(&place.field).map(|value| self.fingerprint(&value));
+        let same = published == Some(self.fingerprint(&in_hand.answer.secret));
+        let newer = newer && !(rotation.reopened && same);
         if newer {
             return Err(Interruption::Reload);
         }
@@ -322,7 +326,10 @@ where
 
     fn verdict(&mut self, probe: Probe) -> Verdict {
         match probe {
-            Probe::Accepted => Verdict::Accepted,
+            Probe::Accepted => {
+                self.conditions.retain(|condition| condition.code != "PUBLISHED_KEY_REFUSED");
+                Verdict::Accepted
+            }
             Probe::NotAccepted(problem) => {
                 tracing::debug!(%problem, "the provider does not accept the new key yet");
                 Verdict::NotAccepted

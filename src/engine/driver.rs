@@ -152,6 +152,7 @@ where
             }
             Effect::Erase { rotation_id } => {
                 self.hands.erase(rotation_id).await;
+                self.hands.clear_up_after(state).await?;
                 return Ok(None);
             }
             Effect::Leave => {

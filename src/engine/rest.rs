@@ -26,6 +26,10 @@ where
         if state.phase.rotation().is_some_and(|open| self.is_left_open(&state, open)) {
             return Err(Interruption::Reload);
         }
+        if state.phase == Phase::Idle {
+            // What a chore looked at is sealed; nobody goes on with it.
+            self.hands.in_hand.take_if(|in_hand| in_hand.sealed);
+        }
         self.show_state(&state);
         let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
         let shutdown = self.desk.shutdown.clone();
@@ -37,6 +41,9 @@ where
                 && let Some(order) = self.desk.order_at_hand(&plan, clock.now())
                 && let Some(event) = self.obey(&state, order).await
             {
+                return Ok((state, event));
+            }
+            if let Some(event) = self.do_chore(&state).await? {
                 return Ok((state, event));
             }
             if let Some(event) = self.begin(&state) {
@@ -61,6 +68,22 @@ where
             if let Some(event) = event {
                 return Ok((state, event));
             }
+        }
+    }
+
+    /// Does what is to be done between rotations, if it is due.
+    async fn do_chore(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
+        if !self.hands.chore_in(state).is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        let (desk, hands) = (&mut self.desk, &mut self.hands);
+        let shutdown = desk.shutdown.clone();
+        let (clock, plan) = (hands.clock.clone(), hands.plan().clone());
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(Interruption::Stop),
+            event = hands.do_chore(state) => Ok(event),
+            () = desk.answer_while_busy(&plan, || clock.now()) => Ok(None),
         }
     }
 
@@ -98,6 +121,7 @@ where
             }
             _ => REST_POLL / 2 + delay(&self.hands.credential.name, &self.hands.replica, 9),
         };
+        let poll = self.hands.chore_in(state).map_or(poll, |left| poll.min(left.max(WAIT_MIN)));
         match self.due(state) {
             Some(due) => {
                 let left = due.duration_since(self.hands.now());

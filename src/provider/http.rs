@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use zeroize::Zeroizing;
 
+use super::account::Account;
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
 use super::sent::Sent;
@@ -27,6 +28,7 @@ pub struct HttpProvider<C> {
     bound: BoundDefinition,
     clock: C,
     transport: Transport,
+    account: Account,
     /// The provider's clock minus ours, as its last `Date` header showed it, in milliseconds.
     skew_ms: AtomicI64,
 }
@@ -41,7 +43,13 @@ impl<C: Clock> HttpProvider<C> {
             return Err(Error::ConnectTimeout);
         }
         transport.reaches(bound.base_url())?;
-        Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
+        Ok(Self { bound, clock, transport, account: Account::default(), skew_ms: AtomicI64::new(0) })
+    }
+
+    /// The same provider, spoken to by one account together with others.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { account, ..self }
     }
 
     /// What it speaks for.
@@ -60,9 +68,12 @@ impl<C: Clock> HttpProvider<C> {
             .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
     }
 
-    /// Sends one request, once, on a connection of its own.
+    /// Sends one request, once, on a connection of its own; none while the account is to be left alone.
     async fn send(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
         let begun = self.clock.monotonic();
+        if let Some(left) = self.account.quiet_left(begun) {
+            return Err(Failure::AskedToWait(left));
+        }
         let client = self.transport.client_for(&call.url);
         let mut request = client
             .request(call.method.clone(), call.url.clone())
@@ -91,6 +102,7 @@ impl<C: Clock> HttpProvider<C> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         self.learn_skew(&headers);
+        self.learn_wish(status, &headers);
         // Its whole size at once: a buffer that grows leaves copies of the secret behind.
         let mut body = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
         let end = loop {
@@ -117,6 +129,19 @@ impl<C: Clock> HttpProvider<C> {
         }
     }
 
+    /// What this one answer asks for counts for everybody who uses the account.
+    fn learn_wish(&self, status: u16, headers: &HeaderMap) {
+        let said = retry_after::read(headers, self.clock.now());
+        let wish = match status {
+            429 => said.or(self.bound.wire.answer.rate_limit_block),
+            503 => said,
+            _ => None,
+        };
+        if let Some(wish) = wish {
+            self.account.asks(wish, self.clock.monotonic());
+        }
+    }
+
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
     ///
     /// `Date` has whole seconds and travels; a clock that is nearly right is better than that.
@@ -135,6 +160,10 @@ fn millis(duration: Duration) -> u64 {
 impl<C: Clock> Provider for HttpProvider<C> {
     fn plan(&self) -> &Plan {
         self.bound.plan()
+    }
+
+    fn quiet_left(&self) -> Option<Duration> {
+        self.account.quiet_left(self.clock.monotonic())
     }
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
@@ -203,6 +232,8 @@ impl<C: Clock> Provider for HttpProvider<C> {
 enum Failure {
     /// Certainly no byte of the request left.
     NotSent(RefusalClass, String),
+    /// The account is to be left alone for so much longer, so nothing was sent.
+    AskedToWait(Duration),
     /// It may have been sent; no answer came in time.
     TimedOut,
     /// It may have been sent; the connection broke before an answer.
@@ -229,6 +260,7 @@ impl Failure {
     const fn name(&self) -> &'static str {
         match self {
             Self::NotSent(class, _) => class.code(),
+            Self::AskedToWait(_) => RefusalClass::RateLimited.code(),
             Self::TimedOut => Doubt::Timeout.code(),
             Self::ConnectionLost => Doubt::ConnectionLost.code(),
         }
@@ -237,6 +269,7 @@ impl Failure {
     fn into_outcome(self) -> Outcome<Answer> {
         match self {
             Self::NotSent(class, reason) => Outcome::NotApplied(refusal(class, reason)),
+            Self::AskedToWait(left) => Outcome::NotApplied(asked_to_wait(left)),
             Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
             Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
         }
@@ -247,6 +280,7 @@ impl Failure {
             Self::NotSent(RefusalClass::Invalid, reason) => {
                 Reading::Refused(refusal(RefusalClass::Invalid, reason))
             }
+            Self::AskedToWait(left) => Reading::Refused(asked_to_wait(left)),
             other => Reading::Unavailable(other.into_problem()),
         }
     }
@@ -254,10 +288,16 @@ impl Failure {
     fn into_problem(self) -> Problem {
         match self {
             Self::NotSent(_, reason) => Problem::local(reason),
+            Self::AskedToWait(left) => asked_to_wait(left).problem,
             Self::TimedOut => Problem::local("the provider did not answer in time"),
             Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
         }
     }
+}
+
+fn asked_to_wait(left: Duration) -> Refusal {
+    let reason = "the provider asked this account to stay away for a while, so no request was sent";
+    Refusal { retry_after: Some(left), ..refusal(RefusalClass::RateLimited, reason.to_owned()) }
 }
 
 /// A refusal that did not come from the provider.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::effect::Effect;
 use super::history::{Closed, ClosedAs, Decision};
+use super::orphan;
 use super::plan::Plan;
 use super::schedule;
 use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
@@ -31,6 +32,13 @@ pub(super) fn close(
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
     let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
+    if matches!(closing.outcome, ClosedAs::Rotated { .. }) && !rotation.reopened {
+        orphan::outdated_by_a_rotation(&mut state.orphans);
+    }
+    // A rotation has one end: that of a rotation that was taken up again takes the place of its first.
+    let first_end = state.history.iter().find(|closed| closed.rotation_id == rotation_id);
+    let calls = first_end.map_or(0, |closed| closed.calls).max(rotation.calls);
+    state.history.retain(|closed| closed.rotation_id != rotation_id);
     state.history.insert(
         0,
         Closed {
@@ -38,7 +46,7 @@ pub(super) fn close(
             request: rotation.request,
             intended_at: rotation.intended_at,
             closed_at: now,
-            calls: rotation.calls,
+            calls,
             outcome: closing.outcome,
             timings: rotation.timings,
         },
@@ -159,8 +167,13 @@ pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestam
 pub fn due_request(state: &State) -> Request {
     match &state.retry {
         Some(retry) => retry.request.clone(),
-        None => Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None },
+        None => default_request(),
     }
+}
+
+/// A request of keyturn's own.
+pub(super) const fn default_request() -> Request {
+    Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None }
 }
 
 fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::effect::Effect;
 use super::event::Holding;
+use super::orphan;
 use super::outcome::Doubt;
 use super::plan::Plan;
 use super::resolve;
@@ -87,6 +88,9 @@ fn from_phase(
             | Phase::Published { rotation, .. },
             Holding::Answer(answer),
         ) if answer.call == rotation.calls => with_answer(state, rotation, answer),
+        (Phase::Answered { rotation, .. } | Phase::Published { rotation, .. }, _) if rotation.reopened => {
+            orphan::abandon(state)
+        }
         (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
             if rotation.calls <= 1 {
                 rotation.first_dispatched_at = now;

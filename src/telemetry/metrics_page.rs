@@ -408,6 +408,7 @@ pub(super) mod sample {
             calls: 1,
             baseline: Baseline::default(),
             timings: Timings::default(),
+            reopened: false,
         };
         let mut state = State::adopted(now);
         state.phase = Phase::Intended { rotation };

@@ -13,6 +13,8 @@
 
 mod commands;
 mod crashes;
+mod drift;
+mod orphans;
 mod outages;
 mod replicas;
 mod sweeps;

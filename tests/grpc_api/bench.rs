@@ -72,6 +72,7 @@ pub(crate) fn open(number: u16) -> Rotation {
         calls: 1,
         baseline: Baseline::default(),
         timings: Timings::default(),
+        reopened: false,
     }
 }
 

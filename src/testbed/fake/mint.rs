@@ -27,6 +27,8 @@ pub enum CallFault {
     NoValue,
     /// The provider acts, and its answer comes once the gate is released.
     Held(Gate),
+    /// The sender freezes before its last byte: once the gate is released, the provider acts and answers.
+    Frozen(Gate),
 }
 
 /// One regenerate call.
@@ -50,6 +52,7 @@ struct Ledger {
     calls: Vec<MintCall>,
     script: VecDeque<CallFault>,
     outage: Option<RefusalClass>,
+    keeps_old_keys: bool,
     reads: usize,
     probes: usize,
 }
@@ -84,6 +87,16 @@ impl FakeMint {
     /// Ends the outage.
     pub fn recover(&self) {
         self.ledger.send_modify(|ledger| ledger.outage = None);
+    }
+
+    /// Never ends a key's life any more.
+    pub fn keep_old_keys(&self) {
+        self.ledger.send_modify(|ledger| ledger.keeps_old_keys = true);
+    }
+
+    /// Makes a key behind keyturn's back, as a person does at the provider's console.
+    pub fn mint_by_hand(&self, plan: &Plan, now: Timestamp) -> String {
+        self.make(plan, None, now)
     }
 
     /// All regenerate calls, oldest first.
@@ -151,15 +164,20 @@ impl FakeMint {
         if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
             return key.value.clone();
         }
+        self.make(plan, Some(rotation_id), now)
+    }
+
+    fn make(&self, plan: &Plan, rotation_id: Option<RotationId>, now: Timestamp) -> String {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
-            if let Some(before) = ledger.keys.last_mut() {
+            let dies = !ledger.keeps_old_keys;
+            if let Some(before) = ledger.keys.last_mut().filter(|_| dies) {
                 before.dies_at = Some(later(now, plan.grace.unwrap_or_default()));
             }
             let delay = plan.propagation.map(|times| times.delay).unwrap_or_default();
             ledger.keys.push(Key {
                 value: format!("key-{number}"),
-                rotation_id: Some(rotation_id),
+                rotation_id,
                 usable_at: later(now, delay),
                 dies_at: None,
             });

@@ -21,4 +21,4 @@ pub use link::{StoreCall, StoreFault, VaultLink};
 pub use mint::{CallFault, FakeMint, MintCall};
 pub use provider::FakeProvider;
 pub use store::FakeStore;
-pub use vault::FakeVault;
+pub use vault::{FakeVault, VaultSnapshot};

@@ -1,11 +1,13 @@
 //! One replica's view of the fake provider.
 
+use std::time::Duration;
+
 use super::clock::FakeClock;
 use super::life::Life;
 use super::mint::{CallFault, FakeMint};
 use crate::clock::Clock as _;
 use crate::ids::RotationId;
-use crate::provider::{Answer, Probe, Provider, Reading, Response, Signer};
+use crate::provider::{Account, Answer, Probe, Provider, Reading, Response, Signer};
 use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 use crate::testbed::keyring::later;
@@ -17,12 +19,19 @@ pub struct FakeProvider {
     mint: FakeMint,
     clock: FakeClock,
     life: Life,
+    account: Account,
 }
 
 impl FakeProvider {
     /// A provider that behaves as `plan` says, as long as `life` lasts.
-    pub const fn new(plan: Plan, mint: FakeMint, clock: FakeClock, life: Life) -> Self {
-        Self { plan, mint, clock, life }
+    pub fn new(plan: Plan, mint: FakeMint, clock: FakeClock, life: Life) -> Self {
+        Self { plan, mint, clock, life, account: Account::default() }
+    }
+
+    /// The same provider, spoken to by one account together with others.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { account, ..self }
     }
 
     /// What the provider does once it has the request.
@@ -49,6 +58,10 @@ impl FakeProvider {
                 self.act(rotation, signer);
                 Outcome::AppliedNoValue
             }
+            Some(CallFault::Frozen(gate)) => {
+                gate.pass().await;
+                self.act(rotation, signer)
+            }
             Some(CallFault::Held(gate)) => {
                 let done = self.act(rotation, signer);
                 gate.pass().await;
@@ -70,6 +83,10 @@ impl FakeProvider {
 impl Provider for FakeProvider {
     fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    fn quiet_left(&self) -> Option<Duration> {
+        self.account.quiet_left(self.clock.monotonic())
     }
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
