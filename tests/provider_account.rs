@@ -22,9 +22,7 @@ use keyturn::provider::{
 use keyturn::rotation::schedule::{Cadence, Schedule};
 use keyturn::rotation::{Outcome, RefusalClass};
 use keyturn::secret::SecretValue;
-use keyturn::testbed::fault::Fault;
-use keyturn::testbed::ledger::Operation;
-use keyturn::testbed::{Simulator, publicsquare};
+use keyturn::testbed::{Fault, Operation, Simulator, publicsquare};
 
 /// A clock whose two hands are moved by the test, each on its own.
 #[derive(Debug, Clone, Default)]
@@ -108,7 +106,7 @@ impl Bench {
                 }
                 _ => false,
             },
-            _ => {
+            Operation::Probe => {
                 let key = SecretValue::new(self.simulator.current_key());
                 matches!(credential.probe(&key, &[]).await, Probe::Unavailable(_))
             }

@@ -127,13 +127,12 @@ where
             return None;
         }
         self.chores.examine_at = now.saturating_add(self.examine_again_in(state));
-        match self.examine().await {
-            Ok(event) => event,
-            Err(interruption) => {
-                tracing::debug!(credential = %self.credential.name, ?interruption, "an orphan waits");
-                None
-            }
+        let examined = self.examine().await;
+        if !matches!(examined, Ok(Some(_))) {
+            tracing::debug!(credential = %self.credential.name, ?examined, "nothing was found out");
+            self.forget();
         }
+        examined.ok().flatten()
     }
 
     /// Compares provider and Vault; `false` where they differ, or nobody could tell.
@@ -216,8 +215,17 @@ where
         let baseline = Baseline { provider: None, entry: Some(entry_key), entry_version };
         let unchanged_for = self.clock.monotonic().saturating_sub(self.seen_at);
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
-        let event =
-            Event::Orphaned { rotation_id, answer, evidence, baseline, unchanged_for, replica, epoch, now };
+        let event = Event::Orphaned {
+            rotation_id,
+            answer,
+            evidence,
+            baseline,
+            record_is_behind: ahead,
+            unchanged_for,
+            replica,
+            epoch,
+            now,
+        };
         Ok(Some(event))
     }
 

@@ -10,7 +10,7 @@ use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
 use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State};
 use crate::secret::{FingerprintKey, SecretValue};
-use crate::vault::{Record, Store};
+use crate::vault::{Record, Stamp, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
 where
@@ -174,7 +174,9 @@ where
         let known = state.phase.answer().filter(|_| rotation.reopened).cloned();
         let held = self.answer_facts(rotation.rotation_id).or(known).map(|facts| facts.fingerprint);
         let ours = |value: &SecretValue| held.as_ref().is_none_or(|held| *held == self.fingerprint(value));
-        let found = found.filter(|stamp| stamp.call == rotation.calls);
+        // What is mended is published only under a claim that the record knows.
+        let claimed = |stamp: &&Stamp| !rotation.reopened || stamp.epoch <= rotation.epoch;
+        let found = found.filter(|stamp| stamp.call == rotation.calls).filter(claimed);
         let published = found.zip(entry.field(field).filter(ours)).map(|(stamp, value)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&value),

@@ -113,6 +113,8 @@ pub enum Event {
         evidence: Evidence,
         /// What the entry holds.
         baseline: Baseline,
+        /// The entry was published under a claim that the record has not reached.
+        record_is_behind: bool,
         /// How long the record has been unchanged, on this replica's monotonic clock.
         unchanged_for: Duration,
         /// This replica.

@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) evidence: Evidence,
     /// What the entry holds.
     pub(super) baseline: Baseline,
+    /// The entry was published under a claim that the record has not reached: Vault's record was restored.
+    pub(super) record_is_behind: bool,
     /// How long the record has been unchanged, on the finder's monotonic clock.
     pub(super) unchanged_for: Duration,
 }
@@ -39,16 +41,15 @@ pub fn quiet_for(plan: &Plan) -> Duration {
 }
 
 /// Settles what was found, as far as it is proven; what is not stays sealed.
-pub(super) fn settle(plan: &Plan, state: State, found: Found, claimant: Claimant, now: Timestamp) -> Next {
+pub(super) fn settle(plan: &Plan, state: State, found: Found, claimant: &Claimant, now: Timestamp) -> Next {
     let Phase::Idle = state.phase else { return None };
     // What a person has just decided is not undone.
     if found.unchanged_for < quiet_for(plan) || state.given_up() == Some(found.rotation_id) {
         return Some((state, Vec::new()));
     }
-    let known = state.history.iter().any(|closed| closed.rotation_id == found.rotation_id);
     Some(match proof(&found) {
-        // The record does not know its own publication: it was restored, or begun anew.
-        Proof::Published if !known => reopen(plan, state, found, claimant, now),
+        // The same key is published once more, under a claim that the record knows.
+        Proof::Published if found.record_is_behind => reopen(plan, state, found, claimant, now),
         Proof::Newest => reopen(plan, state, found, claimant, now),
         Proof::Published | Proof::Superseded => superseded(state, &found, now),
         Proof::Either if !state.orphans.iter().any(|orphan| found.is(orphan)) => {
@@ -111,7 +112,7 @@ fn reopen(
     plan: &Plan,
     mut state: State,
     found: Found,
-    claimant: Claimant,
+    claimant: &Claimant,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     state.orphans.retain(|orphan| !found.is(orphan));

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use keyturn::engine::Condition;
 use keyturn::rotation::{Plan, RefusalClass};
-use keyturn::testbed::fake::StoreCall;
+use keyturn::testbed::fake::{Death, Moment, StoreCall};
 use keyturn::vault::Error;
 
-use crate::world::{FIRST_KEY, Replica, World, due_every, hours, minutes, plan_none, plan_read, store};
+use crate::world::{FIRST_KEY, Replica, World, ask, due_every, hours, minutes, plan_none, plan_read, store};
 
 fn plan_probe() -> Plan {
     Plan { probe: true, ..plan_none() }
@@ -124,6 +124,52 @@ async fn a_record_behind_its_entry_is_mended_by_a_replica_that_has_just_started(
     minutes(30).await;
     world.assert_rotated("key-2", 2);
     assert_eq!(replica.snapshot().hold, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_dies_while_it_mends_a_record_mends_it_after_its_next_start() {
+    let plan = plan_read();
+    for operation in 0..MENDING_OPERATIONS {
+        for moment in [Moment::Before, Moment::After] {
+            die_while_mending(&plan, Death { operation, moment }).await;
+        }
+    }
+}
+
+/// More than a replica makes from its start to the end of mending and of the rotation after it.
+const MENDING_OPERATIONS: usize = 60;
+
+async fn die_while_mending(plan: &Plan, death: Death) {
+    let world = World::new(plan.clone());
+    let mut replica = world.replica(1).await;
+    let before = world.vault.snapshot();
+    for times in 1..=3 {
+        replica.rotate().await;
+        replica.until_rotated(times).await;
+    }
+    replica.kill().await;
+    world.vault.restore_records(&before);
+    replica.start_until(Some(death));
+    tokio::select! {
+        biased;
+        () = replica.life().is_ended() => {}
+        () = async {
+            replica.until_at_rest().await;
+            // It may die before it has answered.
+            replica.handle().rotate(ask(false)).await.ok();
+            minutes(10).await;
+        } => {}
+    }
+    if replica.life().is_over() {
+        replica.bury().await;
+        replica.start();
+        replica.until_at_rest().await;
+        replica.handle().rotate(ask(false)).await.ok();
+    }
+    minutes(20).await;
+    assert_eq!((world.phase(), world.published()), ("idle", world.mint.newest_key()), "{death:?}");
+    assert!(world.mint.calls().len() >= 4, "{death:?}: held for ever");
+    assert_eq!((replica.disk.slots(), replica.snapshot().hold), (vec![], None), "{death:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -240,16 +240,19 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
 fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
     let (orphan, other) = (answer().fingerprint, Fingerprint::from_text("11ff"));
     let hour = Duration::from_hours(1);
-    let orphaned = |evidence, entry: &Fingerprint, unchanged_for| Event::Orphaned {
+    let found = |evidence, entry: &Fingerprint, unchanged_for, record_is_behind| Event::Orphaned {
         rotation_id: ROTATION,
         answer: answer(),
         evidence,
         baseline: Baseline { entry: Some(entry.clone()), ..Baseline::default() },
+        record_is_behind,
         unchanged_for,
         replica: MINE,
         epoch: KvVersion(9),
         now,
     };
+    let orphaned =
+        |evidence, entry: &Fingerprint, unchanged_for| found(evidence, entry, unchanged_for, false);
     let probed = |orphan, published| Evidence::Probed { orphan, published };
     let (yes, no) = (|| Verdict::Accepted, || Verdict::NotAccepted);
     let mut all = vec![
@@ -258,6 +261,9 @@ fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
         ("orphaned: other shown", orphaned(Evidence::Shown(other.clone()), &other, hour)),
         ("orphaned: third shown", orphaned(Evidence::Shown(Fingerprint::from_text("22ff")), &other, hour)),
         ("orphaned: published shown", orphaned(Evidence::Shown(orphan.clone()), &orphan, hour)),
+        ("orphaned: restored, shown", found(Evidence::Shown(orphan.clone()), &orphan, hour, true)),
+        ("orphaned: restored, other", found(Evidence::Shown(other.clone()), &orphan, hour, true)),
+        ("orphaned: restored, taken", found(probed(yes(), yes()), &orphan, hour, true)),
         ("orphaned: accepted alone", orphaned(probed(yes(), no()), &other, hour)),
         ("orphaned: refused alone", orphaned(probed(no(), yes()), &other, hour)),
         ("orphaned: both accepted", orphaned(probed(yes(), yes()), &other, hour)),
