@@ -164,9 +164,8 @@ async fn a_key_that_a_person_has_just_given_up_is_left_alone_whatever_the_provid
 async fn a_replica_that_dies_while_it_settles_an_orphan_ends_it_after_its_next_start() {
     for plan in [plan_read(), plan_probe()] {
         for operation in 0..operations_of_settling(&plan).await {
-            for moment in [Moment::Before, Moment::After] {
-                die_while_settling(&plan, Death { operation, moment }, false).await;
-            }
+            // Before an operation the world is as it was after the one before it.
+            die_while_settling(&plan, Death { operation, moment: Moment::After }, false).await;
         }
     }
 }
