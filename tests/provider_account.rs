@@ -1,4 +1,4 @@
-//! What a provider asks of one credential's account, every credential of that account keeps to.
+//! What a provider asks of one credential's account, every credential of that account knows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,11 +16,9 @@ use jiff::Timestamp;
 use keyturn::clock::Clock;
 use keyturn::ids::RotationId;
 use keyturn::provider::{
-    Account, Binding, Catalog, HttpProvider, Probe, Provider as _, Reading, Signer, Transport,
-    TransportOptions, bind,
+    Account, Binding, Catalog, HttpProvider, Provider as _, Signer, Transport, TransportOptions, bind,
 };
 use keyturn::rotation::schedule::{Cadence, Schedule};
-use keyturn::rotation::{Outcome, RefusalClass};
 use keyturn::secret::SecretValue;
 use keyturn::testbed::{Fault, Operation, Simulator, publicsquare};
 
@@ -86,32 +84,16 @@ impl Bench {
         HttpProvider::new(bound, self.clock.clone(), transport).unwrap().with_account(account.clone())
     }
 
-    /// What one operation came to: `None` where it was refused for the rate.
-    async fn ask(&self, credential: &HttpProvider<Hands>, operation: Operation) -> Option<()> {
+    async fn ask(&self, credential: &HttpProvider<Hands>, operation: Operation) {
         let signer = Signer { main: &self.signer, extra: &[] };
-        let limited = match operation {
-            Operation::Regenerate => match credential.regenerate(rotation(), signer).await.outcome {
-                Outcome::NotApplied(refusal) => {
-                    assert_eq!(refusal.class, RefusalClass::RateLimited);
-                    assert!(refusal.retry_after.is_some());
-                    true
-                }
-                _ => false,
-            },
-            Operation::Read => match credential.read(signer).await {
-                Reading::Refused(refusal) => {
-                    assert_eq!(refusal.class, RefusalClass::RateLimited);
-                    assert!(refusal.retry_after.is_some());
-                    true
-                }
-                _ => false,
-            },
+        match operation {
+            Operation::Regenerate => drop(credential.regenerate(rotation(), signer).await),
+            Operation::Read => drop(credential.read(signer).await),
             Operation::Probe => {
                 let key = SecretValue::new(self.simulator.current_key());
-                matches!(credential.probe(&key, &[]).await, Probe::Unavailable(_))
+                drop(credential.probe(&key, &[]).await);
             }
-        };
-        (!limited).then_some(())
+        }
     }
 
     fn arrived(&self) -> usize {
@@ -126,34 +108,58 @@ fn rotation() -> RotationId {
 }
 
 #[tokio::test]
-async fn whatever_was_told_to_wait_nobody_of_the_account_asks_before_and_others_do() {
+async fn a_429_to_the_accounts_own_key_counts_for_every_credential_of_the_account_and_for_no_other() {
     // In seconds, as a date (which is further away than a day), and unsaid: then the definition's time counts.
     let forms = [(Some("90"), 90), (Some("Fri, 01 Jan 2100 00:00:00 GMT"), 24 * 60 * 60), (None, 30)];
-    for told in OPERATIONS {
+    for told in [Operation::Regenerate, Operation::Read] {
         for (retry_after, seconds) in forms {
             let bench = Bench::start().await;
             let account = Account::default();
             let (one, other) = (bench.credential(&account), bench.credential(&account));
             let stranger = bench.credential(&Account::default());
             bench.simulator.next(told, Fault::rate_limits(retry_after));
-            assert_eq!(bench.ask(&one, told).await, None);
-            let arrived = bench.arrived();
+            bench.ask(&one, told).await;
 
             // The wall clock jumps far ahead; that is no time that has passed.
             bench.clock.wall_seconds.store(90 * 24 * 60 * 60, Ordering::Relaxed);
             bench.clock.monotonic_seconds.store(seconds - 1, Ordering::Relaxed);
-            assert_eq!(other.quiet_left(), Some(Duration::from_secs(1)), "{told:?} {retry_after:?}");
-            for operation in OPERATIONS {
-                assert_eq!(bench.ask(&one, operation).await, None);
-                assert_eq!(bench.ask(&other, operation).await, None);
-            }
-            assert_eq!(bench.arrived(), arrived, "a request left though the provider had asked for none");
-            assert_eq!(bench.ask(&stranger, Operation::Read).await, Some(()));
+            let left = Some(Duration::from_secs(1));
+            assert_eq!((one.quiet_left(), other.quiet_left()), (left, left), "{told:?} {retry_after:?}");
+            assert_eq!(stranger.quiet_left(), None);
 
             bench.clock.monotonic_seconds.store(seconds, Ordering::Relaxed);
-            assert_eq!(other.quiet_left(), None);
-            assert_eq!(bench.ask(&other, Operation::Read).await, Some(()));
-            assert_eq!(bench.ask(&one, Operation::Probe).await, Some(()));
+            assert_eq!((one.quiet_left(), other.quiet_left()), (None, None));
         }
+    }
+}
+
+#[tokio::test]
+async fn neither_a_503_nor_a_429_to_the_applications_key_counts_for_the_account() {
+    let faults = [
+        (Operation::Regenerate, Fault::is_busy("86400")),
+        (Operation::Read, Fault::is_busy("86400")),
+        (Operation::Probe, Fault::is_busy("86400")),
+        (Operation::Probe, Fault::rate_limits(Some("86400"))),
+    ];
+    for (operation, fault) in faults {
+        let bench = Bench::start().await;
+        let credential = bench.credential(&Account::default());
+        bench.simulator.next(operation, fault);
+        bench.ask(&credential, operation).await;
+        assert_eq!((bench.arrived(), credential.quiet_left()), (1, None), "{operation:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_wait_goes_out_although_the_account_was_told_to_stay_away() {
+    let bench = Bench::start().await;
+    let credential = bench.credential(&Account::default());
+    bench.simulator.next(Operation::Regenerate, Fault::rate_limits(Some("86400")));
+    bench.ask(&credential, Operation::Regenerate).await;
+    assert!(credential.quiet_left().is_some());
+    for operation in OPERATIONS {
+        let arrived = bench.arrived();
+        bench.ask(&credential, operation).await;
+        assert_eq!(bench.arrived(), arrived + 1, "{operation:?}");
     }
 }

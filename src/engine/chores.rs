@@ -1,28 +1,32 @@
-//! What a task does while no rotation is open: it settles orphan answers, mends a record that Vault lost, and
-//! compares provider with Vault.
+//! What a task does while no rotation is open: it settles orphan answers, and compares provider with Vault.
+//!
+//! It only reads, so that it can be dropped at any moment: whatever a person wants comes first.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::hands::Hands;
-use super::in_hand::InHand;
 use super::interruption::Interruption;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::{CredentialName, ReplicaId, RotationId};
 use crate::provider::{self, Probe, Provider};
-use crate::rotation::{Baseline, ClosedAs, Event, Evidence, Phase, State, Verdict, quiet_for};
-use crate::secret::SecretValue;
-use crate::vault::{Entry, Store};
+use crate::rotation::{Baseline, Event, Evidence, Phase, State, Verdict, quiet_for, tells_at};
+use crate::secret::{Fingerprint, SecretValue};
+use crate::vault::Store;
 
 /// What there is to do, and when, on the monotonic clock.
 pub(super) struct Chores {
     /// Closed rotations with a sealed answer that nobody has settled.
     pub(super) orphans: VecDeque<RotationId>,
-    /// Vault holds an older record than before, or an entry that its record does not know.
-    pub(super) restored: bool,
     examine_at: Duration,
+    /// How often the provider was asked about orphans.
+    examinations: u32,
+    /// When a probe tells most of the orphan that was asked about last.
+    tells_at: Option<Timestamp>,
     compare_at: Duration,
     comparisons: u32,
 }
@@ -30,21 +34,36 @@ pub(super) struct Chores {
 impl Chores {
     pub(super) fn starting(name: &CredentialName, replica: ReplicaId, now: Duration) -> Self {
         let compare_at = now.saturating_add(spread(name, replica, 0, COMPARE_EVERY));
-        Self { orphans: VecDeque::new(), restored: false, examine_at: now, compare_at, comparisons: 0 }
+        Self {
+            orphans: VecDeque::new(),
+            examine_at: now,
+            examinations: 0,
+            tells_at: None,
+            compare_at,
+            comparisons: 0,
+        }
     }
 
-    /// Vault may have been restored: that is looked into as soon as the record is quiet.
-    pub(super) const fn suspect_a_restore(&mut self, now: Duration) {
-        if !self.restored {
-            self.restored = true;
-            self.compare_at = now;
-        }
+    /// There is a new orphan.
+    pub(super) const fn ask_soon(&mut self, now: Duration) {
+        self.examine_at = now;
+        self.examinations = 0;
+    }
+
+    /// How long until the provider is asked again: ever longer, as it may never tell; and when it is sure to tell more.
+    fn examine_again_in(&self, now: Timestamp) -> Duration {
+        let rounds = self.examinations / u32::try_from(self.orphans.len().max(1)).unwrap_or(u32::MAX);
+        let usual = EXAMINE_EVERY.saturating_mul(1 << rounds.min(10)).min(EXAMINE_EVERY_MAX);
+        let left = self.tells_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        left.filter(|left| !left.is_zero()).map_or(usual, |left| usual.min(left.saturating_add(AFTER_GRACE)))
     }
 }
 
-/// How often the provider is asked about an orphan.
+/// How often the provider is asked about an orphan at first.
 const EXAMINE_EVERY: Duration = Duration::from_mins(5);
-/// What is waited for after a grace window's end, for clocks that differ.
+/// And at last.
+const EXAMINE_EVERY_MAX: Duration = Duration::from_hours(6);
+/// What is waited for once a probe tells more.
 const AFTER_GRACE: Duration = Duration::from_secs(10);
 /// How often provider and Vault are compared.
 const COMPARE_EVERY: Duration = Duration::from_hours(6);
@@ -79,11 +98,11 @@ where
             return None;
         }
         let chores = &self.chores;
-        let something = chores.restored || !chores.orphans.is_empty();
-        let examine_at = something.then_some(chores.examine_at);
+        let examine_at = (!chores.orphans.is_empty()).then_some(chores.examine_at);
         let next = examine_at.map_or(chores.compare_at, |at| at.min(chores.compare_at));
         let quiet_at = self.seen_at.saturating_add(quiet_for(self.plan()));
-        Some(next.max(quiet_at).saturating_sub(self.clock.monotonic()))
+        let left = next.max(quiet_at).saturating_sub(self.clock.monotonic());
+        Some(self.provider.quiet_left().map_or(left, |quiet| left.max(quiet)))
     }
 
     /// Whether the provider can be asked about a key at all.
@@ -91,85 +110,67 @@ where
         self.plan().read.is_some() || self.plan().probe
     }
 
-    /// After a rotation what a comparison said of the key before it is over, and orphans may be outdated.
-    pub(super) async fn clear_up_after(&mut self, state: &State) -> Result<(), Interruption> {
-        let newest = state.history.first().map(|closed| &closed.outcome);
-        if matches!(newest, Some(ClosedAs::Rotated { .. })) {
-            self.conditions.retain(|condition| !condition.is_of_a_comparison());
-        }
-        if self.chores.orphans.is_empty() { Ok(()) } else { self.look_after_leftovers(state, None).await }
-    }
-
-    /// When the provider is asked about an orphan again: the end of a grace window tells which key is the older.
-    fn examine_again_in(&self, state: &State) -> Duration {
-        let left = state.grace_until().map(|until| until.duration_since(self.now()));
-        let left = left.and_then(|left| Duration::try_from(left).ok()).filter(|left| !left.is_zero());
-        left.map_or(EXAMINE_EVERY, |left| EXAMINE_EVERY.min(left.saturating_add(AFTER_GRACE)))
-    }
-
-    /// Does what is due. A chore that fails holds nothing up; it is done again later.
+    /// Does what is due. A chore that fails, or is dropped, holds nothing up; it is done again later.
     pub(super) async fn do_chore(&mut self, state: &State) -> Option<Event> {
         let now = self.clock.monotonic();
         self.signer = None;
         if self.chores.compare_at <= now {
+            self.chores.compare_at = now.saturating_add(COMPARE_AGAIN);
             self.chores.comparisons = self.chores.comparisons.wrapping_add(1);
-            let (name, replica) = (&self.credential.name, self.replica);
-            let jitter = spread(name, replica, self.chores.comparisons, COMPARE_EVERY / 2);
-            let settled = self.compare_with_vault().await;
-            let next = match settled {
-                true => COMPARE_EVERY / 4 * 3 + jitter,
-                false if self.chores.restored => EXAMINE_EVERY,
-                false => COMPARE_AGAIN,
-            };
-            self.chores.compare_at = now.saturating_add(next);
+            if self.compare_with_vault().await {
+                let (name, replica) = (&self.credential.name, self.replica);
+                let jitter = spread(name, replica, self.chores.comparisons, COMPARE_EVERY / 2);
+                self.chores.compare_at = now.saturating_add(COMPARE_EVERY / 4 * 3 + jitter);
+            }
         }
-        if self.chores.examine_at > now {
+        if self.chores.orphans.is_empty() || self.chores.examine_at > now {
             return None;
         }
-        self.chores.examine_at = now.saturating_add(self.examine_again_in(state));
-        let examined = self.examine().await;
+        self.chores.examine_at = now.saturating_add(self.chores.examine_again_in(self.now()));
+        self.chores.examinations = self.chores.examinations.saturating_add(1);
+        let examined = self.examine(state).await;
+        self.chores.examine_at =
+            self.chores.examine_at.min(now.saturating_add(self.chores.examine_again_in(self.now())));
         if !matches!(examined, Ok(Some(_))) {
             tracing::debug!(credential = %self.credential.name, ?examined, "nothing was found out");
-            self.forget();
         }
         examined.ok().flatten()
     }
 
     /// Compares provider and Vault; `false` where they differ, or nobody could tell.
     async fn compare_with_vault(&mut self) -> bool {
-        match self.comparison().await {
-            Ok(Compared::Same) => {
-                self.conditions.retain(|condition| !condition.is_of_a_comparison());
-                self.chores.restored = false;
-                true
-            }
+        let compared = self.comparison().await;
+        let is_same = matches!(compared, Ok(Compared::Same));
+        match compared {
+            Ok(Compared::Same) => self.conditions.retain(|condition| !condition.is_of_a_comparison()),
             Ok(Compared::Differs(code, message)) => {
-                self.chores.restored = false;
-                self.conditions.retain(|condition| !condition.is_of_a_comparison());
+                self.conditions.retain(|condition| !condition.is_of_a_comparison() || condition.code == code);
                 self.note(code, message);
-                false
             }
-            Ok(Compared::NotTold) => false,
+            Ok(Compared::NotTold) => {}
             Err(interruption) => {
                 tracing::debug!(credential = %self.credential.name, ?interruption, "not compared");
-                false
             }
         }
+        is_same
     }
 
     async fn comparison(&mut self) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
         let value = entry.field(&place.field);
-        let ahead = self.is_ahead_of_record(&entry);
         self.entry = Some(entry);
         let Some(value) = value else { return Ok(Compared::NotTold) };
-        if ahead {
-            self.chores.restored = true;
-            return Ok(Compared::NotTold);
-        }
+        let compared = self.compare_key(&value).await?;
+        // Another replica may have rotated since the entry was read.
+        let changed = self.store.record_version(&self.credential.name).await? != self.version;
+        Ok(if changed { Compared::NotTold } else { compared })
+    }
+
+    async fn compare_key(&mut self, value: &SecretValue) -> Result<Compared, Interruption> {
+        let place = self.credential.store.clone();
         if let Some(shown) = self.shown().await? {
-            if shown == self.fingerprint(&value) {
+            if shown == self.fingerprint(value) {
                 return Ok(Compared::Same);
             }
             return Ok(Compared::Differs(
@@ -181,7 +182,7 @@ where
                 ),
             ));
         }
-        Ok(match self.accepts(&value).await? {
+        Ok(match self.accepts(value).await? {
             Verdict::Accepted => Compared::Same,
             Verdict::NotAccepted => Compared::Differs(
                 "PUBLISHED_KEY_REFUSED",
@@ -195,61 +196,42 @@ where
         })
     }
 
-    /// Asks the provider about the next key that has no open rotation.
-    async fn examine(&mut self) -> Result<Option<Event>, Interruption> {
+    /// Asks the provider about the next orphan, unless the record is behind the entry: then nothing is settled.
+    async fn examine(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
         let Some(published) = entry.field(&place.field) else { return Ok(None) };
-        let ahead = self.is_ahead_of_record(&entry);
-        let found = if ahead { self.of_entry(&entry) } else { self.next_orphan().await };
-        let (entry_version, entry_key) = (entry.version, self.fingerprint(&published));
+        let (ahead, entry_version) = (self.is_ahead_of_record(&entry), entry.version);
         // A publication that follows is based on the very entry that is compared here.
         self.entry = Some(entry);
-        let Some(found) = found else { return Ok(None) };
-        let (rotation_id, orphan) = (found.rotation_id, found.answer.secret.duplicate());
-        self.in_hand = Some(found);
-        let Some(answer) = self.answer_facts(rotation_id) else { return Ok(None) };
-        let Some(evidence) = self.evidence(&orphan, &published).await? else { return Ok(None) };
+        let Some(rotation_id) = self.next_orphan().filter(|_| !ahead) else { return Ok(None) };
+        let Some(found) = self.opened(rotation_id).await else { return Ok(None) };
+        let answer = self.facts(&found);
+        self.chores.tells_at = tells_at(state, &answer);
+        let Some(evidence) = self.evidence(&found.answer.secret, &published).await? else { return Ok(None) };
+        let entry_key = self.fingerprint(&published);
         tracing::info!(credential = %self.credential.name, %rotation_id, ?evidence,
             orphan = %answer.fingerprint, published = %entry_key, "asked which key lives");
+        self.in_hand = Some(found);
         let baseline = Baseline { provider: None, entry: Some(entry_key), entry_version };
         let unchanged_for = self.clock.monotonic().saturating_sub(self.seen_at);
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
-        let event = Event::Orphaned {
+        Ok(Some(Event::Orphaned {
             rotation_id,
             answer,
             evidence,
             baseline,
-            record_is_behind: ahead,
             unchanged_for,
             replica,
             epoch,
             now,
-        };
-        Ok(Some(event))
-    }
-
-    /// The published key itself, where the record does not know that it was published.
-    fn of_entry(&self, entry: &Entry) -> Option<InHand> {
-        let field = &self.credential.store.field;
-        let (stamp, secret) = entry.stamp(field).zip(entry.field(field))?;
-        let (previous_expires_at, received_at) = (stamp.previous_expires_at, stamp.published_at);
-        let answer = provider::Answer { secret, previous_expires_at, received_at };
-        // Vault has it, so the escrow need not.
-        Some(InHand {
-            rotation_id: stamp.rotation_id,
-            call: stamp.call,
-            answer,
-            identity: None,
-            sealed: true,
-        })
+        }))
     }
 
     /// The orphans take turns.
-    async fn next_orphan(&mut self) -> Option<InHand> {
-        let id = self.chores.orphans.pop_front()?;
-        self.chores.orphans.push_back(id);
-        self.opened(id).await
+    fn next_orphan(&mut self) -> Option<RotationId> {
+        self.chores.orphans.rotate_left(usize::from(!self.chores.orphans.is_empty()));
+        self.chores.orphans.back().copied()
     }
 
     async fn evidence(
@@ -268,8 +250,8 @@ where
     }
 
     /// The provider's present key, where it can be read now.
-    async fn shown(&mut self) -> Result<Option<crate::secret::Fingerprint>, Interruption> {
-        if self.plan().read.is_none() {
+    async fn shown(&mut self) -> Result<Option<Fingerprint>, Interruption> {
+        if self.plan().read.is_none() || self.provider.quiet_left().is_some() {
             return Ok(None);
         }
         Ok(match self.read_provider().await? {
@@ -281,6 +263,9 @@ where
     async fn accepts(&mut self, key: &SecretValue) -> Result<Verdict, Interruption> {
         if !self.plan().probe {
             return Ok(Verdict::NoProbe);
+        }
+        if self.provider.quiet_left().is_some() {
+            return Ok(Verdict::Unavailable);
         }
         self.collect_secrets().await?;
         let Some(secrets) = &self.signer else { return Ok(Verdict::Unavailable) };

@@ -138,7 +138,7 @@ where
         self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id).map(|in_hand| self.facts(in_hand))
     }
 
-    fn facts(&self, in_hand: &InHand) -> Answer {
+    pub(super) fn facts(&self, in_hand: &InHand) -> Answer {
         Answer {
             fingerprint: self.fingerprint(&in_hand.answer.secret),
             previous_expires_at: in_hand.answer.previous_expires_at,

@@ -27,11 +27,14 @@ where
         wanted: Option<RotationId>,
     ) -> Result<(), Interruption> {
         self.conditions.retain(|condition| !condition.is_about_a_file());
-        self.chores.orphans.clear();
+        let known = std::mem::take(&mut self.chores.orphans);
         let name = self.credential.name.clone();
         let listed = self.on_disk(move |escrow| escrow.list(Some(&name))).await?;
         for slot in listed.into_iter().filter(|slot| Some(slot.rotation_id) != wanted) {
             self.look_after(state, slot).await?;
+        }
+        if self.chores.orphans.iter().any(|id| !known.contains(id)) {
+            self.chores.ask_soon(self.clock.monotonic());
         }
         Ok(())
     }
@@ -83,11 +86,19 @@ where
                     that the key in Vault works, then remove the file";
         }
         self.chores.orphans.push_back(id);
-        let contested = |orphan: &crate::rotation::Orphan| orphan.rotation_id == id;
-        if state.orphans.iter().any(contested) {
-            "the provider accepts it and the key in Vault, so one rotation will make a key that is newer than both"
+        let settled_by_hand = state
+            .history
+            .iter()
+            .any(|closed| closed.rotation_id == id && matches!(closed.outcome, ClosedAs::Resolved { .. }));
+        if state.orphans.iter().any(|orphan| orphan.rotation_id == id) {
+            "the provider accepts it and the key in Vault, so one rotation makes a key that is newer than both; if that \
+             one is refused, rotate again"
+        } else if settled_by_hand {
+            "keyturn asks the provider which key lives, and erases it by itself if a newer one does; as a person \
+             decided about its rotation, it is not published by itself"
         } else {
-            "keyturn asks the provider which key lives, and publishes or erases it by itself"
+            "keyturn asks the provider which key lives, and publishes or erases it by itself; if it stays, check that \
+             the key in Vault works"
         }
     }
 

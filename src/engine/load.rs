@@ -10,7 +10,7 @@ use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
 use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State};
 use crate::secret::{FingerprintKey, SecretValue};
-use crate::vault::{Record, Stamp, Store};
+use crate::vault::{Record, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
 where
@@ -26,7 +26,6 @@ where
             Some(found) => found,
             None => self.adopt().await?,
         };
-        let record = self.with_what_vault_forgot(record, version);
         if version != self.version || self.record.is_none() {
             self.version = version;
             self.seen_at = self.clock.monotonic();
@@ -38,7 +37,14 @@ where
         self.entry = None;
         let (holding, published) = match state.phase.rotation() {
             Some(rotation) => {
-                (self.holding(&state, rotation).await?, self.published(&state, rotation).await?)
+                let holding = self.holding(&state, rotation).await?;
+                let published = self.published(rotation).await?;
+                if published.is_none() && self.is_displaced(rotation) {
+                    self.seal_for_keeping(rotation.rotation_id).await?;
+                    (Holding::Nothing, None)
+                } else {
+                    (holding, published)
+                }
             }
             None => {
                 self.let_go().await?;
@@ -59,22 +65,6 @@ where
         let (id, calls, outcome) = self.heard.as_ref()?;
         let same = rotation.rotation_id == *id && rotation.calls == *calls && rotation.holder == self.replica;
         same.then(|| Event::Called { outcome: outcome.clone(), now: self.now() })
-    }
-
-    /// An older record than before: Vault was restored. What it no longer knows opens answers that are still sealed.
-    fn with_what_vault_forgot(&mut self, mut record: Record, version: KvVersion) -> Record {
-        let Some(before) = self.record.as_ref().filter(|_| version < self.version) else { return record };
-        let known: Vec<RotationId> = record.identities.iter().map(|(id, _)| *id).collect();
-        let forgotten = before.identities.iter().filter(|(id, _)| !known.contains(id));
-        record.identities.extend(forgotten.map(|(id, identity)| (*id, identity.duplicate())));
-        self.chores.suspect_a_restore(self.clock.monotonic());
-        self.note("RECORD_WENT_BACK", format!(
-            "Vault holds version {version} of the record after version {}: it was restored from a snapshot, or the \
-             record was deleted. keyturn asks the provider whether the key in Vault lives before the schedule goes \
-             on; check that it works",
-            self.version
-        ));
-        record
     }
 
     /// Writes the first record of a credential that keyturn has never seen.
@@ -160,23 +150,16 @@ where
     }
 
     /// The open rotation's publication, recognised by its id in the entry's stamp.
-    async fn published(
-        &mut self,
-        state: &State,
-        rotation: &Rotation,
-    ) -> Result<Option<(Answer, KvVersion)>, Interruption> {
+    async fn published(&mut self, rotation: &Rotation) -> Result<Option<(Answer, KvVersion)>, Interruption> {
         let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
         // A stamp can be copied beside another value; where the key is in hand, it must be the one.
-        let known = state.phase.answer().filter(|_| rotation.reopened).cloned();
-        let held = self.answer_facts(rotation.rotation_id).or(known).map(|facts| facts.fingerprint);
+        let held = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
         let ours = |value: &SecretValue| held.as_ref().is_none_or(|held| *held == self.fingerprint(value));
-        // What is mended is published only under a claim that the record knows.
-        let claimed = |stamp: &&Stamp| !rotation.reopened || stamp.epoch <= rotation.epoch;
-        let found = found.filter(|stamp| stamp.call == rotation.calls).filter(claimed);
+        let found = found.filter(|stamp| stamp.call == rotation.calls);
         let published = found.zip(entry.field(field).filter(ours)).map(|(stamp, value)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&value),

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::RotationId;
 use crate::provider::{self, Provider};
-use crate::rotation::{Baseline, Event, RefusalClass, Request, Trigger};
+use crate::rotation::{Baseline, Event, RefusalClass, Request};
 use crate::secret::{Fingerprint, SecretValue};
 use crate::vault::{Entry, Needs, Store};
 
@@ -28,10 +28,7 @@ where
         rotation_id: RotationId,
         request: Request,
     ) -> Result<Event, Interruption> {
-        self.refuse_while_restored(&request)?;
-        let baseline = self.inspect().await?;
-        self.chores.restored = false;
-        self.conditions.retain(|condition| condition.code != "RECORD_WENT_BACK");
+        let baseline = self.inspect(request.emergency).await?;
         let name = self.credential.name.clone();
         let started = self.clock.monotonic();
         self.on_disk(move |escrow| escrow.prepare(&name, rotation_id)).await?;
@@ -48,8 +45,10 @@ where
     }
 
     /// The reading half of a preflight: what stands in the way, and what provider and Vault hold.
-    pub(super) async fn inspect(&mut self) -> Result<Baseline, Interruption> {
-        self.leave_the_provider_alone()?;
+    pub(super) async fn inspect(&mut self, emergency: bool) -> Result<Baseline, Interruption> {
+        if !emergency {
+            self.leave_the_provider_alone()?;
+        }
         self.conditions.retain(|condition| condition.is_about_a_file() || condition.is_of_a_comparison());
         let started = self.clock.monotonic();
         self.store.preflight(&self.needs()).await?;
@@ -93,7 +92,7 @@ where
         }
     }
 
-    /// A provider that asked this account to stay away is asked nothing, whoever wants it.
+    /// What has not begun waits for as long as the provider asked this account to stay away.
     fn leave_the_provider_alone(&self) -> Result<(), Interruption> {
         let Some(left) = self.provider.quiet_left() else { return Ok(()) };
         Err(Interruption::Held(Cause {
@@ -108,23 +107,6 @@ where
         }))
     }
 
-    /// After Vault was restored the schedule waits until it is known whether the key in it lives.
-    fn refuse_while_restored(&self, request: &Request) -> Result<(), Interruption> {
-        if !self.chores.restored || request.trigger == Trigger::Manual {
-            return Ok(());
-        }
-        Err(Interruption::Held(Cause {
-            code: "RECORD_WENT_BACK",
-            message: format!(
-                "Vault holds an older record of {} than before: it was restored from a snapshot, or the record was \
-                 deleted; the schedule waits until the provider has been asked whether the key in Vault lives. \
-                 Check that it works; `keyturn rotate` does not wait",
-                self.credential.name
-            ),
-            retry_after: Some(QUIET_LOOK_MAX),
-        }))
-    }
-
     /// Whether the entry was published by a newer record than Vault has now.
     pub(super) fn is_ahead_of_record(&self, entry: &Entry) -> bool {
         entry.stamp(&self.credential.store.field).is_some_and(|stamp| stamp.epoch > self.version)
@@ -132,22 +114,16 @@ where
 
     /// A stamp that is newer than the record means that the record was deleted or Vault was restored from a
     /// snapshot: rotating now would be blind.
-    fn refuse_record_behind_entry(&mut self, entry: &Entry) -> Result<(), Interruption> {
+    fn refuse_record_behind_entry(&self, entry: &Entry) -> Result<(), Interruption> {
         if !self.is_ahead_of_record(entry) {
             return Ok(());
         }
-        let what_next = if self.can_ask() {
-            self.chores.suspect_a_restore(self.clock.monotonic());
-            "if the provider accepts the entry's key, keyturn mends the record by itself"
-        } else {
-            "the provider has neither a read nor a probe, so keyturn cannot mend the record by itself"
-        };
         Err(Interruption::Held(Cause::new(
             "RECORD_BEHIND_ENTRY",
             format!(
                 "the entry at {} was published by a newer record than Vault has now (version {}): the record was \
-                 deleted, or Vault was restored from a snapshot; no key is touched, and {what_next}. Or check that \
-                 the entry's key works, then remove its _keyturn member, and keyturn goes on",
+                 deleted, or Vault was restored from a snapshot; no key is touched. Check that the entry's key \
+                 works, then remove its _keyturn member, and keyturn goes on",
                 self.credential.store, self.version
             ),
         )))

@@ -8,6 +8,7 @@ use super::desk::Order;
 use super::driver::{Driver, WAIT_MIN};
 use super::handle::{Finding, PlanReport};
 use super::interruption::{Interruption, delay};
+use super::stopwatch::Stopwatch;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::{self, Provider};
@@ -43,11 +44,14 @@ where
             {
                 return Ok((state, event));
             }
-            if let Some(event) = self.do_chore(&state).await? {
-                return Ok((state, event));
-            }
             if let Some(event) = self.begin(&state) {
                 return Ok((state, event));
+            }
+            if self.hands.chore_in(&state).is_some_and(|left| left.is_zero()) {
+                match self.do_chore(&state).await? {
+                    Some(event) => return Ok((state, event)),
+                    None => continue,
+                }
             }
             self.tries = 0;
             self.show_rest(&state);
@@ -71,20 +75,22 @@ where
         }
     }
 
-    /// Does what is to be done between rotations, if it is due.
+    /// Does what is to be done between rotations; whatever a person wants ends it, for it only reads.
     async fn do_chore(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
-        if !self.hands.chore_in(state).is_some_and(|left| left.is_zero()) {
-            return Ok(None);
-        }
         let (desk, hands) = (&mut self.desk, &mut self.hands);
         let shutdown = desk.shutdown.clone();
         let (clock, plan) = (hands.clock.clone(), hands.plan().clone());
-        tokio::select! {
+        let event = tokio::select! {
             biased;
-            () = shutdown.cancelled() => Err(Interruption::Stop),
-            event = hands.do_chore(state) => Ok(event),
-            () = desk.answer_while_busy(&plan, || clock.now()) => Ok(None),
+            () = shutdown.cancelled() => return Err(Interruption::Stop),
+            () = desk.answer_while_held(&plan, || clock.now()) => None,
+            event = hands.do_chore(state) => event,
+        };
+        match event {
+            Some(_) => hands.stopwatch = Stopwatch::started(hands.clock.monotonic()),
+            None => hands.forget(),
         }
+        Ok(event)
     }
 
     /// An open rotation of our own never rests: what a person asked for in between came before its next step.
@@ -176,7 +182,7 @@ where
             findings.push(Finding { code: rejection.code(), message: rejection.to_string(), blocking: true });
         }
         if state.phase == Phase::Idle {
-            if let Err(Interruption::Held(cause)) = self.hands.inspect().await {
+            if let Err(Interruption::Held(cause)) = self.hands.inspect(emergency).await {
                 findings.push(Finding { code: cause.code, message: cause.message, blocking: true });
             }
             let noted = self.hands.conditions.iter();

@@ -138,6 +138,6 @@ impl Condition {
 
     /// Whether it tells what a comparison of provider and Vault showed.
     pub(super) fn is_of_a_comparison(&self) -> bool {
-        matches!(self.code, "DRIFT" | "PUBLISHED_KEY_REFUSED" | "RECORD_WENT_BACK")
+        matches!(self.code, "DRIFT" | "PUBLISHED_KEY_REFUSED")
     }
 }

@@ -68,12 +68,9 @@ impl<C: Clock> HttpProvider<C> {
             .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
     }
 
-    /// Sends one request, once, on a connection of its own; none while the account is to be left alone.
+    /// Sends one request, once, on a connection of its own.
     async fn send(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
         let begun = self.clock.monotonic();
-        if let Some(left) = self.account.quiet_left(begun) {
-            return Err(Failure::AskedToWait(left));
-        }
         let client = self.transport.client_for(&call.url);
         let mut request = client
             .request(call.method.clone(), call.url.clone())
@@ -102,7 +99,6 @@ impl<C: Clock> HttpProvider<C> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         self.learn_skew(&headers);
-        self.learn_wish(status, &headers);
         // Its whole size at once: a buffer that grows leaves copies of the secret behind.
         let mut body = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
         let end = loop {
@@ -129,17 +125,16 @@ impl<C: Clock> HttpProvider<C> {
         }
     }
 
-    /// What this one answer asks for counts for everybody who uses the account.
-    fn learn_wish(&self, status: u16, headers: &HeaderMap) {
-        let said = retry_after::read(headers, self.clock.now());
-        let wish = match status {
-            429 => said.or(self.bound.wire.answer.rate_limit_block),
-            503 => said,
-            _ => None,
-        };
-        if let Some(wish) = wish {
-            self.account.asks(wish, self.clock.monotonic());
+    /// Sends one request that the account signs: what a 429 asks for counts for everybody who uses the account.
+    async fn send_for_account(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
+        let received = self.send(call, headers).await?;
+        if received.status == 429 {
+            let said = retry_after::read(&received.headers, self.clock.now());
+            if let Some(wish) = said.or(self.bound.wire.answer.rate_limit_block) {
+                self.account.asks(wish, self.clock.monotonic());
+            }
         }
+        Ok(received)
     }
 
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
@@ -176,7 +171,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
             },
         );
         let result = match headers {
-            Ok(headers) => self.send(&wire.regenerate, headers).await,
+            Ok(headers) => self.send_for_account(&wire.regenerate, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
@@ -196,7 +191,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
         let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
-            Ok(headers) => self.send(&read.call, headers).await,
+            Ok(headers) => self.send_for_account(&read.call, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
@@ -232,8 +227,6 @@ impl<C: Clock> Provider for HttpProvider<C> {
 enum Failure {
     /// Certainly no byte of the request left.
     NotSent(RefusalClass, String),
-    /// The account is to be left alone for so much longer, so nothing was sent.
-    AskedToWait(Duration),
     /// It may have been sent; no answer came in time.
     TimedOut,
     /// It may have been sent; the connection broke before an answer.
@@ -260,7 +253,6 @@ impl Failure {
     const fn name(&self) -> &'static str {
         match self {
             Self::NotSent(class, _) => class.code(),
-            Self::AskedToWait(_) => RefusalClass::RateLimited.code(),
             Self::TimedOut => Doubt::Timeout.code(),
             Self::ConnectionLost => Doubt::ConnectionLost.code(),
         }
@@ -269,7 +261,6 @@ impl Failure {
     fn into_outcome(self) -> Outcome<Answer> {
         match self {
             Self::NotSent(class, reason) => Outcome::NotApplied(refusal(class, reason)),
-            Self::AskedToWait(left) => Outcome::NotApplied(asked_to_wait(left)),
             Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
             Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
         }
@@ -280,7 +271,6 @@ impl Failure {
             Self::NotSent(RefusalClass::Invalid, reason) => {
                 Reading::Refused(refusal(RefusalClass::Invalid, reason))
             }
-            Self::AskedToWait(left) => Reading::Refused(asked_to_wait(left)),
             other => Reading::Unavailable(other.into_problem()),
         }
     }
@@ -288,16 +278,10 @@ impl Failure {
     fn into_problem(self) -> Problem {
         match self {
             Self::NotSent(_, reason) => Problem::local(reason),
-            Self::AskedToWait(left) => asked_to_wait(left).problem,
             Self::TimedOut => Problem::local("the provider did not answer in time"),
             Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
         }
     }
-}
-
-fn asked_to_wait(left: Duration) -> Refusal {
-    let reason = "the provider asked this account to stay away for a while, so no request was sent";
-    Refusal { retry_after: Some(left), ..refusal(RefusalClass::RateLimited, reason.to_owned()) }
 }
 
 /// A refusal that did not come from the provider.

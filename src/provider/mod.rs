@@ -102,7 +102,7 @@ pub trait Provider: Send + Sync + 'static {
     /// The facts that the core decides by.
     fn plan(&self) -> &Plan;
 
-    /// For how much longer the provider asked to be left alone; every call before that is refused without a request.
+    /// For how much longer the provider asked this account to stay away. A call that cannot wait is made all the same.
     fn quiet_left(&self) -> Option<Duration>;
 
     /// Makes exactly one regenerate request on a fresh connection; never a second.

@@ -23,7 +23,7 @@ pub(super) struct Closing {
 
 /// Closes the open rotation: remembered first, and only then is its escrow erased.
 ///
-/// What a person settled keeps its slot: it may hold the only copy of a key that the person gave up.
+/// What a person settled, or what was taken up again, keeps its slot: it may hold the only copy of another key.
 pub(super) fn close(
     mut state: State,
     rotation: Rotation,
@@ -32,7 +32,8 @@ pub(super) fn close(
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
     let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
-    if matches!(closing.outcome, ClosedAs::Rotated { .. }) && !rotation.reopened {
+    let reopened = rotation.reopened;
+    if matches!(closing.outcome, ClosedAs::Rotated { .. }) && !reopened {
         orphan::outdated_by_a_rotation(&mut state.orphans);
     }
     // A rotation has one end: that of a rotation that was taken up again takes the place of its first.
@@ -49,12 +50,13 @@ pub(super) fn close(
             calls,
             outcome: closing.outcome,
             timings: rotation.timings,
+            reopened,
         },
     );
     forget_the_oldest(&mut state.history);
     state.phase = Phase::Idle;
     state.retry = closing.retry;
-    let slot = if settled_by_hand { Effect::Leave } else { Effect::Erase { rotation_id } };
+    let slot = if settled_by_hand || reopened { Effect::Leave } else { Effect::Erase { rotation_id } };
     (state, vec![Effect::Save, slot])
 }
 
@@ -148,7 +150,8 @@ pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestam
         None => {
             let last = state.history.iter().find(|closed| !to_be_repeated(closed));
             let last = last.map(|closed| closed.closed_at);
-            schedule::next_due(&plan.schedule, name, state.adopted_at, last, now)?
+            let scheduled = schedule::next_due(&plan.schedule, name, state.adopted_at, last, now);
+            [scheduled, orphan::wants_a_rotation_since(state)].into_iter().flatten().min()?
         }
     };
     if request.emergency {

@@ -102,8 +102,8 @@ pub enum Event {
         /// The time.
         now: Timestamp,
     },
-    /// A key of a rotation that is not open was found in this replica's escrow, or in an entry that the record does
-    /// not know; the provider was asked which key lives.
+    /// A key of a rotation that is not open was found in this replica's escrow, and the provider was asked which
+    /// key lives.
     Orphaned {
         /// The rotation that it belongs to.
         rotation_id: RotationId,
@@ -113,8 +113,6 @@ pub enum Event {
         evidence: Evidence,
         /// What the entry holds.
         baseline: Baseline,
-        /// The entry was published under a claim that the record has not reached.
-        record_is_behind: bool,
         /// How long the record has been unchanged, on this replica's monotonic clock.
         unchanged_for: Duration,
         /// This replica.

@@ -17,7 +17,7 @@ pub use close::{NotNow, admit, due_request, next_due};
 pub use effect::Effect;
 pub use event::{Event, Evidence, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};
-pub use orphan::quiet_for;
+pub use orphan::{quiet_for, tells_at};
 pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 pub use plan::{Plan, Propagation};
 pub use resolve::possible_decisions;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::history::{Closed, ClosedAs, Timings};
+use super::history::{Closed, ClosedAs, Timings, is_false};
 use super::outcome::{Doubt, Refusal};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
@@ -210,11 +210,6 @@ pub struct Rotation {
     /// It was closed, and taken up again with an answer that came late; no call is made for it any more.
     #[serde(default, skip_serializing_if = "is_false")]
     pub reopened: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// Who asked for a rotation, and how.

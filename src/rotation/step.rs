@@ -54,19 +54,8 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
         Event::Resolved { decision, replica, epoch, now } => {
             resolve::decided(plan, state, decision, &resume::Claimant { replica, epoch }, now)
         }
-        Event::Orphaned {
-            rotation_id,
-            answer,
-            evidence,
-            baseline,
-            record_is_behind,
-            unchanged_for,
-            replica,
-            epoch,
-            now,
-        } => {
-            let found =
-                orphan::Found { rotation_id, answer, evidence, baseline, record_is_behind, unchanged_for };
+        Event::Orphaned { rotation_id, answer, evidence, baseline, unchanged_for, replica, epoch, now } => {
+            let found = orphan::Found { rotation_id, answer, evidence, baseline, unchanged_for };
             orphan::settle(plan, state, found, &resume::Claimant { replica, epoch }, now)
         }
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),

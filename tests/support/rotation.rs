@@ -149,7 +149,9 @@ pub fn states() -> Vec<(&'static str, State)> {
 fn states_with_a_past() -> Vec<(&'static str, State)> {
     let publication = Publication { version: KvVersion(5), published_at: now() };
     let other = Answer { fingerprint: Fingerprint::from_text("11ff"), ..answer() };
-    let rotated = ClosedAs::Rotated { answer: other, publication: publication.clone(), verified: true };
+    let ended =
+        |verified| ClosedAs::Rotated { answer: other.clone(), publication: publication.clone(), verified };
+    let rotated = ended(true);
     let with_past = |outcome, phase| {
         let closed = Closed {
             rotation_id: ROTATION,
@@ -159,16 +161,19 @@ fn states_with_a_past() -> Vec<(&'static str, State)> {
             calls: 2,
             outcome,
             timings: Timings::default(),
+            reopened: false,
         };
         State { phase, history: vec![closed], ..State::adopted(now()) }
     };
     let reopened = Rotation { reopened: true, ..rotation(1, MINE) };
     let given_up = ClosedAs::Resolved { decision: Decision::KeepCurrent };
     let answered = Phase::Answered { rotation: reopened.clone(), answer: answer() };
-    let published = Phase::Published { rotation: reopened, answer: answer(), publication };
+    let published =
+        Phase::Published { rotation: reopened, answer: answer(), publication: publication.clone() };
     vec![
         ("idle, rotated", with_past(rotated.clone(), Phase::Idle)),
         ("idle, given up", with_past(given_up, Phase::Idle)),
+        ("idle, unverified", with_past(ended(false), Phase::Idle)),
         ("answered, reopened", with_past(rotated.clone(), answered)),
         ("published, reopened", with_past(rotated, published)),
     ]
@@ -240,19 +245,21 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
 fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
     let (orphan, other) = (answer().fingerprint, Fingerprint::from_text("11ff"));
     let hour = Duration::from_hours(1);
-    let found = |evidence, entry: &Fingerprint, unchanged_for, record_is_behind| Event::Orphaned {
+    let previous = |until| Answer { previous_expires_at: until, ..answer() };
+    let found = |evidence, entry: &Fingerprint, unchanged_for, answer| Event::Orphaned {
         rotation_id: ROTATION,
-        answer: answer(),
+        answer,
         evidence,
         baseline: Baseline { entry: Some(entry.clone()), ..Baseline::default() },
-        record_is_behind,
         unchanged_for,
         replica: MINE,
         epoch: KvVersion(9),
         now,
     };
     let orphaned =
-        |evidence, entry: &Fingerprint, unchanged_for| found(evidence, entry, unchanged_for, false);
+        |evidence, entry: &Fingerprint, unchanged_for| found(evidence, entry, unchanged_for, previous(None));
+    // The key before the orphan may still be accepted.
+    let graced = |evidence, entry: &Fingerprint| found(evidence, entry, hour, previous(Some(now)));
     let probed = |orphan, published| Evidence::Probed { orphan, published };
     let (yes, no) = (|| Verdict::Accepted, || Verdict::NotAccepted);
     let mut all = vec![
@@ -261,12 +268,12 @@ fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
         ("orphaned: other shown", orphaned(Evidence::Shown(other.clone()), &other, hour)),
         ("orphaned: third shown", orphaned(Evidence::Shown(Fingerprint::from_text("22ff")), &other, hour)),
         ("orphaned: published shown", orphaned(Evidence::Shown(orphan.clone()), &orphan, hour)),
-        ("orphaned: restored, shown", found(Evidence::Shown(orphan.clone()), &orphan, hour, true)),
-        ("orphaned: restored, other", found(Evidence::Shown(other.clone()), &orphan, hour, true)),
-        ("orphaned: restored, taken", found(probed(yes(), yes()), &orphan, hour, true)),
         ("orphaned: accepted alone", orphaned(probed(yes(), no()), &other, hour)),
+        ("orphaned: accepted, graced", graced(probed(yes(), no()), &other)),
         ("orphaned: refused alone", orphaned(probed(no(), yes()), &other, hour)),
+        ("orphaned: refused, graced", graced(probed(no(), yes()), &other)),
         ("orphaned: both accepted", orphaned(probed(yes(), yes()), &other, hour)),
+        ("orphaned: both, graced", graced(probed(yes(), yes()), &other)),
         ("orphaned: both refused", orphaned(probed(no(), no()), &other, hour)),
         ("orphaned: nobody asked", orphaned(probed(Verdict::Unavailable, yes()), &other, hour)),
     ];

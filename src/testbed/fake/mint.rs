@@ -53,6 +53,7 @@ struct Ledger {
     script: VecDeque<CallFault>,
     outage: Option<RefusalClass>,
     keeps_old_keys: bool,
+    stalled: Option<Gate>,
     reads: usize,
     probes: usize,
 }
@@ -87,6 +88,11 @@ impl FakeMint {
     /// Ends the outage.
     pub fn recover(&self) {
         self.ledger.send_modify(|ledger| ledger.outage = None);
+    }
+
+    /// Answers no read and no probe until the gate is released.
+    pub fn stall(&self, gate: &Gate) {
+        self.ledger.send_modify(|ledger| ledger.stalled = Some(gate.clone()));
     }
 
     /// Never ends a key's life any more.
@@ -138,6 +144,13 @@ impl FakeMint {
 
     pub(super) fn outage(&self) -> Option<RefusalClass> {
         self.ledger.borrow().outage
+    }
+
+    pub(super) async fn stand_in_line(&self) {
+        let stalled = self.ledger.borrow().stalled.clone();
+        if let Some(gate) = stalled {
+            gate.pass().await;
+        }
     }
 
     pub(super) fn count_read(&self) {

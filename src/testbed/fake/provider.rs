@@ -99,6 +99,7 @@ impl Provider for FakeProvider {
     async fn read(&self, _signer: Signer<'_>) -> Reading {
         let number = self.life.enter("read").await;
         self.mint.count_read();
+        self.mint.stand_in_line().await;
         let reading = match self.mint.outage() {
             Some(_) => Reading::Unavailable(Problem::local("the fake provider is down")),
             None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound)),
@@ -115,6 +116,7 @@ impl Provider for FakeProvider {
     async fn probe(&self, key: &SecretValue, _extra: &[(String, SecretValue)]) -> Probe {
         let number = self.life.enter("probe").await;
         self.mint.count_probe();
+        self.mint.stand_in_line().await;
         let probe = match self.mint.outage() {
             Some(_) => Probe::Unavailable(Problem::local("the fake provider is down")),
             None if self.mint.accepts(key.expose(), self.clock.now()) => Probe::Accepted,
