@@ -1,5 +1,6 @@
 //! The composition root: the only file that names concrete adapters and joins them.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,9 +16,9 @@ use keyturn::config::{self, Config, Signer};
 use keyturn::doctor::{self, Finding, Level};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
 use keyturn::escrow::FileEscrow;
-use keyturn::ids::RotationId;
+use keyturn::ids::{FieldPath, RotationId};
 use keyturn::mistake::Mistake;
-use keyturn::provider::{Catalog, HttpProvider, Transport, TransportOptions};
+use keyturn::provider::{Account, Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::{Needs, VaultStore};
 use keyturn::{api, cli, engine, telemetry, vault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -278,12 +279,14 @@ fn start_fleet(
 ) -> anyhow::Result<(Fleet, JoinSet<()>)> {
     let connect_timeout = config.timeouts.provider_call / CONNECT_SHARE;
     let shared = Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() })?;
+    let mut accounts = Accounts::default();
     let mut handles = Vec::new();
     let mut tasks = JoinSet::new();
     for configured in &config.credentials {
         let transport = transport(configured, &shared, connect_timeout)?;
+        let provider = HttpProvider::new(configured.definition.clone(), clock, transport)?;
         let adapters = Adapters {
-            provider: HttpProvider::new(configured.definition.clone(), clock, transport)?,
+            provider: provider.with_account(accounts.of(configured)),
             store: Arc::clone(store),
             replica: escrow.replica_id(),
             escrow: Arc::clone(escrow),
@@ -295,6 +298,22 @@ fn start_fleet(
         handles.push((configured.name.clone(), handle));
     }
     Ok((Fleet::new(handles), tasks))
+}
+
+/// The accounts at providers: one for each address and signing secret. A credential that signs for itself is alone.
+#[derive(Default)]
+struct Accounts(BTreeMap<(String, FieldPath), Account>);
+
+impl Accounts {
+    fn of(&mut self, configured: &config::Credential) -> Account {
+        match &configured.signer {
+            Signer::Itself => Account::default(),
+            Signer::Vault(place) => {
+                let address = configured.definition.base_url().to_string();
+                self.0.entry((address, place.clone())).or_default().clone()
+            }
+        }
+    }
 }
 
 /// A task that panics takes the process with it: a restart recovers, a silent hole in the fleet does not.

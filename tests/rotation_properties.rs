@@ -313,7 +313,7 @@ proptest! {
     #[test]
     fn no_event_in_any_order_breaks_the_order_of_effects_or_the_state_codec(
         class in 0..4_usize,
-        start in 0..12_usize,
+        start in 0..17_usize,
         picks in proptest::collection::vec(0..64_usize, 1..40),
     ) {
         let plan = plans().swap_remove(class).1;

@@ -242,7 +242,7 @@ where
             return Err(Interruption::Reload);
         };
         let newer = entry.stamp(&place.field).is_some_and(|stamp| stamp.epoch > rotation.epoch);
-        if newer {
+        if newer || self.is_displaced(rotation) {
             return Err(Interruption::Reload);
         }
         let stamp = Stamp {
@@ -257,7 +257,17 @@ where
         self.took(Share::Vault, started);
         let version = written?;
         crash::point("after-publish");
+        // What a comparison said of the key before it is over.
+        self.conditions.retain(|condition| !condition.is_of_a_comparison());
         Ok(Event::Published { version, now: self.now() })
+    }
+
+    /// Whether somebody put another key into the entry since a rotation was taken up again: it is not overwritten.
+    pub(super) fn is_displaced(&self, rotation: &Rotation) -> bool {
+        let entry = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
+        let entry = entry.map(|value| self.fingerprint(&value));
+        let answer = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
+        rotation.reopened && entry != rotation.baseline.entry && entry != answer
     }
 
     /// Asks the provider whether it accepts the staged key.

@@ -152,6 +152,10 @@ where
             }
             Effect::Erase { rotation_id } => {
                 self.hands.erase(rotation_id).await;
+                // The new key may have outdated them.
+                if !self.hands.chores.orphans.is_empty() {
+                    self.hands.look_after_leftovers(state, None).await?;
+                }
                 return Ok(None);
             }
             Effect::Leave => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::chores::Chores;
 use super::credential::{Adapters, Credential};
 use super::in_hand::InHand;
 use super::interruption::{Cause, Interruption};
@@ -44,6 +45,7 @@ pub(super) struct Hands<P, S, E, C> {
     pub(super) stopwatch: Stopwatch,
     /// What should be known of the open rotation, though it goes on.
     pub(super) conditions: Vec<Condition>,
+    pub(super) chores: Chores,
 }
 
 /// The secrets that sign the provider's calls.
@@ -70,7 +72,9 @@ where
         adapters: Adapters<P, S, E, C>,
         shutdown: CancellationToken,
     ) -> Self {
+        let now = adapters.clock.monotonic();
         Self {
+            chores: Chores::starting(&credential.name, adapters.replica, now),
             credential,
             replica: adapters.replica,
             clock: adapters.clock,
@@ -134,7 +138,7 @@ where
         self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id).map(|in_hand| self.facts(in_hand))
     }
 
-    fn facts(&self, in_hand: &InHand) -> Answer {
+    pub(super) fn facts(&self, in_hand: &InHand) -> Answer {
         Answer {
             fingerprint: self.fingerprint(&in_hand.answer.secret),
             previous_expires_at: in_hand.answer.previous_expires_at,

@@ -1,14 +1,14 @@
-//! Escrow slots of rotations that are not open: erased where they hold nothing that matters, reported where
-//! they may hold a key.
+//! Escrow slots of rotations that are not open: erased where they hold nothing that matters, kept, reported and
+//! handed to be settled where they may hold a key.
 
 use super::hands::Hands;
+use super::in_hand::InHand;
 use super::interruption::Interruption;
 use crate::clock::Clock;
 use crate::escrow::{Escrow, Listed, Slot};
 use crate::ids::RotationId;
-use crate::provider::Provider;
-use crate::rotation::{ClosedAs, State};
-use crate::secret::Fingerprint;
+use crate::provider::{self, Provider};
+use crate::rotation::{ClosedAs, Standing, State};
 use crate::vault::Store;
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -27,10 +27,14 @@ where
         wanted: Option<RotationId>,
     ) -> Result<(), Interruption> {
         self.conditions.retain(|condition| !condition.is_about_a_file());
+        let known = std::mem::take(&mut self.chores.orphans);
         let name = self.credential.name.clone();
         let listed = self.on_disk(move |escrow| escrow.list(Some(&name))).await?;
         for slot in listed.into_iter().filter(|slot| Some(slot.rotation_id) != wanted) {
             self.look_after(state, slot).await?;
+        }
+        if self.chores.orphans.iter().any(|id| !known.contains(id)) {
+            self.chores.ask_soon(self.clock.monotonic());
         }
         Ok(())
     }
@@ -39,11 +43,7 @@ where
         let id = listed.rotation_id;
         let name = self.credential.name.clone();
         let slot = self.on_disk(move |escrow| escrow.slot(&name, id)).await?;
-        let closed = state.history.iter().find(|closed| closed.rotation_id == id);
-        let published = closed.and_then(|closed| match &closed.outcome {
-            ClosedAs::Rotated { answer, .. } => Some(&answer.fingerprint),
-            _ => None,
-        });
+        let is_closed = state.history.iter().any(|closed| closed.rotation_id == id);
         match slot {
             Slot::Missing => self.note("RESIDUE", format!(
                 "{} holds what the provider said about rotation {id}, in a form that keyturn could not use; open it \
@@ -51,27 +51,83 @@ where
                 listed.path.display()
             )),
             Slot::Unsent => self.erase(id).await,
-            Slot::Sent if closed.is_some() => self.erase(id).await,
-            Slot::Sealed if self.is_sealed_in(id, published).await => self.erase(id).await,
+            Slot::Sent if is_closed => self.erase(id).await,
             Slot::Sent => self.note("ORPHAN_CALL", format!(
                 "{} says that rotation {id} called the provider, but Vault's record knows nothing of it: the record \
                  was restored from a snapshot or deleted; check that the key in Vault works",
                 listed.path.display()
             )),
-            Slot::Sealed => self.note("ORPHAN_ANSWER", format!(
-                "{} holds an answer of rotation {id} that arrived after its claim was lost; it is kept. Check that \
-                 the key in Vault works, then remove the file",
-                listed.path.display()
-            )),
+            Slot::Sealed if self.is_outdated(state, id).await => self.erase(id).await,
+            Slot::Sealed => {
+                let what_next = self.what_becomes_of(state, id);
+                self.note("ORPHAN_ANSWER", format!(
+                    "{} holds an answer of rotation {id} that no rotation goes on with: it arrived after its claim was \
+                     lost, or a person's decision gave it up. It is kept; {what_next}",
+                    listed.path.display()
+                ));
+            }
         }
         Ok(())
     }
 
-    /// Whether the slot holds the very key that the closed rotation published, and nothing newer.
-    async fn is_sealed_in(&self, id: RotationId, published: Option<&Fingerprint>) -> bool {
-        let (Some(published), Some(identity)) = (published, self.identity(id)) else { return false };
+    /// Hands a sealed answer over to be settled, where that is possible; says in words what comes next.
+    fn what_becomes_of(&mut self, state: &State, id: RotationId) -> &'static str {
+        if self.identity(id).is_none() {
+            return "the record has no identity that opens it (Vault was restored from a snapshot, or several \
+                    rotations have begun since), so only an operator's break-glass key can: `age --decrypt`. If \
+                    the key in Vault does not work, put this one there; then remove the file";
+        }
+        if state.given_up() == Some(id) {
+            return "as a person decided about it, it is left alone. Check that the key in Vault works, then remove \
+                    the file";
+        }
+        if !self.can_ask() {
+            return "the provider has neither a read nor a probe, so keyturn cannot find out which key lives. Check \
+                    that the key in Vault works, then remove the file";
+        }
+        self.chores.orphans.push_back(id);
+        let settled_by_hand = state
+            .history
+            .iter()
+            .any(|closed| closed.rotation_id == id && matches!(closed.outcome, ClosedAs::Resolved { .. }));
+        if state.orphans.iter().any(|orphan| orphan.rotation_id == id) {
+            "the provider accepts it and the key in Vault, so one rotation makes a key that is newer than both; if that \
+             one is refused, rotate again"
+        } else if settled_by_hand {
+            "keyturn asks the provider which key lives, and erases it by itself if a newer one does; as a person \
+             decided about its rotation, it is not published by itself"
+        } else {
+            "keyturn asks the provider which key lives, and publishes or erases it by itself; if it stays, check that \
+             the key in Vault works"
+        }
+    }
+
+    /// Whether the slot holds the very key that its rotation published, or one that the record says is outdated.
+    async fn is_outdated(&mut self, state: &State, id: RotationId) -> bool {
+        let Some(in_hand) = self.opened(id).await else { return false };
+        let key = self.fingerprint(&in_hand.answer.secret);
+        let published = state.history.iter().any(|closed| match &closed.outcome {
+            ClosedAs::Rotated { answer, .. } => closed.rotation_id == id && answer.fingerprint == key,
+            _ => false,
+        });
+        let superseded = state.orphans.iter().any(|orphan| {
+            orphan.rotation_id == id && orphan.fingerprint == key && orphan.standing == Standing::Superseded
+        });
+        if superseded {
+            tracing::info!(credential = %self.credential.name, rotation_id = %id,
+                "an orphan answer is erased: a newer key is published");
+        }
+        published || superseded
+    }
+
+    /// The sealed answer of a rotation, where the record has what opens it.
+    pub(super) async fn opened(&self, id: RotationId) -> Option<InHand> {
+        let identity = self.identity(id)?;
         let name = self.credential.name.clone();
-        let opened = self.on_disk(move |escrow| escrow.open(&name, id, &identity)).await;
-        opened.is_ok_and(|answer| self.fingerprint(&answer.secret) == *published)
+        let opens = identity.duplicate();
+        let sealed = self.on_disk(move |escrow| escrow.open(&name, id, &opens)).await.ok()?;
+        let (previous_expires_at, received_at) = (sealed.previous_expires_at, sealed.received_at);
+        let answer = provider::Answer { secret: sealed.secret, previous_expires_at, received_at };
+        Some(InHand { rotation_id: id, call: sealed.call, answer, identity: Some(identity), sealed: true })
     }
 }

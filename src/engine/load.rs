@@ -36,7 +36,16 @@ where
         self.signer = None;
         self.entry = None;
         let (holding, published) = match state.phase.rotation() {
-            Some(rotation) => (self.holding(&state, rotation).await?, self.published(rotation).await?),
+            Some(rotation) => {
+                let holding = self.holding(&state, rotation).await?;
+                let published = self.published(rotation).await?;
+                if published.is_none() && self.is_displaced(rotation) {
+                    self.seal_for_keeping(rotation.rotation_id).await?;
+                    (Holding::Nothing, None)
+                } else {
+                    (holding, published)
+                }
+            }
             None => {
                 self.let_go().await?;
                 (Holding::Nothing, None)

@@ -1,5 +1,7 @@
 //! Checking that a rotation would succeed, before anything outside has changed.
 
+use std::time::Duration;
+
 use super::crash;
 use super::hands::{Hands, Secrets};
 use super::interruption::{Cause, Interruption};
@@ -9,7 +11,7 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::RotationId;
 use crate::provider::{self, Provider};
-use crate::rotation::{Baseline, Event, Request};
+use crate::rotation::{Baseline, Event, RefusalClass, Request};
 use crate::secret::{Fingerprint, SecretValue};
 use crate::vault::{Entry, Needs, Store};
 
@@ -26,7 +28,7 @@ where
         rotation_id: RotationId,
         request: Request,
     ) -> Result<Event, Interruption> {
-        let baseline = self.inspect().await?;
+        let baseline = self.inspect(request.emergency).await?;
         let name = self.credential.name.clone();
         let started = self.clock.monotonic();
         self.on_disk(move |escrow| escrow.prepare(&name, rotation_id)).await?;
@@ -43,8 +45,11 @@ where
     }
 
     /// The reading half of a preflight: what stands in the way, and what provider and Vault hold.
-    pub(super) async fn inspect(&mut self) -> Result<Baseline, Interruption> {
-        self.conditions.retain(Condition::is_about_a_file);
+    pub(super) async fn inspect(&mut self, emergency: bool) -> Result<Baseline, Interruption> {
+        if !emergency {
+            self.leave_the_provider_alone()?;
+        }
+        self.conditions.retain(|condition| condition.is_about_a_file() || condition.is_of_a_comparison());
         let started = self.clock.monotonic();
         self.store.preflight(&self.needs()).await?;
         let entry = self.store.read_entry(&self.credential.store.path).await?;
@@ -59,6 +64,10 @@ where
             entry: field.map(|value| self.fingerprint(&value)),
             entry_version: self.entry_version().unwrap_or_default(),
         };
+        let drifted = |condition: &Condition| condition.code == "DRIFT";
+        if baseline.provider.is_some() {
+            self.conditions.retain(|condition| !drifted(condition));
+        }
         if baseline.has_drift() {
             self.note(
                 "DRIFT",
@@ -83,21 +92,41 @@ where
         }
     }
 
+    /// What has not begun waits for as long as the provider asked this account to stay away.
+    fn leave_the_provider_alone(&self) -> Result<(), Interruption> {
+        let Some(left) = self.provider.quiet_left() else { return Ok(()) };
+        Err(Interruption::Held(Cause {
+            code: RefusalClass::RateLimited.code(),
+            message: format!(
+                "the provider asked this account to stay away for {} more seconds, so nothing was rotated; keyturn \
+                 goes on by itself",
+                left.as_secs().saturating_add(1)
+            ),
+            // The record is followed meanwhile.
+            retry_after: Some(left.min(QUIET_LOOK_MAX)),
+        }))
+    }
+
+    /// Whether the entry was published by a newer record than Vault has now.
+    pub(super) fn is_ahead_of_record(&self, entry: &Entry) -> bool {
+        entry.stamp(&self.credential.store.field).is_some_and(|stamp| stamp.epoch > self.version)
+    }
+
     /// A stamp that is newer than the record means that the record was deleted or Vault was restored from a
     /// snapshot: rotating now would be blind.
     fn refuse_record_behind_entry(&self, entry: &Entry) -> Result<(), Interruption> {
-        match entry.stamp(&self.credential.store.field) {
-            Some(stamp) if stamp.epoch > self.version => Err(Interruption::Held(Cause::new(
-                "RECORD_BEHIND_ENTRY",
-                format!(
-                    "the entry at {} was published by a newer record (epoch {}) than Vault has now (version {}): \
-                     the record was deleted, or Vault was restored from a snapshot; no key is touched. Check \
-                     that the entry's key works, then remove its _keyturn member, and keyturn goes on",
-                    self.credential.store, stamp.epoch, self.version
-                ),
-            ))),
-            _ => Ok(()),
+        if !self.is_ahead_of_record(entry) {
+            return Ok(());
         }
+        Err(Interruption::Held(Cause::new(
+            "RECORD_BEHIND_ENTRY",
+            format!(
+                "the entry at {} was published by a newer record than Vault has now (version {}): the record was \
+                 deleted, or Vault was restored from a snapshot; no key is touched. Check that the entry's key \
+                 works, then remove its _keyturn member, and keyturn goes on",
+                self.credential.store, self.version
+            ),
+        )))
     }
 
     async fn provider_baseline(&mut self) -> Result<Option<Fingerprint>, Interruption> {
@@ -169,5 +198,7 @@ where
     }
 }
 
+/// How long the task looks away at most while the provider wants to be left alone.
+const QUIET_LOOK_MAX: Duration = Duration::from_mins(1);
 /// The open rotation's escrow identity, and those of the rotations before it whose answers may come late.
 const IDENTITIES_MAX: usize = 4;

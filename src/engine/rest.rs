@@ -8,6 +8,7 @@ use super::desk::Order;
 use super::driver::{Driver, WAIT_MIN};
 use super::handle::{Finding, PlanReport};
 use super::interruption::{Interruption, delay};
+use super::stopwatch::Stopwatch;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::{self, Provider};
@@ -26,6 +27,10 @@ where
         if state.phase.rotation().is_some_and(|open| self.is_left_open(&state, open)) {
             return Err(Interruption::Reload);
         }
+        if state.phase == Phase::Idle {
+            // What a chore looked at is sealed; nobody goes on with it.
+            self.hands.in_hand.take_if(|in_hand| in_hand.sealed);
+        }
         self.show_state(&state);
         let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
         let shutdown = self.desk.shutdown.clone();
@@ -41,6 +46,12 @@ where
             }
             if let Some(event) = self.begin(&state) {
                 return Ok((state, event));
+            }
+            if self.hands.chore_in(&state).is_some_and(|left| left.is_zero()) {
+                match self.do_chore(&state).await? {
+                    Some(event) => return Ok((state, event)),
+                    None => continue,
+                }
             }
             self.tries = 0;
             self.show_rest(&state);
@@ -62,6 +73,24 @@ where
                 return Ok((state, event));
             }
         }
+    }
+
+    /// Does what is to be done between rotations; whatever a person wants ends it, for it only reads.
+    async fn do_chore(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
+        let (desk, hands) = (&mut self.desk, &mut self.hands);
+        let shutdown = desk.shutdown.clone();
+        let (clock, plan) = (hands.clock.clone(), hands.plan().clone());
+        let event = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Err(Interruption::Stop),
+            () = desk.answer_while_held(&plan, || clock.now()) => None,
+            event = hands.do_chore(state) => event,
+        };
+        match event {
+            Some(_) => hands.stopwatch = Stopwatch::started(hands.clock.monotonic()),
+            None => hands.forget(),
+        }
+        Ok(event)
     }
 
     /// An open rotation of our own never rests: what a person asked for in between came before its next step.
@@ -98,6 +127,7 @@ where
             }
             _ => REST_POLL / 2 + delay(&self.hands.credential.name, &self.hands.replica, 9),
         };
+        let poll = self.hands.chore_in(state).map_or(poll, |left| poll.min(left.max(WAIT_MIN)));
         match self.due(state) {
             Some(due) => {
                 let left = due.duration_since(self.hands.now());
@@ -152,7 +182,7 @@ where
             findings.push(Finding { code: rejection.code(), message: rejection.to_string(), blocking: true });
         }
         if state.phase == Phase::Idle {
-            if let Err(Interruption::Held(cause)) = self.hands.inspect().await {
+            if let Err(Interruption::Held(cause)) = self.hands.inspect(emergency).await {
                 findings.push(Finding { code: cause.code, message: cause.message, blocking: true });
             }
             let noted = self.hands.conditions.iter();

@@ -135,4 +135,9 @@ impl Condition {
     pub(super) fn is_about_a_file(&self) -> bool {
         matches!(self.code, "ORPHAN_ANSWER" | "ORPHAN_CALL" | "RESIDUE")
     }
+
+    /// Whether it tells what a comparison of provider and Vault showed.
+    pub(super) fn is_of_a_comparison(&self) -> bool {
+        matches!(self.code, "DRIFT" | "PUBLISHED_KEY_REFUSED")
+    }
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use zeroize::Zeroizing;
 
+use super::account::Account;
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
 use super::sent::Sent;
@@ -27,6 +28,7 @@ pub struct HttpProvider<C> {
     bound: BoundDefinition,
     clock: C,
     transport: Transport,
+    account: Account,
     /// The provider's clock minus ours, as its last `Date` header showed it, in milliseconds.
     skew_ms: AtomicI64,
 }
@@ -41,7 +43,13 @@ impl<C: Clock> HttpProvider<C> {
             return Err(Error::ConnectTimeout);
         }
         transport.reaches(bound.base_url())?;
-        Ok(Self { bound, clock, transport, skew_ms: AtomicI64::new(0) })
+        Ok(Self { bound, clock, transport, account: Account::default(), skew_ms: AtomicI64::new(0) })
+    }
+
+    /// The same provider, spoken to by one account together with others.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { account, ..self }
     }
 
     /// What it speaks for.
@@ -117,6 +125,18 @@ impl<C: Clock> HttpProvider<C> {
         }
     }
 
+    /// Sends one request that the account signs: what a 429 asks for counts for everybody who uses the account.
+    async fn send_for_account(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
+        let received = self.send(call, headers).await?;
+        if received.status == 429 {
+            let said = retry_after::read(&received.headers, self.clock.now());
+            if let Some(wish) = said.or(self.bound.wire.answer.rate_limit_block) {
+                self.account.asks(wish, self.clock.monotonic());
+            }
+        }
+        Ok(received)
+    }
+
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
     ///
     /// `Date` has whole seconds and travels; a clock that is nearly right is better than that.
@@ -137,6 +157,10 @@ impl<C: Clock> Provider for HttpProvider<C> {
         self.bound.plan()
     }
 
+    fn quiet_left(&self) -> Option<Duration> {
+        self.account.quiet_left(self.clock.monotonic())
+    }
+
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
         let headers = self.headers(&wire.regenerate, &wire.signing, signer.main, signer.extra).and_then(
@@ -147,7 +171,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
             },
         );
         let result = match headers {
-            Ok(headers) => self.send(&wire.regenerate, headers).await,
+            Ok(headers) => self.send_for_account(&wire.regenerate, headers).await,
             Err(failure) => Err(failure),
         };
         match result {
@@ -167,7 +191,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
         let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
-            Ok(headers) => self.send(&read.call, headers).await,
+            Ok(headers) => self.send_for_account(&read.call, headers).await,
             Err(failure) => Err(failure),
         };
         match result {

@@ -4,6 +4,7 @@
 //! [`Definition`] is what a file says, [`bind()`] joins it with what an owner says about one credential, and the
 //! rest turns that into requests and answers into outcomes.
 
+mod account;
 mod answer;
 mod base_url;
 mod bind;
@@ -25,6 +26,7 @@ mod template;
 mod transport;
 mod wire;
 
+pub use account::Account;
 pub use bind::{Binding, BoundDefinition, bind};
 pub use catalog::Catalog;
 pub use definition::Definition;
@@ -35,6 +37,7 @@ pub use template::{Pointer, Template};
 pub use transport::{Error, Transport, TransportOptions};
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -102,6 +105,9 @@ pub enum Probe {
 pub trait Provider: Send + Sync + 'static {
     /// The facts that the core decides by.
     fn plan(&self) -> &Plan;
+
+    /// For how much longer the provider asked this account to stay away. A call that cannot wait is made all the same.
+    fn quiet_left(&self) -> Option<Duration>;
 
     /// Makes exactly one regenerate request on a fresh connection; never a second.
     ///

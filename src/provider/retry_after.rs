@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// A longer wish than this is a provider's mistake, and would only keep the old key alive.
-const WISH_MAX: Duration = Duration::from_hours(24);
+pub(super) const WISH_MAX: Duration = Duration::from_hours(24);
 
 /// The `Retry-After` header in either form; a date counts from the provider's own `Date`.
 pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::effect::Effect;
 use super::history::{Closed, ClosedAs, Decision};
+use super::orphan;
 use super::plan::Plan;
 use super::schedule;
 use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
@@ -22,7 +23,7 @@ pub(super) struct Closing {
 
 /// Closes the open rotation: remembered first, and only then is its escrow erased.
 ///
-/// What a person settled keeps its slot: it may hold the only copy of a key that the person gave up.
+/// What a person settled, or what was taken up again, keeps its slot: it may hold the only copy of another key.
 pub(super) fn close(
     mut state: State,
     rotation: Rotation,
@@ -31,6 +32,14 @@ pub(super) fn close(
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
     let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
+    let reopened = rotation.reopened;
+    if matches!(closing.outcome, ClosedAs::Rotated { .. }) && !reopened {
+        orphan::outdated_by_a_rotation(&mut state.orphans);
+    }
+    // A rotation has one end: that of a rotation that was taken up again takes the place of its first.
+    let first_end = state.history.iter().find(|closed| closed.rotation_id == rotation_id);
+    let calls = first_end.map_or(0, |closed| closed.calls).max(rotation.calls);
+    state.history.retain(|closed| closed.rotation_id != rotation_id);
     state.history.insert(
         0,
         Closed {
@@ -38,15 +47,16 @@ pub(super) fn close(
             request: rotation.request,
             intended_at: rotation.intended_at,
             closed_at: now,
-            calls: rotation.calls,
+            calls,
             outcome: closing.outcome,
             timings: rotation.timings,
+            reopened,
         },
     );
     forget_the_oldest(&mut state.history);
     state.phase = Phase::Idle;
     state.retry = closing.retry;
-    let slot = if settled_by_hand { Effect::Leave } else { Effect::Erase { rotation_id } };
+    let slot = if settled_by_hand || reopened { Effect::Leave } else { Effect::Erase { rotation_id } };
     (state, vec![Effect::Save, slot])
 }
 
@@ -140,7 +150,8 @@ pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestam
         None => {
             let last = state.history.iter().find(|closed| !to_be_repeated(closed));
             let last = last.map(|closed| closed.closed_at);
-            schedule::next_due(&plan.schedule, name, state.adopted_at, last, now)?
+            let scheduled = schedule::next_due(&plan.schedule, name, state.adopted_at, last, now);
+            [scheduled, orphan::wants_a_rotation_since(state)].into_iter().flatten().min()?
         }
     };
     if request.emergency {
@@ -159,8 +170,13 @@ pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestam
 pub fn due_request(state: &State) -> Request {
     match &state.retry {
         Some(retry) => retry.request.clone(),
-        None => Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None },
+        None => default_request(),
     }
+}
+
+/// A request of keyturn's own.
+pub(super) const fn default_request() -> Request {
+    Request { trigger: Trigger::Scheduled, emergency: false, request_id: None, caller: None }
 }
 
 fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {

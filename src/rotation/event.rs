@@ -1,11 +1,14 @@
 //! What can happen to a credential. Time is part of the event; the core has no clock.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::history::{Decision, Timings};
 use super::outcome::{Outcome, Problem, Refusal};
 use super::state::{Answer, Baseline, Request};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
+use crate::secret::Fingerprint;
 
 /// One thing that happened, as the shell saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,26 @@ pub enum Event {
         /// The time.
         now: Timestamp,
     },
+    /// A key of a rotation that is not open was found in this replica's escrow, and the provider was asked which
+    /// key lives.
+    Orphaned {
+        /// The rotation that it belongs to.
+        rotation_id: RotationId,
+        /// What is known of the key.
+        answer: Answer,
+        /// What the provider said.
+        evidence: Evidence,
+        /// What the entry holds.
+        baseline: Baseline,
+        /// How long the record has been unchanged, on this replica's monotonic clock.
+        unchanged_for: Duration,
+        /// This replica.
+        replica: ReplicaId,
+        /// The version that the record's next write will have.
+        epoch: KvVersion,
+        /// The time.
+        now: Timestamp,
+    },
     /// A person stops the schedule.
     Paused {
         /// Why.
@@ -129,6 +152,7 @@ impl Event {
             Self::Woke { .. } => "woke",
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
+            Self::Orphaned { .. } => "orphaned",
             Self::Paused { .. } => "paused",
             Self::Unpaused => "unpaused",
             Self::Measured { .. } => "measured",
@@ -160,6 +184,20 @@ pub enum Reading {
     Unavailable(Problem),
     /// The provider refused the question.
     Refused(Refusal),
+}
+
+/// What the provider says of an orphan and of the published key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// It shows its present key.
+    Shown(Fingerprint),
+    /// It was asked about both.
+    Probed {
+        /// Whether it accepts the orphan.
+        orphan: Verdict,
+        /// Whether it accepts the published key.
+        published: Verdict,
+    },
 }
 
 /// What a probe with the new key showed.

@@ -25,6 +25,14 @@ pub struct Closed {
     /// Where its time went.
     #[serde(default)]
     pub timings: Timings,
+    /// It had ended before, and was taken up again with an answer that came late.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reopened: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(super) const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// How a rotation ended.
@@ -60,8 +68,16 @@ pub enum ClosedAs {
 impl ClosedAs {
     /// When the key before the new one dies, where the provider said so.
     pub const fn previous_expires_at(&self) -> Option<Timestamp> {
+        match self.answer() {
+            Some(answer) => answer.previous_expires_at,
+            None => None,
+        }
+    }
+
+    /// What is known of the new key, where it was published.
+    pub const fn answer(&self) -> Option<&Answer> {
         match self {
-            Self::Rotated { answer, .. } => answer.previous_expires_at,
+            Self::Rotated { answer, .. } => Some(answer),
             Self::Failed { .. } | Self::NotApplied { .. } | Self::Resolved { .. } => None,
         }
     }

@@ -4,6 +4,7 @@ mod close;
 mod effect;
 mod event;
 mod history;
+mod orphan;
 mod outcome;
 mod plan;
 mod resolve;
@@ -14,13 +15,14 @@ mod step;
 
 pub use close::{NotNow, admit, due_request, next_due};
 pub use effect::Effect;
-pub use event::{Event, Holding, Reading, Verdict};
+pub use event::{Event, Evidence, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};
+pub use orphan::{quiet_for, tells_at};
 pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 pub use plan::{Plan, Propagation};
 pub use resolve::possible_decisions;
 pub use state::{
-    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
-    State, Trigger, Unknown,
+    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Orphan, Pause, Phase, Publication, Request, Retry,
+    Rotation, Standing, State, Trigger, Unknown,
 };
 pub use step::{IllegalEvent, Step, step};

@@ -24,7 +24,7 @@ const REPLAY_DELAY_MAX: Duration = Duration::from_mins(5);
 /// How often a provider is asked again while its answer settles nothing.
 const POLL: Duration = Duration::from_secs(5);
 /// What is kept free at the end of a grace window, for a call and for clocks that differ.
-const GRACE_MARGIN: Duration = Duration::from_mins(2);
+pub(super) const GRACE_MARGIN: Duration = Duration::from_mins(2);
 
 /// The next thing to do about an unknown outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::effect::Effect;
 use super::event::Holding;
+use super::orphan;
 use super::outcome::Doubt;
 use super::plan::Plan;
 use super::resolve;
@@ -39,12 +40,24 @@ pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -
     if let (false, Some(rotation)) = (mine, state.phase.rotation_mut()) {
         claim(rotation, &Claimant { replica: found.replica, epoch: found.epoch });
     }
+    if is_elsewhere(&state.phase, &found) {
+        return orphan::abandon(state);
+    }
     match found.published {
         Some((answer, version)) if !matches!(state.phase, Phase::Halted { .. }) => {
             already_published(state, answer, version, now)
         }
         _ => from_phase(plan, state, found.holding, mine, now),
     }
+}
+
+/// Whether a rotation that was taken up again cannot go on here: neither replica nor entry has its very answer.
+fn is_elsewhere(phase: &Phase, found: &Found) -> bool {
+    let (Some(open), Some(answer)) = (phase.rotation(), phase.answer()) else { return false };
+    let held = matches!(&found.holding, Holding::Answer(held) if held.fingerprint == answer.fingerprint);
+    let published =
+        found.published.as_ref().is_some_and(|(entry, _)| entry.fingerprint == answer.fingerprint);
+    open.reopened && !matches!(phase, Phase::Halted { .. }) && !held && !published
 }
 
 /// Whether this replica holds the very answer that everybody misses; then it need not wait for its turn.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::history::{Closed, ClosedAs, Timings};
+use super::history::{Closed, ClosedAs, Timings, is_false};
 use super::outcome::{Doubt, Refusal};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
@@ -27,12 +27,22 @@ pub struct State {
     /// The closed rotations, newest first, at most [`HISTORY_MAX`].
     #[serde(default)]
     pub history: Vec<Closed>,
+    /// Answers that came after their claim was lost and were looked at, newest first; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
 }
 
 impl State {
     /// The state of a credential that was never rotated by keyturn.
     pub const fn adopted(at: Timestamp) -> Self {
-        Self { adopted_at: at, phase: Phase::Idle, pause: None, retry: None, history: Vec::new() }
+        Self {
+            adopted_at: at,
+            phase: Phase::Idle,
+            pause: None,
+            retry: None,
+            history: Vec::new(),
+            orphans: Vec::new(),
+        }
     }
 
     /// The newest rotation that put a new secret into Vault.
@@ -197,6 +207,9 @@ pub struct Rotation {
     /// Where its time went so far, as the holder measured it.
     #[serde(default)]
     pub timings: Timings,
+    /// It was closed, and taken up again with an answer that came late; no call is made for it any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reopened: bool,
 }
 
 /// Who asked for a rotation, and how.
@@ -354,4 +367,27 @@ pub struct Retry {
     pub failures: u32,
     /// What is tried again.
     pub request: Request,
+}
+
+/// An answer that came after its claim was lost, and that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The rotation that it belongs to.
+    pub rotation_id: RotationId,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// Since when it stands like this.
+    pub since: Timestamp,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How an orphan stands to the published key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The provider accepts both; the next rotation's key will be newer than both.
+    Contested,
+    /// The published key is the newer, or the very same: its slot may be erased.
+    Superseded,
 }

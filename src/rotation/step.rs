@@ -6,6 +6,7 @@ use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::{Event, Verdict};
 use super::history::{ClosedAs, Timings};
+use super::orphan;
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resolve;
@@ -53,6 +54,10 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
         Event::Resolved { decision, replica, epoch, now } => {
             resolve::decided(plan, state, decision, &resume::Claimant { replica, epoch }, now)
         }
+        Event::Orphaned { rotation_id, answer, evidence, baseline, unchanged_for, replica, epoch, now } => {
+            let found = orphan::Found { rotation_id, answer, evidence, baseline, unchanged_for };
+            orphan::settle(plan, state, found, &resume::Claimant { replica, epoch }, now)
+        }
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),
         Event::Unpaused => Some(paused(state, None)),
         Event::Measured { timings } => measured(state, timings),
@@ -89,6 +94,7 @@ fn intended(plan: &Plan, state: State, intent: Intent, now: Timestamp) -> Next {
         calls: 1,
         baseline: intent.baseline,
         timings: Timings::default(),
+        reopened: false,
     };
     Some((State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call]))
 }
@@ -303,7 +309,7 @@ const PROBE_DEADLINE_DEFAULT: std::time::Duration = std::time::Duration::from_mi
 /// How often such a provider is asked.
 const PROBE_POLL_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2);
 
-fn probe_deadline(plan: &Plan) -> std::time::Duration {
+pub(super) fn probe_deadline(plan: &Plan) -> std::time::Duration {
     plan.propagation.map_or(PROBE_DEADLINE_DEFAULT, |times| times.deadline)
 }
 

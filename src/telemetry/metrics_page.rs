@@ -205,8 +205,11 @@ impl Metrics {
             let (outcome, reason) = outcome(&closed.outcome);
             let labels = ByOutcome { credential: by.credential.clone(), outcome, reason };
             self.rotations.get_or_create(&labels).inc();
-            self.provider_calls.get_or_create(by).inc_by(u64::from(closed.calls));
-            if matches!(closed.outcome, ClosedAs::Rotated { .. }) {
+            // Its calls were counted at its first end, and what lies between its ends is no rotation's time.
+            if !closed.reopened {
+                self.provider_calls.get_or_create(by).inc_by(u64::from(closed.calls));
+            }
+            if matches!(closed.outcome, ClosedAs::Rotated { .. }) && !closed.reopened {
                 let seconds = closed.closed_at.duration_since(closed.intended_at).as_secs_f64();
                 self.duration.get_or_create(by).observe(seconds);
             }
@@ -408,6 +411,7 @@ pub(super) mod sample {
             calls: 1,
             baseline: Baseline::default(),
             timings: Timings::default(),
+            reopened: false,
         };
         let mut state = State::adopted(now);
         state.phase = Phase::Intended { rotation };
@@ -460,6 +464,7 @@ pub(super) mod sample {
             calls: 1,
             outcome,
             timings: Timings { provider_us: 1_500_000, ..Timings::default() },
+            reopened: false,
         }
     }
 

@@ -88,6 +88,11 @@ impl Fault {
         Self::new(false, Answer::Status { status: 429, retry_after: retry_after.map(str::to_owned) })
     }
 
+    /// The same with 503.
+    pub fn is_busy(retry_after: &str) -> Self {
+        Self::new(false, Answer::Status { status: 503, retry_after: Some(retry_after.to_owned()) })
+    }
+
     /// The provider does not act, and the connection breaks without an answer.
     pub const fn request_lost() -> Self {
         Self::new(false, Answer::Dropped)

@@ -14,6 +14,8 @@
 mod clocks;
 mod commands;
 mod crashes;
+mod drift;
+mod orphans;
 mod outages;
 mod replicas;
 mod sweeps;

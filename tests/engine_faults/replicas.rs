@@ -132,7 +132,7 @@ async fn what_a_person_settled_while_a_replay_was_in_flight_is_not_undone_by_its
     assert_eq!(world.newest_closed().outcome, outcome);
     assert_eq!(world.mint.calls().len(), 2);
     assert_eq!(a.sealed_keys(), ["key-1"]);
-    assert_eq!(a.conditions(), ["ORPHAN_ANSWER"]);
+    assert!(a.conditions().contains(&"ORPHAN_ANSWER"), "{:?}", a.conditions());
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use keyturn::clock::Clock as _;
 use keyturn::engine::{self, Activity, Adapters, Credential, Handle, RotateRequest, Snapshot};
 use keyturn::ids::{CredentialName, FieldPath, ReplicaId, RotationId};
+use keyturn::provider::Account;
 use keyturn::rotation::schedule::{Cadence, Schedule};
 use keyturn::rotation::{Closed, ClosedAs, Phase, Plan, Propagation, State};
 use keyturn::testbed::Gate;
@@ -133,10 +134,18 @@ impl Replica {
 
     /// Starts a life that ends by itself at an operation.
     pub fn start_until(&mut self, death: Option<Death>) {
-        let life = Life::new(death);
+        self.start_life(Life::new(death), Account::default());
+    }
+
+    /// Starts a life that shares an account at the provider with others.
+    pub fn start_with(&mut self, account: Account) {
+        self.start_life(Life::new(None), account);
+    }
+
+    fn start_life(&mut self, life: Life, account: Account) {
         let World { plan, vault, mint, clock } = self.world.clone();
         let adapters = Adapters {
-            provider: FakeProvider::new(plan, mint, clock, life.clone()),
+            provider: FakeProvider::new(plan, mint, clock, life.clone()).with_account(account),
             store: Arc::new(FakeStore::new(vault, self.link.clone(), life.clone())),
             escrow: Arc::new(FakeEscrow::new(self.disk.clone(), life.clone())),
             clock: self.clock.clone(),

@@ -72,6 +72,7 @@ pub(crate) fn open(number: u16) -> Rotation {
         calls: 1,
         baseline: Baseline::default(),
         timings: Timings::default(),
+        reopened: false,
     }
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn closed(number: u16, outcome: ClosedAs) -> Closed {
         calls: 1,
         outcome,
         timings: Timings { provider_us: 1_500_000, ..Timings::default() },
+        reopened: false,
     }
 }
 

@@ -210,6 +210,7 @@ fn guessing(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {
         calls: rotation.calls,
         outcome: ClosedAs::NotApplied { doubt: Doubt::Timeout },
         timings: Timings::default(),
+        reopened: false,
     };
     state.history.insert(0, closed);
     state.phase = Phase::Idle;

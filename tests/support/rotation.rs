@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use keyturn::ids::{KvVersion, ReplicaId, RotationId};
 use keyturn::rotation::schedule::{Cadence, Schedule};
 use keyturn::rotation::{
-    Answer, Baseline, Decision, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan,
-    Problem, Propagation, Publication, Reading, Refusal, RefusalClass, Request, Rotation, State, Timings,
-    Trigger, Unknown, Verdict,
+    Answer, Baseline, Closed, ClosedAs, Decision, Doubt, Effect, Event, Evidence, Halt, HaltReason, Holding,
+    Outcome, Phase, Plan, Problem, Propagation, Publication, Reading, Refusal, RefusalClass, Request,
+    Rotation, State, Timings, Trigger, Unknown, Verdict,
 };
 use keyturn::secret::Fingerprint;
 use uuid::Uuid;
@@ -93,6 +93,7 @@ pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
         calls,
         baseline: Baseline::default(),
         timings: Timings::default(),
+        reopened: false,
     }
 }
 
@@ -138,7 +139,44 @@ pub fn states() -> Vec<(&'static str, State)> {
         ("halted, unpublished", halt(HaltReason::NewKeyRefused, Some(answer()), None)),
         ("halted, published", halt(HaltReason::NewKeyRefused, Some(answer()), Some(publication))),
     ];
-    phases.into_iter().map(|(name, phase)| (name, State { phase, ..State::adopted(now()) })).collect()
+    let mut states: Vec<_> =
+        phases.into_iter().map(|(name, phase)| (name, State { phase, ..State::adopted(now()) })).collect();
+    states.extend(states_with_a_past());
+    states
+}
+
+/// After a rotation, after one that a person has given up, and in one that was taken up again.
+fn states_with_a_past() -> Vec<(&'static str, State)> {
+    let publication = Publication { version: KvVersion(5), published_at: now() };
+    let other = Answer { fingerprint: Fingerprint::from_text("11ff"), ..answer() };
+    let ended =
+        |verified| ClosedAs::Rotated { answer: other.clone(), publication: publication.clone(), verified };
+    let rotated = ended(true);
+    let with_past = |outcome, phase| {
+        let closed = Closed {
+            rotation_id: ROTATION,
+            request: request(),
+            intended_at: now(),
+            closed_at: now(),
+            calls: 2,
+            outcome,
+            timings: Timings::default(),
+            reopened: false,
+        };
+        State { phase, history: vec![closed], ..State::adopted(now()) }
+    };
+    let reopened = Rotation { reopened: true, ..rotation(1, MINE) };
+    let given_up = ClosedAs::Resolved { decision: Decision::KeepCurrent };
+    let answered = Phase::Answered { rotation: reopened.clone(), answer: answer() };
+    let published =
+        Phase::Published { rotation: reopened, answer: answer(), publication: publication.clone() };
+    vec![
+        ("idle, rotated", with_past(rotated.clone(), Phase::Idle)),
+        ("idle, given up", with_past(given_up, Phase::Idle)),
+        ("idle, unverified", with_past(ended(false), Phase::Idle)),
+        ("answered, reopened", with_past(rotated.clone(), answered)),
+        ("published, reopened", with_past(rotated, published)),
+    ]
 }
 
 pub fn refusal(class: RefusalClass) -> Refusal {
@@ -154,7 +192,7 @@ pub fn events(state: &State) -> Vec<(&'static str, Event)> {
     all.extend(resumptions(soon));
     let timings = Timings::default();
     all.push(("measured", Event::Measured { timings }));
-    assert!(state.history.is_empty());
+    all.extend(orphans(state, soon));
     all
 }
 
@@ -202,6 +240,48 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
         ("woke", Event::Woke { now }),
         ("woke, late", Event::Woke { now: late }),
     ]
+}
+
+fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
+    let (orphan, other) = (answer().fingerprint, Fingerprint::from_text("11ff"));
+    let hour = Duration::from_hours(1);
+    let previous = |until| Answer { previous_expires_at: until, ..answer() };
+    let found = |evidence, entry: &Fingerprint, unchanged_for, answer| Event::Orphaned {
+        rotation_id: ROTATION,
+        answer,
+        evidence,
+        baseline: Baseline { entry: Some(entry.clone()), ..Baseline::default() },
+        unchanged_for,
+        replica: MINE,
+        epoch: KvVersion(9),
+        now,
+    };
+    let orphaned =
+        |evidence, entry: &Fingerprint, unchanged_for| found(evidence, entry, unchanged_for, previous(None));
+    // The key before the orphan may still be accepted.
+    let graced = |evidence, entry: &Fingerprint| found(evidence, entry, hour, previous(Some(now)));
+    let probed = |orphan, published| Evidence::Probed { orphan, published };
+    let (yes, no) = (|| Verdict::Accepted, || Verdict::NotAccepted);
+    let mut all = vec![
+        ("orphaned: shown", orphaned(Evidence::Shown(orphan.clone()), &other, hour)),
+        ("orphaned: shown, early", orphaned(Evidence::Shown(orphan.clone()), &other, Duration::from_secs(9))),
+        ("orphaned: other shown", orphaned(Evidence::Shown(other.clone()), &other, hour)),
+        ("orphaned: third shown", orphaned(Evidence::Shown(Fingerprint::from_text("22ff")), &other, hour)),
+        ("orphaned: published shown", orphaned(Evidence::Shown(orphan.clone()), &orphan, hour)),
+        ("orphaned: accepted alone", orphaned(probed(yes(), no()), &other, hour)),
+        ("orphaned: accepted, graced", graced(probed(yes(), no()), &other)),
+        ("orphaned: refused alone", orphaned(probed(no(), yes()), &other, hour)),
+        ("orphaned: refused, graced", graced(probed(no(), yes()), &other)),
+        ("orphaned: both accepted", orphaned(probed(yes(), yes()), &other, hour)),
+        ("orphaned: both, graced", graced(probed(yes(), yes()), &other)),
+        ("orphaned: both refused", orphaned(probed(no(), no()), &other, hour)),
+        ("orphaned: nobody asked", orphaned(probed(Verdict::Unavailable, yes()), &other, hour)),
+    ];
+    // Of a rotation that is open no answer is an orphan; one line says it.
+    if state.phase != Phase::Idle {
+        all.truncate(1);
+    }
+    all
 }
 
 fn resumptions(now: Timestamp) -> Vec<(&'static str, Event)> {

@@ -39,6 +39,8 @@ pub enum CallFault {
     NoValue,
     /// The provider acts, and its answer comes once the gate is released.
     Held(Gate),
+    /// The sender freezes before its last byte: once the gate is released, the provider acts and answers.
+    Frozen(Gate),
 }
 
 /// A question that changes nothing at the provider.
@@ -80,6 +82,8 @@ struct Ledger {
     calls: Vec<MintCall>,
     script: VecDeque<CallFault>,
     outage: Option<RefusalClass>,
+    keeps_old_keys: bool,
+    stalled: Option<Gate>,
     reads: usize,
     probes: usize,
     read_lag: Duration,
@@ -142,6 +146,21 @@ impl FakeMint {
     /// Ends the outage.
     pub fn recover(&self) {
         self.ledger.send_modify(|ledger| ledger.outage = None);
+    }
+
+    /// Answers no read and no probe until the gate is released.
+    pub fn stall(&self, gate: &Gate) {
+        self.ledger.send_modify(|ledger| ledger.stalled = Some(gate.clone()));
+    }
+
+    /// Never ends a key's life any more.
+    pub fn keep_old_keys(&self) {
+        self.ledger.send_modify(|ledger| ledger.keeps_old_keys = true);
+    }
+
+    /// Makes a key behind keyturn's back, as a person does at the provider's console.
+    pub fn mint_by_hand(&self, plan: &Plan, now: Timestamp) -> String {
+        self.make(plan, None, now)
     }
 
     /// All regenerate calls, oldest first.
@@ -216,6 +235,13 @@ impl FakeMint {
         self.ledger.borrow().outage
     }
 
+    pub(super) async fn stand_in_line(&self) {
+        let stalled = self.ledger.borrow().stalled.clone();
+        if let Some(gate) = stalled {
+            gate.pass().await;
+        }
+    }
+
     pub(super) fn count_read(&self) {
         self.ledger.send_modify(|ledger| ledger.reads += 1);
     }
@@ -241,29 +267,30 @@ impl FakeMint {
         if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
             return key.value.clone();
         }
-        self.mint(plan, rotation_id, now);
-        let made = self.newest_key();
+        let made = self.make(plan, Some(rotation_id), now);
         if self.ledger.borrow().mints_twice {
-            self.mint(plan, rotation_id, now);
+            self.make(plan, Some(rotation_id), now);
         }
         made
     }
 
-    fn mint(&self, plan: &Plan, rotation_id: RotationId, now: Timestamp) {
+    fn make(&self, plan: &Plan, rotation_id: Option<RotationId>, now: Timestamp) -> String {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
-            if let Some(before) = ledger.keys.last_mut() {
+            let dies = !ledger.keeps_old_keys;
+            if let Some(before) = ledger.keys.last_mut().filter(|_| dies) {
                 before.dies_at = Some(later(now, plan.grace.unwrap_or_default()));
             }
             let delay = plan.propagation.map(|times| times.delay).unwrap_or_default();
             ledger.keys.push(Key {
                 value: format!("key-{number}"),
-                rotation_id: Some(rotation_id),
+                rotation_id,
                 usable_at: later(now, delay),
                 shown_at: later(now, ledger.read_lag),
                 dies_at: None,
             });
         });
+        self.newest_key()
     }
 }
 

@@ -24,5 +24,5 @@ pub use link::{StoreCall, StoreFault, VaultLink};
 pub use mint::{CallFault, FakeMint, MintCall, Question, QuestionFault};
 pub use provider::{FakeProvider, ProviderAct};
 pub use store::FakeStore;
-pub use vault::{FakeVault, VaultWrite};
+pub use vault::{FakeVault, VaultSnapshot, VaultWrite};
 pub use witness::Witness;

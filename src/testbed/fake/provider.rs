@@ -1,16 +1,16 @@
 //! One replica's view of the fake provider.
 
-use super::clock::FakeClock;
-use super::life::Life;
-use super::mint::{CallFault, FakeMint, Question, QuestionFault};
-use super::witness::Witness;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::clock::FakeClock;
+use super::life::Life;
+use super::mint::{CallFault, FakeMint, Question, QuestionFault};
+use super::witness::Witness;
 use crate::clock::Clock as _;
 use crate::ids::RotationId;
-use crate::provider::{Answer, Probe, Provider, Reading, Response, Signer};
+use crate::provider::{Account, Answer, Probe, Provider, Reading, Response, Signer};
 use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 use crate::testbed::keyring::later;
@@ -23,6 +23,7 @@ pub struct FakeProvider {
     clock: FakeClock,
     life: Life,
     witness: Option<Witness<ProviderAct>>,
+    account: Account,
 }
 
 /// What happens between one replica and the provider.
@@ -59,8 +60,14 @@ pub enum ProviderAct {
 
 impl FakeProvider {
     /// A provider that behaves as `plan` says, as long as `life` lasts.
-    pub const fn new(plan: Plan, mint: FakeMint, clock: FakeClock, life: Life) -> Self {
-        Self { plan, mint, clock, life, witness: None }
+    pub fn new(plan: Plan, mint: FakeMint, clock: FakeClock, life: Life) -> Self {
+        Self { plan, mint, clock, life, witness: None, account: Account::default() }
+    }
+
+    /// The same provider, spoken to by one account together with others.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { account, ..self }
     }
 
     /// The same with somebody who looks on.
@@ -118,6 +125,10 @@ impl FakeProvider {
                 Outcome::Unknown(Doubt::Status { problem: problem() })
             }
             Some(CallFault::NoValue) => acts_and(Outcome::AppliedNoValue),
+            Some(CallFault::Frozen(gate)) => {
+                gate.pass().await;
+                act()
+            }
             Some(CallFault::Held(gate)) => {
                 let done = act();
                 gate.pass().await;
@@ -146,6 +157,10 @@ impl Provider for FakeProvider {
         &self.plan
     }
 
+    fn quiet_left(&self) -> Option<Duration> {
+        self.account.quiet_left(self.clock.monotonic())
+    }
+
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let number = self.life.enter("regenerate").await;
         let outcome = self.answer(rotation, signer.main).await;
@@ -160,6 +175,7 @@ impl Provider for FakeProvider {
     async fn read(&self, _signer: Signer<'_>) -> Reading {
         let number = self.life.enter("read").await;
         self.mint.count_read();
+        self.mint.stand_in_line().await;
         let reading = match self.mint.question_fault(Question::Read) {
             Some(QuestionFault::Unavailable) => Reading::Unavailable(problem()),
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
@@ -177,6 +193,7 @@ impl Provider for FakeProvider {
     async fn probe(&self, key: &SecretValue, _extra: &[(String, SecretValue)]) -> Probe {
         let number = self.life.enter("probe").await;
         self.mint.count_probe();
+        self.mint.stand_in_line().await;
         let probe = match self.mint.question_fault(Question::Probe) {
             Some(_) => Probe::Unavailable(problem()),
             None if self.mint.accepts(key.expose(), self.clock.now()) => Probe::Accepted,

@@ -53,6 +53,13 @@ pub enum VaultWrite {
     },
 }
 
+/// What a Vault cluster held at one moment.
+#[derive(Debug)]
+pub struct VaultSnapshot {
+    records: BTreeMap<CredentialName, (KvVersion, StoredRecord)>,
+    entries: BTreeMap<VaultPath, StoredEntry>,
+}
+
 /// A record in the form in which nobody can hold on to a part of it.
 #[derive(Debug)]
 struct StoredRecord {
@@ -123,6 +130,25 @@ impl FakeVault {
             held.outage = None;
             held.refused.clear();
         });
+    }
+
+    /// What it holds now, to be restored later.
+    pub fn snapshot(&self) -> VaultSnapshot {
+        let held = self.held.borrow();
+        VaultSnapshot { records: held.records.clone(), entries: held.entries.clone() }
+    }
+
+    /// Holds again what it held when the snapshot was taken.
+    pub fn restore(&self, snapshot: &VaultSnapshot) {
+        self.held.send_modify(|held| {
+            held.records.clone_from(&snapshot.records);
+            held.entries.clone_from(&snapshot.entries);
+        });
+    }
+
+    /// The same of the records alone.
+    pub fn restore_records(&self, snapshot: &VaultSnapshot) {
+        self.held.send_modify(|held| held.records.clone_from(&snapshot.records));
     }
 
     /// The text in a field; empty where there is none.
@@ -241,6 +267,19 @@ impl FakeVault {
         let value = || value.expose().to_owned();
         self.tell(|| VaultWrite::Entry { place: place.clone(), value: value(), stamp: stamp.clone() });
         Ok(KvVersion(cas.0 + 1))
+    }
+}
+
+impl Clone for StoredRecord {
+    fn clone(&self) -> Self {
+        let identities = self.identities.iter().map(|(id, identity)| (*id, identity.duplicate()));
+        Self {
+            state: self.state.clone(),
+            fingerprint_key: self.fingerprint_key.clone(),
+            identities: identities.collect(),
+            staged: self.staged.as_ref().map(SecretValue::duplicate),
+            unknown: self.unknown.clone(),
+        }
     }
 }
 
