@@ -13,8 +13,10 @@ mod support;
 
 use std::fmt::Write as _;
 
-use keyturn::rotation::{Effect, Plan, State, step};
-use support::rotation::{effect_name, events, plans, states};
+use keyturn::ids::KvVersion;
+use keyturn::rotation::{Answer, Effect, Event, Holding, Phase, Plan, State, step};
+use keyturn::secret::Fingerprint;
+use support::rotation::{MINE, answer, effect_name, events, now, plans, states};
 
 #[test]
 fn every_state_meets_every_event_as_written_down() {
@@ -40,7 +42,7 @@ fn every_state_meets_every_event_as_written_down() {
     }
 }
 
-fn outcome(plan: &Plan, state: State, event: keyturn::rotation::Event) -> String {
+fn outcome(plan: &Plan, state: State, event: Event) -> String {
     match step(plan, state, event) {
         Err(_) => "illegal".to_owned(),
         Ok((next, effects)) => {
@@ -66,6 +68,31 @@ fn a_call_always_follows_a_save_and_nothing_is_erased_before_the_close_is_saved(
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_rotation_that_was_taken_up_again_goes_on_with_its_very_answer_alone() {
+    let other = Answer { fingerprint: Fingerprint::from_text("33ff"), ..answer() };
+    for (name, state) in states().into_iter().filter(|(name, _)| name.ends_with("reopened")) {
+        for (_, plan) in plans() {
+            let goes_on = |holding: Holding, published: Option<&Answer>| {
+                let event = Event::Resumed {
+                    replica: MINE,
+                    lapsed: false,
+                    epoch: KvVersion(9),
+                    holding,
+                    published: published.map(|answer| (answer.clone(), KvVersion(7))),
+                    now: now(),
+                };
+                step(&plan, state.clone(), event).unwrap().0.phase != Phase::Idle
+            };
+            assert!(goes_on(Holding::Answer(answer()), None), "{name}");
+            assert!(goes_on(Holding::Nothing, Some(&answer())), "{name}");
+            assert!(!goes_on(Holding::Answer(other.clone()), None), "{name}");
+            assert!(!goes_on(Holding::Answer(other.clone()), Some(&other)), "{name}");
+            assert!(!goes_on(Holding::Sent, None), "{name}");
         }
     }
 }

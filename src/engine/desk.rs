@@ -266,6 +266,11 @@ impl Desk {
         }
     }
 
+    /// Whether commands wait for the task to come to rest.
+    pub(super) fn keeps_somebody_waiting(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
     /// Answers everybody who waited for a save.
     pub(super) fn acknowledge(&mut self) {
         self.unacknowledged.drain(..).for_each(|reply| answer(reply, Ok(())));

@@ -47,7 +47,8 @@ where
             if let Some(event) = self.begin(&state) {
                 return Ok((state, event));
             }
-            if self.hands.chore_in(&state).is_some_and(|left| left.is_zero()) {
+            let due = self.hands.chore_in(&state).is_some_and(|left| left.is_zero());
+            if due && !self.desk.keeps_somebody_waiting() {
                 match self.do_chore(&state).await? {
                     Some(event) => return Ok((state, event)),
                     None => continue,
