@@ -6,7 +6,7 @@ use keyturn::rotation::RefusalClass;
 use keyturn::testbed::fake::{DiskCall, StoreCall, StoreFault};
 use keyturn::vault::Error;
 
-use crate::world::{FIRST_KEY, World, ask, minutes, plan_none, seconds};
+use crate::world::{FIRST_KEY, World, ask, minutes, plan_none, plan_read, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_preflight_that_fails_for_long_asks_ever_more_rarely_and_goes_on_by_itself() {
@@ -195,5 +195,19 @@ async fn an_answer_that_the_disk_refused_is_sealed_once_it_can_be_while_vault_is
     world.vault.recover();
     replica.until_rotated(1).await;
     world.assert_rotated("key-1", 1);
+    assert_eq!(replica.disk.slots(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_lags_behind_the_last_rotation_is_not_taken_for_the_new_key() {
+    let world = World::new(plan_read());
+    world.mint.show_late(Duration::from_secs(50));
+    let replica = world.replica(1).await;
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    world.lose_next_answer();
+    replica.handle().rotate(ask(true)).await.unwrap();
+    replica.until_rotated(2).await;
+    world.assert_rotated("key-2", 2);
     assert_eq!(replica.disk.slots(), []);
 }
