@@ -1,6 +1,5 @@
 //! The composition root: the only file that names concrete adapters and joins them.
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,13 +11,13 @@ use clap::Parser as _;
 use keyturn::api::{ListenOptions, Listeners, UnixOptions};
 use keyturn::cli::{Cli, Command, ConfigCommand, Console, DoctorArguments, EscrowCommand, Exit, Target};
 use keyturn::clock::{Clock as _, SystemClock};
-use keyturn::config::{self, Config, Signer};
+use keyturn::config::{self, Config};
 use keyturn::doctor::{self, Finding, Level};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
 use keyturn::escrow::FileEscrow;
-use keyturn::ids::{FieldPath, RotationId};
+use keyturn::ids::RotationId;
 use keyturn::mistake::Mistake;
-use keyturn::provider::{Account, Catalog, HttpProvider, Transport, TransportOptions};
+use keyturn::provider::{Accounts, Catalog, HttpProvider, Transport, TransportOptions};
 use keyturn::vault::{Needs, VaultStore};
 use keyturn::{api, cli, engine, telemetry, vault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -165,10 +164,7 @@ async fn examine_vault(config: &Config) -> Vec<Finding> {
 }
 
 fn needs(configured: &config::Credential) -> Needs {
-    let signer = match &configured.signer {
-        Signer::Itself => &configured.store,
-        Signer::Vault(place) => place,
-    };
+    let signer = configured.signer.place().unwrap_or(&configured.store);
     Needs {
         credential: configured.name.clone(),
         entry: configured.store.path.clone(),
@@ -285,8 +281,9 @@ fn start_fleet(
     for configured in &config.credentials {
         let transport = transport(configured, &shared, connect_timeout)?;
         let provider = HttpProvider::new(configured.definition.clone(), clock, transport)?;
+        let account = accounts.of(configured.definition.base_url(), configured.signer.place());
         let adapters = Adapters {
-            provider: provider.with_account(accounts.of(configured)),
+            provider: provider.with_account(account),
             store: Arc::clone(store),
             replica: escrow.replica_id(),
             escrow: Arc::clone(escrow),
@@ -298,22 +295,6 @@ fn start_fleet(
         handles.push((configured.name.clone(), handle));
     }
     Ok((Fleet::new(handles), tasks))
-}
-
-/// The accounts at providers: one for each address and signing secret. A credential that signs for itself is alone.
-#[derive(Default)]
-struct Accounts(BTreeMap<(String, FieldPath), Account>);
-
-impl Accounts {
-    fn of(&mut self, configured: &config::Credential) -> Account {
-        match &configured.signer {
-            Signer::Itself => Account::default(),
-            Signer::Vault(place) => {
-                let address = configured.definition.base_url().to_string();
-                self.0.entry((address, place.clone())).or_default().clone()
-            }
-        }
-    }
 }
 
 /// A task that panics takes the process with it: a restart recovers, a silent hole in the fleet does not.
@@ -350,10 +331,7 @@ fn credential(configured: &config::Credential) -> Credential {
         name: configured.name.clone(),
         provider: configured.definition.name().to_owned(),
         store: configured.store.clone(),
-        signer: match &configured.signer {
-            Signer::Itself => None,
-            Signer::Vault(place) => Some(place.clone()),
-        },
+        signer: configured.signer.place().cloned(),
         extra: configured.secrets.clone().into_iter().collect(),
     }
 }

@@ -42,6 +42,16 @@ pub enum Signer {
     Vault(FieldPath),
 }
 
+impl Signer {
+    /// Where the signing secret lies; `None` where it is the rotated one.
+    pub const fn place(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Itself => None,
+            Self::Vault(place) => Some(place),
+        }
+    }
+}
+
 /// What the other sections say.
 pub(super) struct Context<'a> {
     pub(super) catalog: &'a Catalog,

@@ -1,10 +1,14 @@
 //! One account at a provider: what it was asked by one answer counts for all credentials that use it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use url::Url;
+
 use super::retry_after::WISH_MAX;
+use crate::ids::FieldPath;
 
 /// One account at a provider, which may have asked to be left alone for a while. A clone is the same account.
 ///
@@ -31,6 +35,18 @@ impl Account {
 }
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
+
+/// The accounts of one process: one for each address and signing secret.
+#[derive(Debug, Default)]
+pub struct Accounts(BTreeMap<(String, FieldPath), Account>);
+
+impl Accounts {
+    /// The account of a credential; one that signs for itself is alone.
+    pub fn of(&mut self, address: &Url, signer: Option<&FieldPath>) -> Account {
+        let Some(signer) = signer else { return Account::default() };
+        self.0.entry((address.to_string(), signer.clone())).or_default().clone()
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -26,7 +26,7 @@ mod template;
 mod transport;
 mod wire;
 
-pub use account::Account;
+pub use account::{Account, Accounts};
 pub use bind::{Binding, BoundDefinition, bind};
 pub use catalog::Catalog;
 pub use definition::Definition;
