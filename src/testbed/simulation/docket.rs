@@ -77,6 +77,10 @@ impl Docket {
         self.state.as_ref()?.phase.rotation()
     }
 
+    fn is_halted(&self) -> bool {
+        matches!(self.state.as_ref().map(|state| &state.phase), Some(Phase::Halted { .. }))
+    }
+
     /// The number of the provider's newest key.
     pub(super) fn newest(&self) -> usize {
         self.mint.minted()
@@ -291,7 +295,7 @@ impl Docket {
 
     /// P1: every answer that reached a replica is published or kept, or gave way to a newer one.
     pub(super) fn nothing_lost(&self, newest_kept: usize) -> Verdict {
-        if matches!(self.state.as_ref().map(|state| &state.phase), Some(Phase::Halted { .. })) {
+        if self.is_halted() {
             return Ok(());
         }
         let kept = newest_kept.max(self.entry);
@@ -319,7 +323,8 @@ impl Docket {
             };
         };
         let replaced_at = before(dies_at, grace);
-        let excused = self.halted_at.is_some_and(|at| at >= replaced_at)
+        let excused = self.is_halted()
+            || self.halted_at.is_some_and(|at| at >= replaced_at)
             || self.late.iter().chain(&self.given_up).any(|key| *key > self.entry)
             || trouble(replaced_at) >= grace / 4;
         if excused { Ok(()) } else { Err(format!("P6: {key} is published, and dead since {dies_at}")) }
