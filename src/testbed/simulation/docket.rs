@@ -39,6 +39,7 @@ pub(super) struct Docket {
     /// Answers that reached a replica, and the life that they reached.
     heard: Vec<(usize, Life)>,
     pub(super) halted_at: Option<Timestamp>,
+    refused_at: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
 }
 
@@ -69,6 +70,7 @@ impl Docket {
             promised: 0,
             heard: Vec::new(),
             halted_at: None,
+            refused_at: None,
             quiet_until: None,
         }
     }
@@ -102,6 +104,7 @@ impl Docket {
         match act {
             ProviderAct::Sent(id) => self.sent(*id, replica, now, clocks_are_right),
             ProviderAct::Refused { rotation_id, .. } => {
+                self.refused_at = Some(now);
                 self.calls.entry(*rotation_id).and_modify(|calls| *calls = calls.saturating_sub(1));
                 Ok(())
             }
@@ -237,7 +240,8 @@ impl Docket {
             ClosedAs::Rotated { .. } => "rotated",
             ClosedAs::Failed { refusal } => {
                 // What died with a process before it was recorded binds nobody, and the newest word counts.
-                self.quiet_until = refusal.retry_after.map(|time| after(now, time));
+                self.quiet_until =
+                    refusal.retry_after.map(|time| after(self.refused_at.unwrap_or(now), time));
                 if state.retry.is_some() && !refusal.class.is_passing() {
                     return Err(format!("P8: {} is tried again by itself", refusal.class.code()));
                 }
