@@ -207,13 +207,16 @@ where
         }
     }
 
+    /// Asks for the provider's present key. What it shows was true when it was asked for: an answer can lie in a
+    /// frozen process, while a late request takes effect.
     pub(super) async fn read(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
+        let asked_at = self.now();
         let reading = match self.read_provider().await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),
             provider::Reading::Value(answer) => self.compare(rotation, answer),
         };
-        Ok(Event::Read { reading, now: self.now() })
+        Ok(Event::Read { reading, now: asked_at })
     }
 
     fn compare(&mut self, rotation: &Rotation, mut answer: provider::Answer) -> Reading {
@@ -277,11 +280,11 @@ where
         let (Some(in_hand), Some(secrets)) = (&self.in_hand, &self.signer) else {
             return Err(Interruption::Reload);
         };
-        let started = self.clock.monotonic();
+        let (asked_at, started) = (self.now(), self.clock.monotonic());
         let probe = self.provider.probe(&in_hand.answer.secret, &secrets.extra).await;
         self.took(Share::Provider, started);
         let verdict = self.verdict(probe);
-        Ok(Event::Probed { verdict, now: self.now() })
+        Ok(Event::Probed { verdict, now: asked_at })
     }
 
     /// Reads the published value back, and asks the provider whether it accepts it.
@@ -309,11 +312,11 @@ where
         }
         self.collect_secrets().await?;
         let Some(secrets) = &self.signer else { return Err(Interruption::Reload) };
-        let started = self.clock.monotonic();
+        let (asked_at, started) = (self.now(), self.clock.monotonic());
         let probe = self.provider.probe(&value, &secrets.extra).await;
         self.took(Share::Provider, started);
         let verdict = self.verdict(probe);
-        Ok(Event::Probed { verdict, now: self.now() })
+        Ok(Event::Probed { verdict, now: asked_at })
     }
 
     /// Drops the secrets in hand; what is durable stays.

@@ -1,9 +1,10 @@
 //! Vault, provider or disk fail for a while, or for long, and the rotation goes on by itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyturn::rotation::RefusalClass;
-use keyturn::testbed::fake::{DiskCall, StoreCall, StoreFault};
+use keyturn::testbed::fake::{Accident, CallFault, DiskCall, Draw, Moment, Passed, StoreCall, StoreFault};
 use keyturn::vault::Error;
 
 use crate::world::{FIRST_KEY, World, ask, minutes, plan_none, plan_read, seconds};
@@ -209,5 +210,23 @@ async fn a_read_that_lags_behind_the_last_rotation_is_not_taken_for_the_new_key(
     replica.handle().rotate(ask(true)).await.unwrap();
     replica.until_rotated(2).await;
     world.assert_rotated("key-2", 2);
+    assert_eq!(replica.disk.slots(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_was_answered_before_the_process_froze_is_not_believed_after_it() {
+    let world = World::new(plan_read());
+    let replica = world.replica(1).await;
+    // The first read is the baseline; the second one stands still with its answer, and meanwhile the call takes effect.
+    let reads = AtomicUsize::new(0);
+    replica.life().suffer(Draw::new(move |passed: Passed| {
+        let answered = passed.operation == "read" && passed.moment == Moment::After;
+        let second = answered && reads.fetch_add(1, Ordering::Relaxed) == 1;
+        second.then_some(Accident::Freezes(Duration::from_mins(10)))
+    }));
+    world.mint.next(CallFault::Late(Duration::from_secs(40)));
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
     assert_eq!(replica.disk.slots(), []);
 }

@@ -39,6 +39,7 @@ pub(super) struct Docket {
     /// Answers that reached a replica, and the life that they reached.
     heard: Vec<(usize, Life)>,
     pub(super) halted_at: Option<Timestamp>,
+    refused_at: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
 }
 
@@ -69,12 +70,17 @@ impl Docket {
             promised: 0,
             heard: Vec::new(),
             halted_at: None,
+            refused_at: None,
             quiet_until: None,
         }
     }
 
     pub(super) fn open(&self) -> Option<&Rotation> {
         self.state.as_ref()?.phase.rotation()
+    }
+
+    fn is_halted(&self) -> bool {
+        matches!(self.state.as_ref().map(|state| &state.phase), Some(Phase::Halted { .. }))
     }
 
     /// The number of the provider's newest key.
@@ -98,6 +104,7 @@ impl Docket {
         match act {
             ProviderAct::Sent(id) => self.sent(*id, replica, now, clocks_are_right),
             ProviderAct::Refused { rotation_id, .. } => {
+                self.refused_at = Some(now);
                 self.calls.entry(*rotation_id).and_modify(|calls| *calls = calls.saturating_sub(1));
                 Ok(())
             }
@@ -233,7 +240,8 @@ impl Docket {
             ClosedAs::Rotated { .. } => "rotated",
             ClosedAs::Failed { refusal } => {
                 // What died with a process before it was recorded binds nobody, and the newest word counts.
-                self.quiet_until = refusal.retry_after.map(|time| after(now, time));
+                self.quiet_until =
+                    refusal.retry_after.map(|time| after(self.refused_at.unwrap_or(now), time));
                 if state.retry.is_some() && !refusal.class.is_passing() {
                     return Err(format!("P8: {} is tried again by itself", refusal.class.code()));
                 }
@@ -291,7 +299,7 @@ impl Docket {
 
     /// P1: every answer that reached a replica is published or kept, or gave way to a newer one.
     pub(super) fn nothing_lost(&self, newest_kept: usize) -> Verdict {
-        if matches!(self.state.as_ref().map(|state| &state.phase), Some(Phase::Halted { .. })) {
+        if self.is_halted() {
             return Ok(());
         }
         let kept = newest_kept.max(self.entry);
@@ -319,7 +327,8 @@ impl Docket {
             };
         };
         let replaced_at = before(dies_at, grace);
-        let excused = self.halted_at.is_some_and(|at| at >= replaced_at)
+        let excused = self.is_halted()
+            || self.halted_at.is_some_and(|at| at >= replaced_at)
             || self.late.iter().chain(&self.given_up).any(|key| *key > self.entry)
             || trouble(replaced_at) >= grace / 4;
         if excused { Ok(()) } else { Err(format!("P6: {key} is published, and dead since {dies_at}")) }
