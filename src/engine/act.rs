@@ -39,6 +39,7 @@ where
         self.version = written?;
         self.seen_at = started;
         self.heard = None;
+        self.keep_the_time_of(state.phase.rotation().map(|open| open.rotation_id));
         match state.phase {
             Phase::Intended { .. } => crash::point("after-intent"),
             Phase::Unknown { .. } => crash::point("after-unknown"),
@@ -67,8 +68,7 @@ where
 
     /// Refuses to act on a claim that may have run out; the record is then read, and renewed, first.
     fn holds_claim(&self, rotation: &Rotation) -> Result<(), Interruption> {
-        let held = self.clock.monotonic().saturating_sub(self.seen_at);
-        if held > Duration::from_millis(rotation.claim_ms) {
+        if self.unchanged_for() > Duration::from_millis(rotation.claim_ms) {
             return Err(Interruption::Reload);
         }
         Ok(())

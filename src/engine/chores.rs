@@ -214,7 +214,7 @@ where
             orphan = %answer.fingerprint, published = %entry_key, "asked which key lives");
         self.in_hand = Some(found);
         let baseline = Baseline { provider: None, entry: Some(entry_key), entry_version };
-        let unchanged_for = self.clock.monotonic().saturating_sub(self.seen_at);
+        let unchanged_for = self.unchanged_for();
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
         Ok(Some(Event::Orphaned {
             rotation_id,

@@ -225,7 +225,7 @@ where
             let order = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Interruption::Stop),
-                () = &mut sleep => break Event::Woke { now: clock.now() },
+                () = &mut sleep => break Event::Woke { now: self.hands.now() },
                 order = self.desk.order(&plan, || clock.now()) => order,
             };
             if let Some(event) = self.obey(state, order).await {

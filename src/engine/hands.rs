@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::anchor::Anchor;
 use super::chores::Chores;
 use super::credential::{Adapters, Credential};
 use super::in_hand::InHand;
@@ -43,6 +44,8 @@ pub(super) struct Hands<P, S, E, C> {
     pub(super) entry: Option<Entry>,
     pub(super) signer: Option<Secrets>,
     pub(super) stopwatch: Stopwatch,
+    /// Where the time of the open rotation starts.
+    anchor: Option<Anchor>,
     /// What should be known of the open rotation, though it goes on.
     pub(super) conditions: Vec<Condition>,
     pub(super) chores: Chores,
@@ -90,6 +93,7 @@ where
             entry: None,
             signer: None,
             stopwatch: Stopwatch::default(),
+            anchor: None,
             conditions: Vec::new(),
         }
     }
@@ -98,8 +102,25 @@ where
         self.provider.plan()
     }
 
+    /// The open rotation's time; between rotations the wall clock's, by which schedules run.
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
+        match &self.anchor {
+            Some(anchor) => anchor.time_at(self.clock.monotonic()),
+            None => self.clock.now(),
+        }
+    }
+
+    /// From here on the time is this rotation's.
+    pub(super) fn keep_the_time_of(&mut self, open: Option<RotationId>) {
+        self.anchor = open.map(|open| match self.anchor {
+            Some(anchor) if anchor.is_of(open) => anchor,
+            _ => Anchor::drop_at(&self.clock, open),
+        });
+    }
+
+    /// How long the record has been unchanged, on the monotonic clock.
+    pub(super) fn unchanged_for(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.seen_at)
     }
 
     /// The version that the record's next write will have.
@@ -123,8 +144,7 @@ where
     /// How long until another replica's claim can have run out.
     pub(super) fn silence_left(&self, rotation: &Rotation) -> Duration {
         let claim = Duration::from_millis(rotation.claim_ms);
-        let silent = self.clock.monotonic().saturating_sub(self.seen_at);
-        claim.saturating_add(claim / 4).saturating_sub(silent)
+        claim.saturating_add(claim / 4).saturating_sub(self.unchanged_for())
     }
 
     pub(super) fn identity(&self, id: RotationId) -> Option<SecretValue> {

@@ -32,6 +32,7 @@ where
         }
         self.took(Share::Vault, started);
         let state = record.state.clone();
+        self.keep_the_time_of(state.phase.rotation().map(|open| open.rotation_id));
         self.record = Some(record);
         self.signer = None;
         self.entry = None;

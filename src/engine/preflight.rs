@@ -40,6 +40,7 @@ where
             record.identities.truncate(IDENTITIES_MAX);
         }
         crash::point("before-intent");
+        self.keep_the_time_of(Some(rotation_id));
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
         Ok(Event::Preflighted { rotation_id, request, replica, epoch, baseline, now })
     }

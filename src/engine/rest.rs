@@ -12,7 +12,9 @@ use super::stopwatch::Stopwatch;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::{self, Provider};
-use crate::rotation::{Event, Phase, Request, Rotation, State, Trigger, admit, due_request, next_due};
+use crate::rotation::{
+    Event, Phase, Request, Rotation, State, Trigger, admit, due_request, next_due, quiet_after_decision,
+};
 use crate::vault::Store;
 
 impl<P, S, E, C> Driver<P, S, E, C>
@@ -99,9 +101,9 @@ where
         open.holder == self.hands.replica && !matches!(state.phase, Phase::Halted { .. })
     }
 
-    /// Begins what is pending, if it still may.
+    /// Begins what is pending, if it still may; an emergency, too, waits until no call of a settled rotation can come.
     fn begin(&mut self, state: &State) -> Option<Event> {
-        let (rotation_id, request) = self.desk.pending()?;
+        let (rotation_id, request) = self.desk.pending().filter(|_| self.noise_left(state).is_zero())?;
         let now = self.hands.now();
         if request.trigger == Trigger::Scheduled && self.due(state).is_none_or(|due| due > now) {
             self.desk.withdraw("NOT_DUE", "another replica rotated, or the schedule changed".to_owned(), now);
@@ -117,6 +119,11 @@ where
         }
     }
 
+    /// How long a call of the rotation that a person has just settled may still take effect.
+    fn noise_left(&self, state: &State) -> Duration {
+        quiet_after_decision(self.hands.plan(), state).saturating_sub(self.hands.unchanged_for())
+    }
+
     /// How long until something must be looked at: the due time, or the record, which others may change.
     fn attention_in(&self, state: &State) -> Duration {
         let poll = match state.phase.rotation() {
@@ -129,6 +136,10 @@ where
             _ => REST_POLL / 2 + delay(&self.hands.credential.name, &self.hands.replica, 9),
         };
         let poll = self.hands.chore_in(state).map_or(poll, |left| poll.min(left.max(WAIT_MIN)));
+        let poll = match self.noise_left(state) {
+            Duration::ZERO => poll,
+            left => poll.min(left.max(WAIT_MIN)),
+        };
         match self.due(state) {
             Some(due) => {
                 let left = due.duration_since(self.hands.now());

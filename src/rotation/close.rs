@@ -136,6 +136,19 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
     }
 }
 
+/// How long the record must have been unchanged before the next rotation begins: a call of the one that a person has
+/// just settled may still be on its way, and would kill the next one's key.
+pub fn quiet_after_decision(plan: &Plan, state: &State) -> Duration {
+    let Some(settled) = state.given_up().and(state.history.first()) else { return Duration::ZERO };
+    match &state.retry {
+        // What the decision itself asked for, whatever clocks say by now.
+        Some(retry) => {
+            Duration::try_from(retry.not_before.duration_since(settled.closed_at)).unwrap_or_default()
+        }
+        None => plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle),
+    }
+}
+
 /// When the schedule starts the next rotation; `None` while paused, open, or where only a request does.
 pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestamp) -> Option<Timestamp> {
     if state.phase != Phase::Idle {

@@ -13,7 +13,7 @@ pub mod schedule;
 mod state;
 mod step;
 
-pub use close::{NotNow, admit, due_request, next_due};
+pub use close::{NotNow, admit, due_request, next_due, quiet_after_decision};
 pub use effect::Effect;
 pub use event::{Event, Evidence, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};

@@ -121,11 +121,9 @@ fn from_phase(
             doubted(plan, state, rotation, doubt, now)
         }
         (Phase::Unknown { mut rotation, unknown }, _) => {
-            if !mine || unknown.replays > 0 {
-                // When another holder sent its last call is known by its clock alone, and a replay can leave long
-                // after its save, at once before its sender dies.
-                rotation.dispatched_at = rotation.dispatched_at.max(now);
-            }
+            // When the last call was sent is known by another holder's clock alone, or by that of an earlier life;
+            // and a replay can leave long after its save, at once before its sender dies.
+            rotation.dispatched_at = rotation.dispatched_at.max(now);
             resolve::settle(plan, state, rotation, unknown, now)
         }
     }

@@ -1,8 +1,11 @@
 //! A wall clock is set wrong, and set right again.
 
+use std::time::Duration;
+
+use keyturn::rotation::Decision;
 use keyturn::testbed::fake::CallFault;
 
-use crate::world::{World, minutes, plan_read, plan_redo, seconds, staged};
+use crate::world::{World, ask, minutes, plan_none, plan_read, plan_redo, seconds, staged};
 
 const YEAR_SECONDS: i64 = 365 * 24 * 3_600;
 
@@ -46,4 +49,78 @@ async fn a_doubt_of_a_clock_of_next_year_is_settled_in_time() {
     replica.clock.set_skew(0);
     minutes(10).await;
     world.assert_rotated("key-2", 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_ahead_in_a_doubt_does_not_cut_the_wait_short_for_a_late_call() {
+    let world = World::new(plan_read());
+    let replica = world.replica(1).await;
+    // The request takes effect after its sender has given up, and a read is made before that.
+    world.mint.next(CallFault::Late(world.plan.call_timeout + Duration::from_secs(20)));
+    replica.rotate().await;
+    replica.until_phase("unknown").await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    seconds(10).await;
+    assert_eq!(world.phase(), "unknown", "nothing was believed before its time");
+    minutes(10).await;
+    world.assert_rotated("key-1", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_jumps_ahead_between_two_lives() {
+    let world = World::new(plan_read());
+    let mut replica = world.replica(1).await;
+    world.mint.next(CallFault::Late(world.plan.call_timeout + Duration::from_secs(20)));
+    replica.rotate().await;
+    replica.until_phase("unknown").await;
+    replica.kill().await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    replica.start();
+    seconds(10).await;
+    assert_eq!(world.phase(), "unknown", "nothing was believed before its time");
+    minutes(10).await;
+    world.assert_rotated("key-1", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_needs_time_is_not_published_early_by_a_clock_that_jumps_ahead() {
+    let world = World::new(staged(plan_read()));
+    let replica = world.replica(1).await;
+    replica.rotate().await;
+    let staged_at = replica.until_phase("staged").await.state.map(|_| world.now());
+    seconds(1).await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    // After an order everything is read afresh; that must not count by the wrong clock either.
+    replica.handle().pause("the night".into()).await.unwrap();
+    while world.phase() == "staged" {
+        seconds(1).await;
+    }
+    let delay = world.plan.propagation.unwrap().delay;
+    let waited = Duration::try_from(world.now().duration_since(staged_at.unwrap())).unwrap();
+    assert!(waited >= delay, "published after {waited:?}, though the provider needs {delay:?}");
+    minutes(15).await;
+    world.assert_rotated("key-1", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_rotation_begins_while_a_call_of_the_one_that_a_person_gave_up_may_take_effect() {
+    for decision in [Decision::RotateAgain, Decision::KeepCurrent] {
+        for skew in [0, YEAR_SECONDS] {
+            let world = World::new(plan_none());
+            let replica = world.replica(1).await;
+            world.mint.next(CallFault::Late(world.plan.call_timeout + Duration::from_secs(20)));
+            let id = replica.rotate().await;
+            replica.until_phase("halted").await;
+            replica.handle().resolve(id, decision).await.unwrap();
+            replica.clock.set_skew(skew);
+            replica.handle().rotate(ask(true)).await.unwrap();
+            minutes(10).await;
+            assert_eq!(
+                world.mint.minted(),
+                2,
+                "{decision:?}: the late call made a key, and so did the emergency"
+            );
+            world.assert_rotated("key-2", 2);
+        }
+    }
 }
