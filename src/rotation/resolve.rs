@@ -253,9 +253,10 @@ pub(super) fn decided(
         Decision::RotateAgain => {
             let outcome = ClosedAs::Resolved { decision };
             // Not before a call that may still be on its way has lost its power.
+            let claim_ends_at = later(now, Duration::from_millis(rotation.claim_ms));
             let may_be_sent_at = match state.phase {
-                Phase::Unknown { .. } => rotation.dispatched_at.max(now),
-                _ => rotation.dispatched_at,
+                Phase::Unknown { .. } => rotation.dispatched_at.max(now).min(claim_ends_at),
+                _ => passed(rotation.dispatched_at, now),
             };
             let not_before = later(may_be_sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
             let request = Request { request_id: None, trigger: Trigger::Manual, ..rotation.request.clone() };

@@ -1,8 +1,9 @@
 //! A keyturn installation for a test or the demo: least-privilege access to a throw-away OpenBao, a configuration
 //! file, and the secrets that have to be there first.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -87,7 +88,13 @@ impl Installation {
             prefix,
         };
         fs::create_dir_all(directory)?;
-        fs::write(directory.join("secret-id"), &role.secret_id)?;
+        let mut secret_id = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(directory.join("secret-id"))?;
+        secret_id.write_all(role.secret_id.as_bytes())?;
         installation.write_config(server, name, &role.role_id, credentials, settings)?;
         Ok(installation)
     }

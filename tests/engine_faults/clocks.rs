@@ -124,3 +124,20 @@ async fn no_rotation_begins_while_a_call_of_the_one_that_a_person_gave_up_may_ta
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_a_person_asks_for_again_does_not_wait_for_a_clock_of_next_year() {
+    let world = World::new(plan_none());
+    let mut replica = world.replica(1).await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    world.lose_next_answer();
+    let id = replica.rotate().await;
+    replica.until_phase("halted").await;
+    replica.kill().await;
+    replica.clock.set_skew(0);
+    replica.start();
+    replica.until_phase("halted").await;
+    replica.handle().resolve(id, Decision::RotateAgain).await.unwrap();
+    minutes(10).await;
+    world.assert_rotated("key-2", 2);
+}
