@@ -232,25 +232,38 @@ async fn a_key_that_a_person_has_just_given_up_is_left_alone_whatever_the_provid
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_dies_while_it_settles_an_orphan_ends_it_after_its_next_start() {
-    let plan = plan_read();
-    for operation in 0..operations_of_settling(&plan).await {
-        // Before an operation the world is as it was after the one before it.
-        die_while_settling(&plan, Death { operation, moment: Moment::After }, false).await;
+    for plan in [plan_read(), plan_redo()] {
+        for operation in 0..operations_of_settling(&plan).await {
+            // Before an operation the world is as it was after the one before it.
+            die_while_settling(&plan, Death { operation, moment: Moment::After }, false).await;
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_takes_over_an_orphan_from_a_dead_one_leaves_it_to_who_has_the_answer() {
-    let plan = plan_read();
-    for operation in 0..operations_of_settling(&plan).await {
-        die_while_settling(&plan, Death { operation, moment: Moment::After }, true).await;
+    for plan in [plan_read(), plan_redo()] {
+        for operation in 0..operations_of_settling(&plan).await {
+            die_while_settling(&plan, Death { operation, moment: Moment::After }, true).await;
+        }
     }
 }
+
+/// An orphan that a read settles, or probes do once its grace window is over.
+async fn left_by_a_takeover(world: &World) -> (Replica, Replica) {
+    match world.plan.read {
+        Some(_) => thaw_after_a_takeover(world).await,
+        None => thaw_inside_the_grace_window(world).await,
+    }
+}
+
+/// How long such an orphan takes to be settled.
+const SETTLED_IN_MINUTES: u64 = 25;
 
 /// How many operations a replica makes from its start until its orphan is published.
 async fn operations_of_settling(plan: &Plan) -> usize {
     let world = World::new(plan.clone());
-    let (mut a, _b) = thaw_after_a_takeover(&world).await;
+    let (mut a, _b) = left_by_a_takeover(&world).await;
     a.kill().await;
     a.start();
     let done = |seen: &keyturn::engine::Snapshot| {
@@ -264,19 +277,19 @@ async fn operations_of_settling(plan: &Plan) -> usize {
 async fn die_while_settling(plan: &Plan, death: Death, with_others: bool) {
     let what = format!("{death:?}, with others: {with_others}, read: {:?}", plan.read);
     let world = World::new(plan.clone());
-    let (mut a, mut b) = thaw_after_a_takeover(&world).await;
+    let (mut a, mut b) = left_by_a_takeover(&world).await;
     a.kill().await;
     if !with_others {
         b.kill().await;
     }
     a.start_until(Some(death));
-    minutes(4).await;
+    minutes(SETTLED_IN_MINUTES).await;
     if a.life().is_over() {
         a.bury().await;
         minutes(if with_others { 20 } else { 1 }).await;
         a.start();
     }
-    minutes(20).await;
+    minutes(SETTLED_IN_MINUTES).await;
     assert_eq!(world.published(), "key-2", "{what}");
     assert_eq!((world.phase(), world.mint.calls().len()), ("idle", 2), "{what}");
     assert_eq!(a.disk.slots(), [], "{what}");
