@@ -31,8 +31,8 @@ where
             self.seen_at = self.clock.monotonic();
         }
         self.took(Share::Vault, started);
-        let state = record.state.clone();
-        self.keep_the_time_of(state.phase.rotation().map(|open| open.rotation_id));
+        self.keep_the_time_of(record.state.phase.rotation().map(|open| open.rotation_id));
+        let state = record.state.clone().believed_at(self.now());
         self.record = Some(record);
         self.signer = None;
         self.entry = None;

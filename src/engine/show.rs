@@ -1,7 +1,9 @@
 //! What a task lets everybody see of its state and its doing.
 
+use std::sync::Arc;
+
 use super::driver::Driver;
-use super::snapshot::{Activity, Role};
+use super::snapshot::{Activity, Role, Snapshot};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::Provider;
@@ -16,24 +18,30 @@ where
     C: Clock,
 {
     pub(super) fn show_state(&mut self, state: &State) {
+        self.show_state_and(state, |_| {});
+    }
+
+    fn show_state_and(&mut self, state: &State, change: impl FnOnce(&mut Snapshot)) {
         let mine = state.phase.rotation().is_none_or(|open| open.holder == self.hands.replica);
         let role = if mine { Role::Own } else { Role::Follower };
         let next_due = self.due(state);
         let entry_version = self.hands.entry_version();
         let conditions = self.hands.conditions.clone();
         self.desk.show(|snapshot| {
-            snapshot.state = Some(state.clone());
+            if snapshot.state.as_deref() != Some(state) {
+                snapshot.state = Some(Arc::new(state.clone()));
+            }
             snapshot.role = role;
             snapshot.next_due = next_due;
             snapshot.entry_version = entry_version.or(snapshot.entry_version);
             snapshot.conditions = conditions;
+            change(snapshot);
         });
     }
 
     /// At rest nothing holds the task up any more.
     pub(super) fn show_rest(&mut self, state: &State) {
-        self.show_state(state);
-        self.desk.show(|snapshot| {
+        self.show_state_and(state, |snapshot| {
             snapshot.activity = Activity::Idle;
             snapshot.hold = None;
         });
@@ -52,10 +60,13 @@ where
             Effect::Wait { .. } => Activity::Waiting,
             Effect::Erase { .. } | Effect::Leave => return,
         };
-        if !matches!(effect, Effect::Save | Effect::Preflight { .. }) {
-            self.show_state(state);
-            self.desk.show(|snapshot| snapshot.hold = None);
+        if matches!(effect, Effect::Save | Effect::Preflight { .. }) {
+            self.desk.show_activity(activity);
+        } else {
+            self.show_state_and(state, |snapshot| {
+                snapshot.hold = None;
+                snapshot.activity = activity;
+            });
         }
-        self.desk.show_activity(activity);
     }
 }

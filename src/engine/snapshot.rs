@@ -1,5 +1,7 @@
 //! What one credential's task lets everybody see.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::credential::Credential;
@@ -16,7 +18,7 @@ pub struct Snapshot {
     /// Where the secret is published.
     pub store: FieldPath,
     /// The state as last known; `None` until the record was read for the first time.
-    pub state: Option<State>,
+    pub state: Option<Arc<State>>,
     /// The entry's version as last known.
     pub entry_version: Option<KvVersion>,
     /// Whether this replica drives the open rotation.

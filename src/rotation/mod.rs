@@ -12,6 +12,7 @@ mod resume;
 pub mod schedule;
 mod state;
 mod step;
+mod times;
 
 pub use close::{NotNow, admit, due_request, next_due, quiet_after_decision};
 pub use effect::Effect;

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn what_ended_is_counted_once_and_only_since_the_start() {
         let mut snapshot = sample::snapshot(start());
-        let state = snapshot.state.as_mut().unwrap();
+        let state = sample::state(&mut snapshot);
         state.history = vec![sample::failed(after(2)), sample::rotated(after(1)), sample::rotated(after(-1))];
         let (fleet, sender) = sample::fleet(snapshot);
         let mut metrics = Metrics::new(start());
@@ -334,7 +334,7 @@ mod tests {
             assert_eq!(value(&page, durations), Some("1"));
         }
         sender.send_modify(|snapshot| {
-            snapshot.state.as_mut().unwrap().history.insert(0, sample::rotated(after(3)));
+            sample::state(snapshot).history.insert(0, sample::rotated(after(3)));
         });
         assert_eq!(value(&metrics.scrape(&fleet).unwrap(), rotated), Some("2"));
     }
@@ -352,7 +352,7 @@ mod tests {
         sender.send_modify(|snapshot| {
             snapshot.hold = None;
             snapshot.next_due = None;
-            snapshot.state.as_mut().unwrap().phase = crate::rotation::Phase::Idle;
+            sample::state(snapshot).phase = crate::rotation::Phase::Idle;
         });
         let page = metrics.scrape(&fleet).unwrap();
         assert_eq!((value(&page, hold), value(&page, intended), value(&page, due)), (None, None, None));
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn every_metric_is_documented_and_nothing_else() {
         let mut snapshot = sample::snapshot(start());
-        snapshot.state.as_mut().unwrap().history = vec![sample::rotated(after(1))];
+        sample::state(&mut snapshot).history = vec![sample::rotated(after(1))];
         let (fleet, _sender) = sample::fleet(snapshot);
         let page = Metrics::new(start()).scrape(&fleet).unwrap();
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -386,6 +386,8 @@ mod tests {
 /// A fleet whose snapshots set every metric.
 #[cfg(test)]
 pub(super) mod sample {
+    use std::sync::Arc;
+
     use jiff::{SignedDuration, Timestamp};
     use tokio::sync::{mpsc, watch};
 
@@ -396,6 +398,11 @@ pub(super) mod sample {
         Request, Retry, Rotation, State, Timings, Trigger,
     };
     use crate::secret::Fingerprint;
+
+    /// The state in a snapshot, to be changed.
+    pub(crate) fn state(snapshot: &mut Snapshot) -> &mut State {
+        Arc::make_mut(snapshot.state.as_mut().unwrap())
+    }
 
     /// A credential in trouble: rotating, held, paused, with a failed try and a drift behind it.
     pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
@@ -421,7 +428,7 @@ pub(super) mod sample {
             credential: "adyen".parse().unwrap(),
             provider: "adyen/client-key".to_owned(),
             store: "secret/payments/adyen#client_key".parse().unwrap(),
-            state: Some(state),
+            state: Some(Arc::new(state)),
             entry_version: Some(KvVersion(3)),
             role: Role::Own,
             activity: Activity::Held,

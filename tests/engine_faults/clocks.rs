@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use keyturn::rotation::Decision;
+use keyturn::rotation::{Decision, Plan};
 use keyturn::testbed::fake::CallFault;
 
-use crate::world::{World, ask, minutes, plan_none, plan_read, plan_redo, seconds, staged};
+use crate::world::{World, ask, due_every, minutes, plan_none, plan_read, plan_redo, seconds, staged};
 
 const YEAR_SECONDS: i64 = 365 * 24 * 3_600;
 
@@ -123,6 +123,23 @@ async fn no_rotation_begins_while_a_call_of_the_one_that_a_person_gave_up_may_ta
             world.assert_rotated("key-2", 2);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_a_clock_of_next_year_closed_holds_nothing_back_for_a_year() {
+    let hour = Duration::from_hours(1);
+    let plan = Plan { grace: Some(hour), lock: Some(hour), ..plan_read() };
+    let world = World::new(due_every(hour * 2, plan));
+    let mut replica = world.replica(1).await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    replica.until_rotated(1).await;
+    replica.shut_down().await;
+    replica.clock.set_skew(0);
+    replica.start();
+    minutes(30).await;
+    assert_eq!(world.mint.calls().len(), 1, "the lock and the grace window still count");
+    minutes(120).await;
+    world.assert_rotated("key-2", 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,7 +95,7 @@ async fn after_a_restore_that_put_the_record_behind_its_entry_no_key_is_touched(
         replica.until_rotated(1).await;
         world.vault.restore_records(&before);
         let record = world.state();
-        replica.until("the older record", |seen| seen.state.as_ref() == Some(&record)).await;
+        replica.until("the older record", |seen| seen.state.as_deref() == Some(&record)).await;
         hours(24).await;
         assert_eq!((replica.conditions(), replica.snapshot().hold), (vec![], None));
         for restarted in [false, true] {

@@ -43,7 +43,7 @@ async fn an_orphan_that_the_provider_shows_as_its_key_is_published() {
         world.assert_rotated("key-2", 2);
         assert_eq!((a.conditions(), a.disk.slots()), (vec![], vec![]));
         assert_eq!(world.state().history.len(), 2, "a rotation has one end");
-        b.until("what A did", |seen| seen.state == Some(world.state())).await;
+        b.until("what A did", |seen| seen.state.as_deref() == Some(&world.state())).await;
     }
 }
 

@@ -223,7 +223,9 @@ impl Replica {
                 let settled = matches!(state.phase, Phase::Idle | Phase::Halted { .. });
                 settled && state.retry.is_none()
             };
-            seen.activity == Activity::Idle && seen.pending.is_none() && seen.state.as_ref().is_some_and(done)
+            seen.activity == Activity::Idle
+                && seen.pending.is_none()
+                && seen.state.as_deref().is_some_and(done)
         })
         .await
     }
@@ -233,7 +235,7 @@ impl Replica {
         self.until("the end of the rotation", |seen| {
             let rotated = |closed: &&Closed| matches!(closed.outcome, ClosedAs::Rotated { .. });
             let count = |state: &State| state.history.iter().filter(rotated).count() >= times;
-            seen.activity == Activity::Idle && seen.state.as_ref().is_some_and(count)
+            seen.activity == Activity::Idle && seen.state.as_deref().is_some_and(count)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! A served fleet of scripted credentials, and clients for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -108,7 +109,7 @@ pub(crate) fn idle(credential: &str) -> Snapshot {
         credential: name(credential),
         provider: "adyen/client-key".into(),
         store: "secret/payments/adyen#client_key".parse().unwrap(),
-        state: Some(State::adopted(NOW)),
+        state: Some(Arc::new(State::adopted(NOW))),
         entry_version: Some(KvVersion(9)),
         role: Role::Own,
         activity: Activity::Idle,
@@ -122,13 +123,13 @@ pub(crate) fn idle(credential: &str) -> Snapshot {
 
 pub(crate) fn in_phase(credential: &str, phase: Phase) -> Snapshot {
     let mut snapshot = idle(credential);
-    snapshot.state = Some(State { phase, ..State::adopted(NOW) });
+    snapshot.state = Some(Arc::new(State { phase, ..State::adopted(NOW) }));
     snapshot
 }
 
 pub(crate) fn with_history(credential: &str, history: Vec<Closed>) -> Snapshot {
     let mut snapshot = idle(credential);
-    snapshot.state = Some(State { history, ..State::adopted(NOW) });
+    snapshot.state = Some(Arc::new(State { history, ..State::adopted(NOW) }));
     snapshot
 }
 

@@ -1,5 +1,7 @@
 //! CredentialService: what it shows, asks, and follows.
 
+use std::sync::Arc;
+
 use keyturn::api::proto::{self, RotationState};
 use keyturn::engine::scripted::{Asked, Said};
 use keyturn::engine::{Activity, Condition, Role};
@@ -16,7 +18,7 @@ async fn get(served: &Served, name: &str) -> proto::Credential {
 #[tokio::test]
 async fn a_credential_is_shown_with_its_rotations() {
     let mut snapshot = with_history("adyen", vec![rotated(1)]);
-    let state = snapshot.state.as_mut().unwrap();
+    let state = Arc::make_mut(snapshot.state.as_mut().unwrap());
     state.phase = Phase::Intended { rotation: open(2) };
     state.pause = Some(Pause { since: NOW, reason: "deploy".into() });
     snapshot.role = Role::Follower;

@@ -14,7 +14,7 @@ pub(super) use rotation::{cancelled, is_final, queued, rotation, rotation_ids};
 
 /// One credential as its task sees it now.
 pub(super) fn credential(snapshot: &Snapshot) -> proto::Credential {
-    let state = snapshot.state.as_ref();
+    let state = snapshot.state.as_deref();
     proto::Credential {
         name: snapshot.credential.to_string(),
         provider: snapshot.provider.clone(),

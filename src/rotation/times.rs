@@ -1,0 +1,45 @@
+//! Times that cannot be true yet: somebody's wall clock was wrong when they were written down.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::history::{Closed, ClosedAs};
+use super::state::State;
+use super::step::later;
+
+/// The longest that anything asks to wait before the next try.
+const RETRY_IN_MAX: Duration = Duration::from_hours(24);
+
+impl State {
+    /// The same state with what lies in the future moved to `now`: else one clock that was wrong for a moment would hold
+    /// every rotation back until its year has come.
+    #[must_use]
+    pub fn believed_at(mut self, now: Timestamp) -> Self {
+        if let Some(retry) = &mut self.retry {
+            retry.not_before = retry.not_before.min(later(now, RETRY_IN_MAX));
+        }
+        for closed in &mut self.history {
+            let ahead = closed.closed_at.duration_since(now);
+            if ahead > SignedDuration::ZERO {
+                closed.take_back(ahead);
+            }
+        }
+        self
+    }
+}
+
+impl Closed {
+    /// Moves everything that the same clock told by so much.
+    fn take_back(&mut self, ahead: SignedDuration) {
+        let told_at = self.closed_at;
+        let back = |time: Timestamp| time.saturating_sub(ahead).unwrap_or(Timestamp::MIN);
+        self.closed_at = back(self.closed_at);
+        self.intended_at = back(self.intended_at);
+        let ClosedAs::Rotated { answer, publication, .. } = &mut self.outcome else { return };
+        publication.published_at = back(publication.published_at);
+        // One that is over for that clock was said by the provider's.
+        answer.previous_expires_at =
+            answer.previous_expires_at.map(|dies_at| if dies_at > told_at { back(dies_at) } else { dies_at });
+    }
+}
