@@ -75,5 +75,5 @@ fn cron(pattern: &str, zone: Option<&str>, place: &str, found: &mut Found<'_>) -
     if cron_after(&parsed, &zone, Timestamp::UNIX_EPOCH).is_none() {
         found.take(&place_of_cron, wrong("the pattern matches no day of any year"));
     }
-    Some(Cadence::Cron { pattern: pattern.to_owned(), zone })
+    Some(Cadence::Cron { pattern: Box::new(parsed), zone })
 }

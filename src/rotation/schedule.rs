@@ -35,8 +35,8 @@ pub enum Cadence {
     Every(Duration),
     /// At the times of a cron pattern, in a time zone.
     Cron {
-        /// The pattern: five fields, or six with seconds.
-        pattern: String,
+        /// The pattern: five fields, or six with seconds; see [`parse_cron`].
+        pattern: Box<Cron>,
         /// The zone in which it is read.
         zone: TimeZone,
     },
@@ -105,16 +105,15 @@ pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
     parser.parse(pattern).map_err(|error| error.to_string())
 }
 
-/// The first time of a cron pattern after `from`; `None` for a pattern that is invalid or never comes.
+/// The first time of a cron pattern after `from`; `None` for a pattern that never comes.
 pub fn cron_after(pattern: &Cron, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
     let next = pattern.find_next_occurrence(&from.to_zoned(zone.clone()), false).ok()?;
     Some(next.timestamp())
 }
 
-fn cron_due(pattern: &str, zone: &TimeZone, jitter: &Jitter<'_>, from: Timestamp) -> Option<Timestamp> {
-    let pattern = parse_cron(pattern).ok()?;
-    let first = cron_after(&pattern, zone, from)?;
-    let distance = cron_after(&pattern, zone, first).map(|following| following.duration_since(first));
+fn cron_due(pattern: &Cron, zone: &TimeZone, jitter: &Jitter<'_>, from: Timestamp) -> Option<Timestamp> {
+    let first = cron_after(pattern, zone, from)?;
+    let distance = cron_after(pattern, zone, first).map(|following| following.duration_since(first));
     Some(later(first, jitter.share(from, distance.unwrap_or_default())))
 }
 
@@ -232,7 +231,7 @@ mod tests {
 
     fn cron(pattern: &str) -> Schedule {
         Schedule {
-            cadence: Cadence::Cron { pattern: pattern.into(), zone: amsterdam() },
+            cadence: Cadence::Cron { pattern: parse_cron(pattern).unwrap().into(), zone: amsterdam() },
             ..every(Duration::ZERO)
         }
     }
@@ -357,8 +356,9 @@ mod tests {
     fn schedules() -> impl Strategy<Value = Schedule> {
         let cadence = prop_oneof![
             (60_u64..100 * 86_400).prop_map(|seconds| Cadence::Every(Duration::from_secs(seconds))),
-            prop::sample::select(vec!["30 2 * * *", "0 * * * *", "0 9 * * MON", "0 3 1 * *"])
-                .prop_map(|pattern| Cadence::Cron { pattern: pattern.into(), zone: amsterdam() }),
+            prop::sample::select(vec!["30 2 * * *", "0 * * * *", "0 9 * * MON", "0 3 1 * *"]).prop_map(
+                |pattern| Cadence::Cron { pattern: parse_cron(pattern).unwrap().into(), zone: amsterdam() }
+            ),
         ];
         let time = || (0_i8..24, 0_i8..60);
         let window = (any::<[bool; 7]>(), time(), time()).prop_map(|(mut days, from, until)| {

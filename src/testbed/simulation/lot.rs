@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::civil::time;
 use jiff::tz::TimeZone;
 
-use crate::rotation::schedule::{Cadence, Schedule, Window};
+use crate::rotation::schedule::{Cadence, Schedule, Window, parse_cron};
 use crate::rotation::{Plan, Propagation};
 use crate::testbed::fake::Dice;
 
@@ -77,7 +77,10 @@ fn bare(dice: &Dice) -> Plan {
 }
 
 fn schedule(dice: &Dice) -> Schedule {
-    let cron = |pattern: &str| Cadence::Cron { pattern: pattern.to_owned(), zone: TimeZone::UTC };
+    let cron = |pattern: &str| match parse_cron(pattern) {
+        Ok(pattern) => Cadence::Cron { pattern: pattern.into(), zone: TimeZone::UTC },
+        Err(_) => Cadence::Manual,
+    };
     let cadence = match dice.below(20) {
         0 => Cadence::Manual,
         1 | 2 => cron("*/5 * * * *"),
