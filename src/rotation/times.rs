@@ -16,30 +16,37 @@ impl State {
     /// every rotation back until its year has come.
     #[must_use]
     pub fn believed_at(mut self, now: Timestamp) -> Self {
+        let newest = self.history.first().map_or(SignedDuration::ZERO, |closed| closed.ahead_of(now));
         if let Some(retry) = &mut self.retry {
-            retry.not_before = retry.not_before.min(later(now, RETRY_IN_MAX));
+            retry.not_before = back(retry.not_before, newest).min(later(now, RETRY_IN_MAX));
         }
         for closed in &mut self.history {
-            let ahead = closed.closed_at.duration_since(now);
-            if ahead > SignedDuration::ZERO {
-                closed.take_back(ahead);
-            }
+            closed.take_back(closed.ahead_of(now));
         }
         self
     }
 }
 
 impl Closed {
+    /// How far in the future it says that it was closed.
+    fn ahead_of(&self, now: Timestamp) -> SignedDuration {
+        self.closed_at.duration_since(now).max(SignedDuration::ZERO)
+    }
+
     /// Moves everything that the same clock told by so much.
     fn take_back(&mut self, ahead: SignedDuration) {
         let told_at = self.closed_at;
-        let back = |time: Timestamp| time.saturating_sub(ahead).unwrap_or(Timestamp::MIN);
-        self.closed_at = back(self.closed_at);
-        self.intended_at = back(self.intended_at);
+        self.closed_at = back(self.closed_at, ahead);
+        self.intended_at = back(self.intended_at, ahead);
         let ClosedAs::Rotated { answer, publication, .. } = &mut self.outcome else { return };
-        publication.published_at = back(publication.published_at);
+        publication.published_at = back(publication.published_at, ahead);
         // One that is over for that clock was said by the provider's.
-        answer.previous_expires_at =
-            answer.previous_expires_at.map(|dies_at| if dies_at > told_at { back(dies_at) } else { dies_at });
+        answer.previous_expires_at = answer
+            .previous_expires_at
+            .map(|dies_at| if dies_at > told_at { back(dies_at, ahead) } else { dies_at });
     }
+}
+
+fn back(time: Timestamp, ahead: SignedDuration) -> Timestamp {
+    time.saturating_sub(ahead).unwrap_or(Timestamp::MIN)
 }

@@ -143,6 +143,23 @@ async fn a_rotation_that_a_clock_of_next_year_closed_holds_nothing_back_for_a_ye
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_a_clock_of_next_year_put_off_is_made_in_time() {
+    let world = World::new(plan_read());
+    let mut replica = world.replica(1).await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    world.mint.next(CallFault::RequestLost);
+    replica.rotate().await;
+    while world.state().retry.is_none() {
+        seconds(1).await;
+    }
+    replica.kill().await;
+    replica.clock.set_skew(0);
+    replica.start();
+    minutes(5).await;
+    world.assert_rotated("key-1", 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rotation_that_a_person_asks_for_again_does_not_wait_for_a_clock_of_next_year() {
     let world = World::new(plan_none());
     let mut replica = world.replica(1).await;

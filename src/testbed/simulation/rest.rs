@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::clock::Clock as _;
 use crate::engine::{Activity, Handle, Snapshot};
 use crate::rotation::{Phase, State};
 
 /// The longest time that it may take: a schedule's window may be closed for most of a day.
 const LOOKS_MAX: u32 = 26 * 60 * 6;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A retry that is due later than this comes from a clock that was wrong.
-const RETRY_MAX: Duration = Duration::from_hours(25);
 
 /// Waits until each credential was seen at rest, and judges it then.
 pub(super) async fn come_to_rest(world: &World) {
@@ -38,7 +35,7 @@ fn rests(world: &World, credential: usize) -> bool {
     let Some(state) = world.judge.state(credential) else { return false };
     let handles: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
     let all_run = handles.len() == world.replicas.len();
-    if !all_run || !is_settled(world, &state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
+    if !all_run || !is_settled(&state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
         return false;
     }
     let kept = world.newest_kept(credential);
@@ -55,12 +52,8 @@ fn rests(world: &World, credential: usize) -> bool {
     true
 }
 
-fn is_settled(world: &World, state: &State) -> bool {
-    let far_off = |at: jiff::Timestamp| {
-        let left = at.duration_since(world.clock.now());
-        world.judge.clocks_were_wrong() && Duration::try_from(left).is_ok_and(|left| left > RETRY_MAX)
-    };
-    let done = state.retry.as_ref().is_none_or(|retry| state.pause.is_some() || far_off(retry.not_before));
+fn is_settled(state: &State) -> bool {
+    let done = state.retry.is_none() || state.pause.is_some();
     matches!(state.phase, Phase::Halted { .. }) || (state.phase == Phase::Idle && done)
 }
 
