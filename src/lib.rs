@@ -5,6 +5,7 @@
 //! acts on; [`engine`] is the shell that runs the core's effects; [`api`] is what applications see; [`config`],
 //! [`cli`], [`doctor`] and [`telemetry`] are what operators see.
 
+mod document;
 pub mod ids;
 pub mod mistake;
 pub mod secret;

@@ -12,9 +12,8 @@ use url::Url;
 
 use super::base_url;
 use super::definition::{AuthScheme, Definition, Grace};
-use super::nearest::did_you_mean;
 use super::wire::{AnswerFacts, SecretHeader, Signing, Wire};
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, did_you_mean};
 use crate::rotation::schedule::Schedule;
 use crate::rotation::{Plan, Propagation};
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::Definition;
-use super::nearest::did_you_mean;
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, did_you_mean};
 
 const EMBEDDED: [&str; 5] = [
     include_str!("catalog/adyen-api-key.yaml"),

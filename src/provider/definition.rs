@@ -6,8 +6,9 @@
 mod auth;
 mod call;
 mod check;
+mod findings;
 mod pattern;
-mod unreadable;
+mod read;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use auth::{
     KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
 };
 pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+pub use findings::Finding;
 pub use pattern::Pattern;
 
 use super::template::Template;
@@ -94,13 +96,32 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Parses and checks a definition; all mistakes at once, a mistake in the YAML itself alone.
+    /// Reads and checks a definition: all mistakes in what it says at once, else all in what it means.
     pub fn parse(yaml: &str) -> Result<Self, Vec<Mistake>> {
-        let definition: Self =
-            serde_saphyr::from_str(yaml).map_err(|error| vec![unreadable::mistake(&error)])?;
-        let mistakes = check::mistakes(&definition);
-        if mistakes.is_empty() { Ok(definition) } else { Err(mistakes) }
+        Self::judge(yaml).map(|(definition, _)| definition)
     }
+
+    /// The same, with what there is to know about a right one.
+    pub fn judge(yaml: &str) -> Result<(Self, Vec<Finding>), Vec<Mistake>> {
+        let (definition, document) = read::read(yaml)?;
+        let mistakes = check::mistakes(&definition);
+        if !mistakes.is_empty() {
+            return Err(document.in_order(mistakes));
+        }
+        let findings = definition.findings().into_iter();
+        let placed = findings.map(|found| Finding { place: document.place(&found.path), ..found }).collect();
+        Ok((definition, placed))
+    }
+
+    /// What there is to know about it: risks, and what it declares in vain.
+    pub fn findings(&self) -> Vec<Finding> {
+        findings::findings(self)
+    }
+}
+
+/// The JSON Schema of a definition, for editors and for `docs/provider-reference.md`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Definition).to_value()
 }
 
 /// One thing that a credential says about itself. It goes into a path only percent-encoded.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, did_you_mean};
 use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Param};
-use crate::provider::nearest::did_you_mean;
 use crate::provider::template::Template;
 
 /// Checks all parameters and says which of the definition's resources they choose.

@@ -3,9 +3,8 @@
 mod requests;
 
 use super::{Definition, Grace, SelfSigning};
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, did_you_mean};
 use crate::provider::base_url;
-use crate::provider::nearest::did_you_mean;
 use crate::provider::template::Template;
 
 /// All mistakes of a definition, in the order of its members.

@@ -33,31 +33,46 @@ fn what_is_not_said_is_read_carefully() {
 }
 
 #[test]
-fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
+fn what_cannot_be_read_shows_its_place_and_nothing_of_the_file() {
     let instead = |old: &str, new: &str| {
         assert!(SMALL.contains(old), "{old}");
         SMALL.replace(old, new)
     };
     for (yaml, expected) in [
-        (instead("title: Example", "titel: canary"), "line 3, column 1: there is no such field"),
-        (instead("title: Example", "titel: canary"), "did you mean \"title\"?"),
-        (instead("title: Example", "canary-4711: x"), "line 3"),
-        (instead("title: Example", "title: [canary]"), "another kind"),
-        (instead("title: Example\n", ""), "the field title is missing"),
-        (instead("self: possible", "self: canary-4711"), "known: always, possible, never"),
-        (instead("self: possible", "self: alway"), "did you mean \"always\"?"),
+        (
+            instead("title: Example", "title: Example\ntitel: canary"),
+            "line 4, column 1: there is no such field",
+        ),
+        (instead("title: Example", "title: Example\ntitel: canary"), "did you mean \"title\"?"),
+        (instead("title: Example", "title: Example\ncanary.4711: x"), "line 4"),
+        (
+            instead("X-Key }", "X-Key, canary: x }"),
+            "auth[0].header: line 7, column 34: there is no such field",
+        ),
+        (
+            instead("title: Example", "title: [canary]"),
+            "title: line 3, column 1: expected text, found a list",
+        ),
+        (instead("title: Example", "title: 4711"), "put it in quotes"),
+        (instead("title: Example\n", ""), "title: line 2, column 1: it is missing"),
+        (instead("self: possible", "self: canary-4711"), "one of: always, possible, never"),
         (instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"), "known: header, basic, hmac"),
-        (instead("[ { header: { name: X-Key } } ]", "canary-4711"), "another kind"),
-        (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "another kind"),
-        (instead("{ secret: /key }", "{ secret: canary/key }"), "begins with '/'"),
+        (
+            instead("[ { header: { name: X-Key } } ]", "canary-4711"),
+            "auth: line 7, column 1: expected a list",
+        ),
+        (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "answer.statuses[0]: line 10"),
+        (instead("{ secret: /key }", "{ secret: /key, statuses: [70000] }"), "answer.statuses[0]: line 10"),
+        (instead("{ secret: /key }", "{ secret: canary/key }"), "answer.secret: line 10, column 11: a JSON"),
         (instead("{ secret: /key }", "{ secret: /canary~ }"), "'~' is written '~0'"),
         (instead("{id}/rotate", "{id/canary"), "between '{' and '}'"),
         (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
-        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [canary] } }"), "another kind"),
-        (instead("{id}/rotate\"", "{id}\", method: canary"), "known: POST, PUT, PATCH"),
-        (format!("{SMALL}lock: canary\n"), "line 11"),
+        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [canary] } }"), "regenerate.body.json.a"),
+        (instead("{id}/rotate\"", "{id}\", method: canary"), "one of: POST, PUT, PATCH"),
+        (format!("{SMALL}lock: canary\n"), "lock: line 11, column 1: what stands here cannot be read"),
         (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
-        (format!("{SMALL}grace: {{ fixed: canary }}\n"), "a duration is 30s"),
+        (format!("{SMALL}grace: {{ fixed: canary }}\n"), "grace.fixed: line 11, column 10"),
+        (format!("{SMALL}grace: canary\n"), "grace: line 11, column 1"),
         (format!("{SMALL}sources: *canary\n"), "cannot be read"),
         (format!("{SMALL}sources: !canary x\n"), "line 11"),
         (format!("{SMALL}title: [canary-4711"), "line 11"),
@@ -65,14 +80,52 @@ fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
         ("canary-4711\n".to_owned(), "line 1"),
         ("canary-4711: [\n---\n".to_owned(), "line"),
         ("-----BEGIN CANARY canary-----\ncanary\n".to_owned(), "line"),
-        ("{\"canary\": 1}".to_owned(), "no such field"),
     ] {
         let found = Definition::parse(&yaml).unwrap_err();
         let text = found[0].to_string();
-        assert_eq!(found.len(), 1, "{yaml}");
-        assert!(text.contains(expected) && text.contains("line"), "{yaml}{text}");
+        assert_eq!(found.len(), 1, "{yaml}{found:#?}");
+        assert!(text.contains(expected) && text.contains("line"), "{expected}\n{yaml}{text}");
         assert!(!text.contains("canary") && !text.contains('\n'), "{yaml}{text}");
     }
+}
+
+#[test]
+fn all_that_cannot_be_read_is_found_at_once_in_the_order_of_the_file() {
+    let yaml = SMALL
+        .replace("title: Example", "titel: Example")
+        .replace("{ secret: /key }", "{ secret: key, statuses: [two] }")
+        .replace("/keys/{id}/rotate", "/keys/{id")
+        + "lock: soon\ngrace: { fixed: 1 day or so }\nredo: { max_calls: 2, times: 3 }\n";
+    let found = Definition::parse(&yaml).unwrap_err();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expected = [
+        "title: line 2, column 1: it is missing",
+        "line 3, column 1: there is no such field",
+        "regenerate.path: line 9, column 15: between",
+        "answer.secret: line 10, column 11: a JSON pointer",
+        "answer.statuses[0]: line 10, column 35: expected a number",
+        "lock: line 11, column 1: what stands here",
+        "grace.fixed: line 12, column 10: what stands here",
+        "redo: line 13, column 23: there is no such field",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{expected}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_a_definition_means_is_checked_with_places_too() {
+    let yaml = SMALL.replace("name: X-Key", "name: X Key").replace("{id}/rotate", "{idd}/rotate");
+    let found = Definition::parse(&yaml).unwrap_err();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "auth[0].header: line 7, column 11: it is not a header's name",
+            "regenerate.path: line 9, column 15: {idd} stands for nothing (did you mean \"id\"?)",
+        ]
+    );
 }
 
 #[test]

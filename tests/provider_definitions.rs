@@ -1,0 +1,162 @@
+//! `keyturn providers` as it is typed and read: the list, one definition, own ones that are right or wrong.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+
+use clap::Parser as _;
+use keyturn::cli::{Cli, Command, Console, Exit, providers};
+use keyturn::provider::Catalog;
+use serde_json::Value;
+
+/// What a command says on both outputs, and how it ends.
+fn run(line: &str) -> (Exit, String, String) {
+    let words = format!("keyturn providers {line}");
+    let Command::Providers(arguments) = Cli::parse_from(words.split_whitespace()).command else {
+        panic!("{line} is about something else");
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = providers(&arguments, &Catalog::embedded(), &mut Console::new(&mut out, &mut err));
+    (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn json(line: &str) -> (Exit, Value) {
+    let (exit, out, _) = run(&format!("{line} -o json"));
+    (exit, serde_json::from_str(&out).unwrap())
+}
+
+#[test]
+fn the_list_has_every_definition_with_what_becomes_of_a_lost_answer() {
+    let (exit, out, _) = run("");
+    assert_eq!(exit, Exit::Done);
+    let catalog = Catalog::embedded();
+    for name in catalog.names() {
+        assert!(out.lines().any(|line| line.starts_with(name)), "{name}: {out}");
+    }
+    let line = out.lines().find(|line| line.starts_with("publicsquare/api-key")).unwrap();
+    assert!(line.ends_with("replay for 24h, else read; signed by the key itself: a person"), "{line}");
+    let (_, list) = json("");
+    assert_eq!(list.as_array().unwrap().len(), catalog.names().count());
+}
+
+#[test]
+fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
+    let (exit, out, _) = run("show spritz/integrator-secret");
+    assert_eq!(exit, Exit::Done);
+    for part in [
+        "\n  regenerate: POST https://platform.spritz.finance/v1/integrator/regenerate-secret\n",
+        "\n    authorization: Bearer <user_api_key>\n",
+        "\n    x-integrator-key: {integrator_key}\n",
+        "\n    x-signature: <computed for each request>\n",
+        "\n    {\"oldSecretValidForSeconds\":3600}\n",
+        "signed with the old key itself",
+        "If the answer is lost: First after 30s",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    let (_, shown) = json("show adyen/api-key");
+    assert_eq!(shown["ways"].as_array().unwrap().len(), 2);
+    let requests = shown["requests"].as_array().unwrap();
+    let basic = requests.iter().find_map(|request| request["headers"]["authorization"].as_str()).unwrap();
+    assert_eq!(basic, "Basic <base64 of {ws_user}:<signing key>>");
+    assert!(requests.iter().all(|request| !request["url"].as_str().unwrap().contains('%')), "{requests:#?}");
+}
+
+#[test]
+fn a_definition_that_is_not_there_gets_the_nearest_name() {
+    let (exit, _, err) = run("show adyen/clientkey");
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.contains("did you mean \"adyen/client-key\"?"), "{err}");
+}
+
+#[test]
+fn everything_wrong_in_a_file_is_said_at_once_with_its_place() {
+    for name in ["unreadable", "wrong"] {
+        let (exit, out, err) = run(&format!("check tests/provider_errors/{name}.yaml"));
+        assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+        let golden = fs::read_to_string(format!("tests/provider_errors/{name}.txt")).unwrap_or_default();
+        assert!(err == golden, "{name} is now:\n{err}");
+        assert!(
+            err.lines().skip(1).all(|line| line.contains(": line ") || line.starts_with("  line ")),
+            "{err}"
+        );
+    }
+    let (exit, checked) = json("check tests/provider_errors/wrong.yaml");
+    assert_eq!((exit, &checked[0]["mistakes"][0]["place"]["line"]), (Exit::Usage, &Value::from(1)));
+}
+
+#[test]
+fn a_right_file_says_what_it_does_and_what_to_know_and_no_file_hides_another() {
+    let home = tempfile::tempdir().unwrap();
+    let (right, missing) = (home.path().join("right.yaml"), home.path().join("missing.yaml"));
+    fs::write(&right, RISKY).unwrap();
+    let line = format!("check {} {}", missing.display(), right.display());
+    let (exit, out, err) = run(&line);
+    assert_eq!(exit, Exit::Usage, "one of two files is wrong");
+    assert!(err.contains("missing.yaml has 1 mistake") && err.contains("cannot be read"), "{err}");
+    assert!(out.contains("this is a lock-out") && out.ends_with("right.yaml is right\n"), "{out}");
+    assert_eq!(run(&format!("check {}", right.display())).0, Exit::Done, "findings are no mistakes");
+}
+
+const RISKY: &str = "name: own/key
+title: Own
+environments: { live: https://own.example }
+default_environment: live
+auth: [{ header: { name: X-Key } }]
+self: always
+regenerate: { path: /keys }
+answer: { secret: /key }
+";
+
+/// The findings about the risky definition with one more line.
+fn findings(more: &str) -> Vec<String> {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("own.yaml");
+    fs::write(&file, format!("{RISKY}{more}\n")).unwrap();
+    let (_, checked) = json(&format!("check {}", file.display()));
+    assert_eq!(checked[0]["mistakes"], Value::Array(Vec::new()), "{more}: {checked:#}");
+    let found = checked[0]["findings"].as_array().unwrap();
+    found
+        .iter()
+        .map(|finding| format!("{}: {}", finding["path"].as_str().unwrap(), finding["what"]))
+        .collect()
+}
+
+#[test]
+fn each_risk_and_each_vain_declaration_is_found() {
+    let fixed = "grace: { fixed: 1h }\n";
+    for (more, expected) in [
+        ("", "self: \"a key that signs its own regeneration is dead"),
+        ("", "regenerate: \"a lost answer cannot be settled"),
+        ("", "probe: \"without a probe and without a read"),
+        ("", "sources: \"no page is named"),
+        ("read: { path: /key, secret: /key, lag: 1s }", "self: \"read and replay are declared in vain"),
+        (
+            &format!("{fixed}redo: {{ max_calls: 2 }}\nread: {{ path: /key, secret: /key, lag: 1s }}"),
+            "redo: \"it is",
+        ),
+        (&format!("{fixed}redo: {{ max_calls: 2 }}\nlock: 2h"), "lock: \"after a rotation"),
+        ("grace: { fixed: 2m }\nredo: { max_calls: 2 }", "grace: \"the window is over before a second call"),
+        (
+            "idempotency: { header: Idempotency-Key, replays_for: 1m }",
+            "idempotency.replays_for: \"this is shorter",
+        ),
+        (&format!("{fixed}propagation: {{ delay: 5m }}"), "propagation: \"without a probe the new key"),
+        ("grace: { fixed: 9m }\npropagation: { delay: 5m }", "grace: \"the old key may be dead before"),
+        ("probe: { path: /keys/rotate }", "probe.path: \"\\\"rotate\\\" in its path"),
+        ("unconfirmed: [a, b]", "unconfirmed: \"statements that are assumed and not confirmed: 2"),
+    ] {
+        let found = findings(more);
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}: {found:#?}");
+    }
+    let careful =
+        "sources: [https://own.example]\ngrace: { fixed: 1h }\nredo: { max_calls: 2 }\nprobe: { path: /me }";
+    assert_eq!(findings(careful), [""; 0]);
+}
+
+#[test]
+fn the_schema_is_the_one_that_files_are_held_against() {
+    let (exit, out, _) = run("schema");
+    assert_eq!(exit, Exit::Done);
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    assert!(schema["properties"]["regenerate"].is_object());
+}
