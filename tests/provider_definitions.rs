@@ -9,24 +9,24 @@ use keyturn::provider::Catalog;
 use serde_json::Value;
 
 /// What a command says on both outputs, and how it ends.
-fn run(line: &str) -> (Exit, String, String) {
+async fn run(line: &str) -> (Exit, String, String) {
     let words = format!("keyturn providers {line}");
     let Command::Providers(arguments) = Cli::parse_from(words.split_whitespace()).command else {
         panic!("{line} is about something else");
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = providers(&arguments, &Catalog::embedded(), &mut Console::new(&mut out, &mut err));
+    let exit = providers(&arguments, &Catalog::embedded(), &mut Console::new(&mut out, &mut err)).await;
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
-fn json(line: &str) -> (Exit, Value) {
-    let (exit, out, _) = run(&format!("{line} -o json"));
+async fn json(line: &str) -> (Exit, Value) {
+    let (exit, out, _) = run(&format!("{line} -o json")).await;
     (exit, serde_json::from_str(&out).unwrap())
 }
 
-#[test]
-fn the_list_has_every_definition_with_what_becomes_of_a_lost_answer() {
-    let (exit, out, _) = run("");
+#[tokio::test]
+async fn the_list_has_every_definition_with_what_becomes_of_a_lost_answer() {
+    let (exit, out, _) = run("").await;
     assert_eq!(exit, Exit::Done);
     let catalog = Catalog::embedded();
     for name in catalog.names() {
@@ -34,13 +34,13 @@ fn the_list_has_every_definition_with_what_becomes_of_a_lost_answer() {
     }
     let line = out.lines().find(|line| line.starts_with("publicsquare/api-key")).unwrap();
     assert!(line.ends_with("replay for 24h, else read; signed by the key itself: a person"), "{line}");
-    let (_, list) = json("");
+    let (_, list) = json("").await;
     assert_eq!(list.as_array().unwrap().len(), catalog.names().count());
 }
 
-#[test]
-fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
-    let (exit, out, _) = run("show spritz/integrator-secret");
+#[tokio::test]
+async fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
+    let (exit, out, _) = run("show spritz/integrator-secret").await;
     assert_eq!(exit, Exit::Done);
     for part in [
         "\n  regenerate: POST https://platform.spritz.finance/v1/integrator/regenerate-secret\n",
@@ -53,7 +53,7 @@ fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
-    let (_, shown) = json("show adyen/api-key");
+    let (_, shown) = json("show adyen/api-key").await;
     assert_eq!(shown["ways"].as_array().unwrap().len(), 2);
     let requests = shown["requests"].as_array().unwrap();
     let basic = requests.iter().find_map(|request| request["headers"]["authorization"].as_str()).unwrap();
@@ -61,17 +61,17 @@ fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
     assert!(requests.iter().all(|request| !request["url"].as_str().unwrap().contains('%')), "{requests:#?}");
 }
 
-#[test]
-fn a_definition_that_is_not_there_gets_the_nearest_name() {
-    let (exit, _, err) = run("show adyen/clientkey");
+#[tokio::test]
+async fn a_definition_that_is_not_there_gets_the_nearest_name() {
+    let (exit, _, err) = run("show adyen/clientkey").await;
     assert_eq!(exit, Exit::Usage);
     assert!(err.contains("did you mean \"adyen/client-key\"?"), "{err}");
 }
 
-#[test]
-fn everything_wrong_in_a_file_is_said_at_once_with_its_place() {
+#[tokio::test]
+async fn everything_wrong_in_a_file_is_said_at_once_with_its_place() {
     for name in ["unreadable", "wrong"] {
-        let (exit, out, err) = run(&format!("check tests/provider_errors/{name}.yaml"));
+        let (exit, out, err) = run(&format!("check tests/provider_errors/{name}.yaml")).await;
         assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
         let golden = fs::read_to_string(format!("tests/provider_errors/{name}.txt")).unwrap_or_default();
         assert!(err == golden, "{name} is now:\n{err}");
@@ -80,21 +80,21 @@ fn everything_wrong_in_a_file_is_said_at_once_with_its_place() {
             "{err}"
         );
     }
-    let (exit, checked) = json("check tests/provider_errors/wrong.yaml");
+    let (exit, checked) = json("check tests/provider_errors/wrong.yaml").await;
     assert_eq!((exit, &checked[0]["mistakes"][0]["place"]["line"]), (Exit::Usage, &Value::from(1)));
 }
 
-#[test]
-fn a_right_file_says_what_it_does_and_what_to_know_and_no_file_hides_another() {
+#[tokio::test]
+async fn a_right_file_says_what_it_does_and_what_to_know_and_no_file_hides_another() {
     let home = tempfile::tempdir().unwrap();
     let (right, missing) = (home.path().join("right.yaml"), home.path().join("missing.yaml"));
     fs::write(&right, RISKY).unwrap();
     let line = format!("check {} {}", missing.display(), right.display());
-    let (exit, out, err) = run(&line);
+    let (exit, out, err) = run(&line).await;
     assert_eq!(exit, Exit::Usage, "one of two files is wrong");
     assert!(err.contains("missing.yaml has 1 mistake") && err.contains("cannot be read"), "{err}");
     assert!(out.contains("this is a lock-out") && out.ends_with("right.yaml is right\n"), "{out}");
-    assert_eq!(run(&format!("check {}", right.display())).0, Exit::Done, "findings are no mistakes");
+    assert_eq!(run(&format!("check {}", right.display())).await.0, Exit::Done, "findings are no mistakes");
 }
 
 const RISKY: &str = "name: own/key
@@ -108,11 +108,11 @@ answer: { secret: /key }
 ";
 
 /// The findings about the risky definition with one more line.
-fn findings(more: &str) -> Vec<String> {
+async fn findings(more: &str) -> Vec<String> {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("own.yaml");
     fs::write(&file, format!("{RISKY}{more}\n")).unwrap();
-    let (_, checked) = json(&format!("check {}", file.display()));
+    let (_, checked) = json(&format!("check {}", file.display())).await;
     assert_eq!(checked[0]["mistakes"], Value::Array(Vec::new()), "{more}: {checked:#}");
     let found = checked[0]["findings"].as_array().unwrap();
     found
@@ -121,8 +121,8 @@ fn findings(more: &str) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn each_risk_and_each_vain_declaration_is_found() {
+#[tokio::test]
+async fn each_risk_and_each_vain_declaration_is_found() {
     let fixed = "grace: { fixed: 1h }\n";
     for (more, expected) in [
         ("", "self: \"a key that signs its own regeneration is dead"),
@@ -145,18 +145,83 @@ fn each_risk_and_each_vain_declaration_is_found() {
         ("probe: { path: /keys/rotate }", "probe.path: \"\\\"rotate\\\" in its path"),
         ("unconfirmed: [a, b]", "unconfirmed: \"statements that are assumed and not confirmed: 2"),
     ] {
-        let found = findings(more);
+        let found = findings(more).await;
         assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}: {found:#?}");
     }
     let careful =
         "sources: [https://own.example]\ngrace: { fixed: 1h }\nredo: { max_calls: 2 }\nprobe: { path: /me }";
-    assert_eq!(findings(careful), [""; 0]);
+    assert_eq!(findings(careful).await, [""; 0]);
 }
 
-#[test]
-fn the_schema_is_the_one_that_files_are_held_against() {
-    let (exit, out, _) = run("schema");
+#[tokio::test]
+async fn the_schema_is_the_one_that_files_are_held_against() {
+    let (exit, out, _) = run("schema").await;
     assert_eq!(exit, Exit::Done);
     let schema: Value = serde_json::from_str(&out).unwrap();
     assert!(schema["properties"]["regenerate"].is_object());
+}
+
+/// Every line of the table with its last column, by situation.
+fn rehearsed(out: &str) -> Vec<&str> {
+    out.lines().filter(|line| line.ends_with("  yes") || line.ends_with("  NO")).collect()
+}
+
+#[tokio::test]
+async fn a_rehearsal_ends_as_the_definition_promises() {
+    for (name, params, situations) in [
+        ("adyen/client-key", "--param company_id=Acme --param api_credential_id=S2-1", 8),
+        ("adyen/api-key", "--param merchant_id=Shop --param api_credential_id=S2-1", 18),
+        ("publicsquare/api-key", "--param id=key_7Ay5", 18),
+        ("spritz/integrator-secret", "--param integrator_key=int_1", 9),
+    ] {
+        let (exit, out, err) = run(&format!("test {name} {params}")).await;
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{out}");
+        let rows = rehearsed(&out);
+        assert!(rows.len() == situations && rows.iter().all(|row| row.ends_with("  yes")), "{out}");
+    }
+    let (_, scenes) = json("test publicsquare/api-key --param id=key_7Ay5").await;
+    let lost = |own: bool| {
+        let mut scenes = scenes.as_array().unwrap().iter();
+        scenes
+            .find(|it| it["signed_by_itself"] == own && it["situation"] == "the answer is lost")
+            .map(|it| (it["promised"].as_str().unwrap().to_owned(), it["calls"].to_string()))
+            .unwrap()
+    };
+    let replayed = r#"["read 200","regenerate broken off","regenerate 200","probe 200"]"#;
+    assert_eq!(lost(false), ("rotated".to_owned(), replayed.to_owned()));
+    assert_eq!(lost(true), ("person_asked".to_owned(), r#"["regenerate broken off"]"#.to_owned()));
+}
+
+#[tokio::test]
+async fn a_definition_that_promises_more_than_it_can_keep_is_told_from_others() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("own.yaml");
+    fs::write(&file, format!("{RISKY}grace: {{ fixed: 2m }}\nredo: {{ max_calls: 2 }}\n")).unwrap();
+    let (exit, out, _) = run(&format!("test {}", file.display())).await;
+    assert_eq!(exit, Exit::Findings, "{out}");
+    let lost = out.lines().find(|line| line.starts_with("the answer is lost")).unwrap();
+    assert!(lost.contains("a person is asked: the means are used up") && lost.ends_with("NO"), "{lost}");
+    assert!(out.contains("own/key breaks its promise; situations: "), "{out}");
+    let well = out.lines().find(|line| line.starts_with("nothing goes wrong")).unwrap();
+    assert!(well.ends_with("yes"), "{well}");
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_requests_and_what_is_missing_is_asked_for() {
+    let line = "test spritz/integrator-secret --param integrator_key=int_1 --dry-run --environment sandbox";
+    let (exit, out, _) = run(line).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(
+        out.starts_with("regenerate: POST https://sandbox.spritz.finance/v1/integrator/regenerate-secret\n")
+    );
+    assert!(out.contains("\n  x-integrator-key: ") && out.ends_with("Nothing was sent.\n"), "{out}");
+    let (exit, _, err) = run("test spritz/integrator-secret").await;
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        err.contains("params.integrator_key: it is missing") && err.contains("--param NAME=VALUE"),
+        "{err}"
+    );
+    let (exit, _, err) = run("test nowhere/key").await;
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.contains("nowhere/key: there is no such definition"), "{err}");
 }

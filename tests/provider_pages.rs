@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use clap::Parser as _;
+use keyturn::cli::{Cli, Command, Console, Exit, providers};
 use keyturn::provider::describe::{Block, Portrait};
 use keyturn::provider::{Catalog, Definition, definition};
 use serde_json::Value;
@@ -240,19 +242,32 @@ impl<'a> Walk<'a> {
     }
 }
 
-#[test]
-fn the_worked_example_is_right_and_says_what_the_page_says() {
+#[tokio::test]
+async fn the_worked_example_says_what_the_page_says() {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).unwrap();
-    let blocks: Vec<&str> =
-        page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let whole: Vec<&str> = blocks.into_iter().filter(|block| block.starts_with("name:")).collect();
-    assert_eq!(whole.len(), 2, "the first draft and the definition it becomes");
-    for block in &whole {
-        let (definition, findings) =
-            Definition::judge(block).unwrap_or_else(|mistakes| panic!("{mistakes:#?}\n{block}"));
-        assert!(Portrait::of(&definition).is_ok());
-        for finding in findings {
-            assert!(page.contains(&finding.what), "the page does not show: {}", finding.what);
-        }
-    }
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole: Vec<&str> = blocks.filter(|block| block.starts_with("name:")).collect();
+    let [draft, definition] = whole[..] else { panic!("not a draft and what becomes of it") };
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("example-api-key.yaml");
+    let run = async |yaml: &str, line: &str| {
+        fs::write(&file, yaml).unwrap();
+        let line = format!("keyturn providers {line}").replace("FILE", &file.display().to_string());
+        let Command::Providers(arguments) = Cli::parse_from(line.split_whitespace()).command else {
+            panic!("{line} is about something else");
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console::new(&mut out, &mut err);
+        assert_eq!(providers(&arguments, &Catalog::embedded(), &mut console).await, Exit::Done, "{line}");
+        String::from_utf8(out).unwrap()
+    };
+    let shows = |part: &str| assert!(page.contains(part), "the page does not show:\n{part}");
+    let to_know = |checked: &str| format!("To know{}", checked.split("To know").nth(1).unwrap());
+    shows(to_know(&run(draft, "check FILE").await).split("\n\n").next().unwrap());
+    let known = to_know(&run(definition, "check FILE").await);
+    assert_eq!(known.lines().filter(|line| line.starts_with("  ") && !line.starts_with("    ")).count(), 1);
+    assert!(known.contains("statements that are assumed and not confirmed: 1"), "{known}");
+    let test = "test FILE --param key_id=key_17";
+    shows(run(draft, test).await.split("\n\n").nth(1).unwrap());
+    shows(run(definition, test).await.split("\n\n").next().unwrap());
 }

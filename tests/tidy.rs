@@ -31,16 +31,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["ids", "mistake", "document", "rotation", "provider", "vault", "escrow"]),
     ("telemetry", &["ids", "rotation", "engine"]),
     ("doctor", &["mistake", "escrow", "vault", "provider", "config"]),
-    ("cli", &["ids", "clock", "api", "config", "mistake", "provider", "escrow", "doctor"]),
+    (
+        "rehearsal",
+        &["ids", "mistake", "secret", "clock", "rotation", "escrow", "vault", "provider", "engine"],
+    ),
+    ("cli", &["ids", "clock", "api", "config", "mistake", "provider", "escrow", "doctor", "rehearsal"]),
 ];
 
-/// The only files that may look into a secret: where it meets the wire, the disk or its fingerprint.
+/// The only files that may look into a secret: where it meets the wire, the disk or its fingerprint, and where a
+/// rehearsal invents it.
 const EXPOSERS: &[&str] = &[
     "src/secret.rs",
     "src/escrow/sealed.rs",
     "src/provider/request.rs",
     "src/provider/sent.rs",
     "src/provider/signing.rs",
+    "src/provider/simulator.rs",
+    "src/rehearsal/store.rs",
     "src/vault/client.rs",
     "src/vault/entry.rs",
     "src/vault/login.rs",

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod providers;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use super::exit::Exit;
 use super::failure::Failure;
 use crate::ids::{CredentialName, RotationId};
 use crate::mistake::Mistake;
+
+pub use providers::{ProvidersArguments, ProvidersCommand, TestArguments};
 
 /// Rotates provider-minted API keys into Vault or OpenBao without ever losing one.
 #[derive(Debug, Parser)]
@@ -61,41 +65,6 @@ pub enum ConfigCommand {
         file: PathBuf,
     },
     /// Print the JSON schema of the configuration file.
-    Schema,
-}
-
-/// What `providers` takes.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct ProvidersArguments {
-    /// What to do; list them, if nothing is said.
-    #[command(subcommand)]
-    pub command: Option<ProvidersCommand>,
-    #[command(flatten)]
-    pub(super) output: OutputArguments,
-}
-
-/// What can be asked about provider definitions.
-#[derive(Debug, Subcommand)]
-pub enum ProvidersCommand {
-    /// Say what a definition needs, sends and does, and what happens when the answer is lost.
-    Show {
-        /// The definition's name, such as provider/kind-of-key.
-        name: String,
-        /// How to show it.
-        #[command(flatten)]
-        output: OutputArguments,
-    },
-    /// Say everything that is wrong in definitions of your own; of right ones, what they do and what to know.
-    Check {
-        /// The files.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// How to show it.
-        #[command(flatten)]
-        output: OutputArguments,
-    },
-    /// Print the JSON schema of a definition, for an editor.
     Schema,
 }
 

@@ -17,6 +17,7 @@ mod local;
 mod pause;
 mod plan;
 mod providers;
+mod rehearse;
 mod resolve;
 mod rotate;
 mod sentences;
@@ -28,7 +29,7 @@ mod words;
 
 pub use arguments::{
     Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, OutputArguments,
-    OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments,
+    OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments, TestArguments,
 };
 pub use connect::Target;
 pub use console::Console;

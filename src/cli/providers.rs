@@ -11,19 +11,20 @@ use super::console::{Console, Tone};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::words::plain;
-use super::{OutputArguments, table};
+use super::{OutputArguments, rehearse, table};
 use crate::mistake::Mistake;
 use crate::provider::definition::{self, Finding};
 use crate::provider::describe::{Block, Portrait, Way};
 use crate::provider::{Catalog, Definition};
 
 /// Carries out a command about provider definitions.
-pub fn providers(arguments: &ProvidersArguments, catalog: &Catalog, console: &mut Console<'_>) -> Exit {
+pub async fn providers(arguments: &ProvidersArguments, catalog: &Catalog, console: &mut Console<'_>) -> Exit {
     console.style(arguments.output());
     let ended = match &arguments.command {
         None => list(catalog, console),
         Some(ProvidersCommand::Show { name, .. }) => show(name, catalog, console),
         Some(ProvidersCommand::Check { files, .. }) => check(files, console),
+        Some(ProvidersCommand::Test(test)) => rehearse::test(test, catalog, console).await,
         Some(ProvidersCommand::Schema) => schema(console),
     };
     ended.unwrap_or_else(|failure| failure.report(console))
@@ -33,6 +34,7 @@ impl ProvidersArguments {
     const fn output(&self) -> &OutputArguments {
         match &self.command {
             Some(ProvidersCommand::Show { output, .. } | ProvidersCommand::Check { output, .. }) => output,
+            Some(ProvidersCommand::Test(test)) => &test.output,
             Some(ProvidersCommand::Schema) | None => &self.output,
         }
     }

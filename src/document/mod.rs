@@ -42,8 +42,13 @@ impl Document {
         placed
     }
 
-    /// Where something stands: a field by its name, an item by its first character.
-    pub(crate) fn place(&self, path: &str) -> Option<Place> {
+    /// Where something stands that is in the file itself.
+    pub(crate) fn own_place(&self, path: &str) -> Option<Place> {
+        self.places.get(path).copied()
+    }
+
+    /// Where something stands, or else what is around it: a field by its name, an item by its first character.
+    fn place(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
             if let Some(place) = self.places.get(path) {

@@ -3,6 +3,7 @@
 mod calls;
 mod params;
 mod policy;
+mod usual;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

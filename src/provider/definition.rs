@@ -109,7 +109,8 @@ impl Definition {
             return Err(document.in_order(mistakes));
         }
         let findings = definition.findings().into_iter();
-        let placed = findings.map(|found| Finding { place: document.place(&found.path), ..found }).collect();
+        let placed =
+            findings.map(|found| Finding { place: document.own_place(&found.path), ..found }).collect();
         Ok((definition, placed))
     }
 

@@ -12,7 +12,7 @@ use crate::rotation::Plan;
 
 pub use page::Block;
 pub use portrait::{Environment, Parameter, Portrait, Secret, Way};
-pub use request::{Purpose, Request};
+pub use request::{Purpose, Request, requests};
 
 /// The steps of a rotation, in their order.
 pub fn steps(plan: &Plan) -> Vec<String> {

@@ -21,6 +21,7 @@ mod request;
 mod retry_after;
 mod sent;
 mod signing;
+pub mod simulator;
 mod template;
 mod transport;
 mod wire;

@@ -20,6 +20,17 @@ pub enum SelfSigning {
     Never,
 }
 
+impl SelfSigning {
+    /// Whether the key may sign for itself: no, yes, or both, the better one first.
+    pub const fn ways(self) -> &'static [bool] {
+        match self {
+            Self::Always => &[true],
+            Self::Possible => &[false, true],
+            Self::Never => &[false],
+        }
+    }
+}
+
 /// One way to authenticate a call with the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

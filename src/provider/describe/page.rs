@@ -1,7 +1,6 @@
 //! A portrait as a page: the same blocks for a terminal and for the documentation.
 
 use super::portrait::{Portrait, Way};
-use super::request::Request;
 
 /// One piece of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Portrait {
             page.extend(behaviour(way));
         }
         page.push(Block::Heading("What is sent".to_owned()));
-        page.extend(self.requests.iter().map(|request| Block::Verbatim(lines(request))));
+        page.extend(self.requests.iter().map(|request| Block::Verbatim(request.lines())));
         page.extend(list("Not confirmed", &self.unconfirmed));
         page.extend(list("Written from", &self.sources));
         page
@@ -66,13 +65,6 @@ fn list(heading: &str, items: &[String]) -> Vec<Block> {
         return Vec::new();
     }
     vec![Block::Heading(heading.to_owned()), Block::Items(items.to_vec())]
-}
-
-fn lines(request: &Request) -> Vec<String> {
-    let mut lines = vec![format!("{}: {} {}", request.purpose.word(), request.method, request.url)];
-    lines.extend(request.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
-    lines.extend(request.body.iter().map(|body| format!("  {body}")));
-    lines
 }
 
 fn behaviour(way: &Way) -> Vec<Block> {

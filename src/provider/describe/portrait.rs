@@ -1,16 +1,14 @@
 //! A definition as a person reads it: what it needs, what is sent, and what a rotation would do.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::request::{self, Request};
+use super::request::{Request, requests};
 use super::{a_person_is_asked, friendly, if_answer_is_lost, means, old_key, steps};
 use crate::mistake::Mistake;
 use crate::provider::bind::{Binding, BoundDefinition, bind};
-use crate::provider::definition::{AuthScheme, Definition, Grace, Pattern, SelfSigning};
-use crate::rotation::schedule::{Cadence, Schedule};
+use crate::provider::definition::{AuthScheme, Definition, Grace, Pattern};
 
 /// A definition as a person reads it.
 #[derive(Debug, Clone, Serialize)]
@@ -95,15 +93,15 @@ impl Portrait {
     /// Draws a definition with every parameter standing for itself. What cannot be bound is a mistake in it.
     pub fn of(definition: &Definition) -> Result<Self, Vec<Mistake>> {
         let model = Model::new(definition);
-        let mut requests = Vec::new();
+        let mut sent = Vec::new();
         for bound in model.bound_in_every_way()? {
-            for request in request::all(&bound, definition) {
-                if !requests.contains(&request) {
-                    requests.push(request);
+            for request in requests(&bound, definition) {
+                if !sent.contains(&request) {
+                    sent.push(request);
                 }
             }
         }
-        requests.sort_by_key(|request: &Request| request.purpose);
+        sent.sort_by_key(|request: &Request| request.purpose);
         let environments = definition.environments.iter().map(|(name, base_url)| Environment {
             name: name.clone(),
             base_url: base_url.clone(),
@@ -127,7 +125,7 @@ impl Portrait {
             choices: choices(definition),
             secrets: secrets.collect(),
             limits: limits(definition),
-            requests,
+            requests: sent,
             ways: model.ways()?,
             unconfirmed: definition.unconfirmed.clone(),
             sources: definition.sources.clone(),
@@ -164,7 +162,6 @@ fn limits(definition: &Definition) -> Vec<String> {
 /// A definition whose parameters take their own names in braces for a value.
 struct Model {
     definition: Definition,
-    signers: Vec<bool>,
 }
 
 impl Model {
@@ -174,17 +171,14 @@ impl Model {
             param.pattern = None::<Pattern>;
             param.max_length = usize::MAX;
         }
-        let signers = match definition.self_signing {
-            SelfSigning::Never => vec![false],
-            SelfSigning::Possible => vec![false, true],
-            SelfSigning::Always => vec![true],
-        };
-        Self { definition, signers }
+        Self { definition }
     }
 
     fn ways(&self) -> Result<Vec<Way>, Vec<Mistake>> {
         let first = self.definition.resource.first();
-        self.signers
+        self.definition
+            .self_signing
+            .ways()
             .iter()
             .map(|own| {
                 let bound = self.bind(first, self.definition.auth.first(), *own)?;
@@ -195,7 +189,7 @@ impl Model {
 
     /// For every resource and every scheme; who signs makes no difference to what is sent.
     fn bound_in_every_way(&self) -> Result<Vec<BoundDefinition>, Vec<Mistake>> {
-        let own = self.signers.iter().all(|own| *own);
+        let own = self.definition.self_signing.ways().iter().all(|own| *own);
         let resources: Vec<_> = match self.definition.resource.as_slice() {
             [] => vec![None],
             several => several.iter().map(Some).collect(),
@@ -220,7 +214,7 @@ impl Model {
             auth_scheme: scheme.map(|scheme| scheme.id().to_owned()),
             self_authenticating: own,
             extra_secrets: definition.extra_secrets.keys().cloned().collect(),
-            ..usual()
+            ..Binding::usual()
         };
         bind(&definition, binding.clone()).or_else(|mistakes| {
             // A parameter that only another resource or scheme uses.
@@ -229,27 +223,6 @@ impl Model {
             }
             bind(&definition, binding)
         })
-    }
-}
-
-/// A binding with the configuration's defaults, in which every risk is accepted.
-fn usual() -> Binding {
-    let cadence = Cadence::Manual;
-    let schedule = Schedule { cadence, jitter_percent: 0, window: None, min_interval: Duration::ZERO };
-    Binding {
-        params: BTreeMap::new(),
-        environment: None,
-        base_url: None,
-        auth_scheme: None,
-        self_authenticating: false,
-        accepts_lock_out: true,
-        grace: None,
-        propagation: None,
-        extra_secrets: Vec::new(),
-        schedule,
-        call_timeout: Duration::from_secs(30),
-        settle: Duration::from_secs(30),
-        claim: Duration::from_mins(2),
     }
 }
 

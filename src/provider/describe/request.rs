@@ -28,6 +28,16 @@ pub struct Request {
     pub body: Option<String>,
 }
 
+impl Request {
+    /// The request as lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}: {} {}", self.purpose.word(), self.method, self.url)];
+        lines.extend(self.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
+        lines.extend(self.body.iter().map(|body| format!("  {body}")));
+        lines
+    }
+}
+
 /// What a request is for, in the order of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,11 +65,12 @@ impl Purpose {
 const SIGNING_KEY: &str = "<signing key>";
 /// Stands for the key that is probed.
 const PROBED_KEY: &str = "<new key>";
-/// A key of any text encoding, for a signature that is not shown.
+/// Two keys of any text encoding, for signatures that are not shown.
 const ANY_KEY: &str = "AAAA";
+const OTHER_KEY: &str = "BBBB";
 
-/// All requests of one credential, in the order of a rotation.
-pub(super) fn all(bound: &BoundDefinition, definition: &Definition) -> Vec<Request> {
+/// All requests of one credential, in the order of a rotation, each secret masked.
+pub fn requests(bound: &BoundDefinition, definition: &Definition) -> Vec<Request> {
     let wire = &bound.wire;
     let shown = Shown { bound, definition };
     let mut regenerate = shown.request(Purpose::Regenerate, &wire.regenerate, &wire.signing, SIGNING_KEY);
@@ -95,33 +106,15 @@ impl Shown<'_> {
     fn headers(&self, call: &Call, signing: &Signing, key: &str) -> BTreeMap<String, String> {
         let mask = |name: &String| (name.clone(), SecretValue::new(format!("<{name}>")));
         let extra: Vec<(String, SecretValue)> = self.definition.extra_secrets.keys().map(mask).collect();
-        let build = |key: &str| {
+        let build = |key: &str, at: Timestamp| {
             let key = SecretValue::new(key.to_owned());
-            headers(&self.bound.wire, call, signing, &key, &extra, Timestamp::UNIX_EPOCH).ok()
+            headers(&self.bound.wire, call, signing, &key, &extra, at).ok()
         };
-        build(key)
-            .or_else(|| build(ANY_KEY))
-            .unwrap_or_default()
-            .iter()
-            .filter(|(name, _)| **name != CONTENT_LENGTH)
-            .map(|(name, value)| (name.to_string(), self.value(value)))
-            .collect()
-    }
-
-    /// A header's value: as it is, as what goes into it, or that it is computed.
-    fn value(&self, value: &HeaderValue) -> String {
-        let text = value.to_str().unwrap_or_default();
-        if let Some(pair) =
-            text.strip_prefix("Basic ").and_then(|encoded| BASE64.decode(encoded.as_bytes()).ok())
-        {
-            return format!("Basic <base64 of {}>", String::from_utf8_lossy(&pair));
-        }
-        let names_something = text.contains('<')
-            || self.definition.params.keys().any(|name| text.contains(&format!("{{{name}}}")));
-        if value.is_sensitive() && !names_something {
-            return "<computed for each request>".to_owned();
-        }
-        text.to_owned()
+        let first = build(key, Timestamp::UNIX_EPOCH).or_else(|| build(ANY_KEY, Timestamp::UNIX_EPOCH));
+        let other = build(OTHER_KEY, Timestamp::MAX).unwrap_or_default();
+        let shown = first.unwrap_or_default();
+        let shown = shown.iter().filter(|(name, _)| **name != CONTENT_LENGTH);
+        shown.map(|(name, value)| (name.to_string(), masked(value, other.get(name) == Some(value)))).collect()
     }
 
     /// The text with every parameter's own name readable again, however it was encoded.
@@ -129,5 +122,16 @@ impl Shown<'_> {
         self.definition.params.keys().fold(text.to_owned(), |text, name| {
             text.replace(&format!("%7B{name}%7D"), &format!("{{{name}}}"))
         })
+    }
+}
+
+/// A header's value: as it is where neither key nor time changes it, else what goes into it, or that it is computed.
+fn masked(value: &HeaderValue, is_always_so: bool) -> String {
+    let text = value.to_str().unwrap_or_default();
+    let pair = text.strip_prefix("Basic ").and_then(|encoded| BASE64.decode(encoded.as_bytes()).ok());
+    match pair {
+        Some(pair) => format!("Basic <base64 of {}>", String::from_utf8_lossy(&pair)),
+        None if is_always_so || text.contains('<') => text.to_owned(),
+        None => "<computed for each request>".to_owned(),
     }
 }
