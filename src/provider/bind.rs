@@ -1,5 +1,6 @@
 //! A definition bound to one credential: what its owner wrote is checked, its calls and its plan are fixed.
 
+mod body;
 mod calls;
 mod params;
 mod policy;
@@ -89,13 +90,25 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     let extra = extra_secrets(definition, &binding, &mut found);
     let grace = policy::grace(definition, &binding, &mut found);
     let propagation = policy::propagation(definition, &binding, grace, &mut found);
+    policy::lifetime(definition, &binding, &mut found);
     policy::who_signs(definition, &binding, grace, &mut found);
     policy::times(&binding, &mut found);
     let (Some(base_url), Some(scheme), true) = (base_url, scheme, found.is_empty()) else {
         return Err(found);
     };
-    let site = calls::Site { base_url: &base_url, resource: resource.as_ref(), params: &binding.params };
-    let wire = wire(definition, &site, scheme, extra, grace).map_err(|mistake| vec![mistake])?;
+    let site = calls::Site {
+        base_url: &base_url,
+        resource: resource.as_ref(),
+        params: &binding.params,
+        headers: &definition.headers,
+    };
+    let names = body::Names {
+        params: &binding.params,
+        extra_secrets: &binding.extra_secrets,
+        grace,
+        lifetime: definition.lifetime,
+    };
+    let wire = wire(definition, &site, &names, scheme, extra).map_err(|mistake| vec![mistake])?;
     let plan = plan(definition, binding, grace, propagation);
     Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire })
 }
@@ -145,7 +158,8 @@ fn extra_secrets(
     for (name, extra) in &definition.extra_secrets {
         let place = format!("extra_secrets.{name}");
         if binding.extra_secrets.contains(name) {
-            let header = take(calls::header_name(&place, &extra.header), found);
+            let header = extra.header.as_ref();
+            let header = header.and_then(|header| take(calls::header_name(&place, header), found));
             headers.extend(
                 header.map(|header| {
                     (name.clone(), SecretHeader { name: header, prefix: extra.prefix.clone() })
@@ -161,17 +175,19 @@ fn extra_secrets(
 fn wire(
     definition: &Definition,
     site: &calls::Site<'_>,
+    names: &body::Names<'_>,
     scheme: &AuthScheme,
     extra: BTreeMap<String, SecretHeader>,
-    grace: Option<Duration>,
 ) -> Result<Wire, Mistake> {
     let idempotency = definition.idempotency.as_ref();
-    let header: Option<HeaderName> =
-        idempotency.map(|it| calls::header_name("idempotency.header", &it.header)).transpose()?;
+    let header: Option<HeaderName> = idempotency
+        .and_then(|it| it.header.as_ref())
+        .map(|header| calls::header_name("idempotency.header", header))
+        .transpose()?;
     let shape = &definition.answer;
     let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.params)?);
     Ok(Wire {
-        regenerate: site.regenerate(&definition.regenerate, grace)?,
+        regenerate: site.regenerate(&definition.regenerate, names)?,
         read: definition.read.as_ref().map(|read| site.read(read)).transpose()?,
         probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
         signing: signing(scheme, site.params)?,
@@ -182,7 +198,7 @@ fn wire(
             without_value: shape.without_value.clone(),
             secret: shape.secret.clone(),
             previous_expires_at: shape.previous_expires_at.clone(),
-            grace,
+            grace: names.grace,
             grace_fixed: if let Grace::Fixed(fixed) = definition.grace { Some(fixed) } else { None },
             in_progress: idempotency.and_then(|it| it.in_progress),
             rate_limit_block: definition.rate_limit_block,
@@ -197,13 +213,16 @@ fn signing(scheme: &AuthScheme, params: &BTreeMap<String, String>) -> Result<Sig
             name: calls::header_name("auth.header", &header.name)?,
             prefix: header.prefix.clone(),
         }),
-        AuthScheme::Basic(basic) => Signing::Basic {
-            username: basic
-                .username
-                .render(|name| params.get(name).cloned())
-                .map_err(|name| Mistake::new(format!("params.{name}"), "it is missing"))?,
-        },
+        AuthScheme::Basic(basic) => {
+            let filled = |side: &Option<_>| side.as_ref().map(|side| calls::fill(side, params)).transpose();
+            let (username, password) = (filled(&basic.username)?, filled(&basic.password)?);
+            Signing::Basic {
+                before: username.map_or_else(String::new, |username| format!("{username}:")),
+                after: password.map_or_else(String::new, |password| format!(":{password}")),
+            }
+        }
         AuthScheme::Hmac(hmac) => Signing::Hmac { scheme: Box::new(hmac.clone()), params: params.clone() },
+        AuthScheme::Body(_) => Signing::Body,
     })
 }
 

@@ -4,6 +4,7 @@
 //! grace, no replay, no read, no second call.
 
 mod auth;
+mod body;
 mod call;
 mod check;
 mod pattern;
@@ -16,12 +17,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use auth::{
-    AuthScheme, BasicAuth, BodyHash, EmptyBody, ExtraSecret, HashAlgorithm, HeaderAuth, HmacAuth,
+    AuthScheme, BasicAuth, BodyAuth, BodyHash, EmptyBody, ExtraSecret, HashAlgorithm, HeaderAuth, HmacAuth,
     KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
 };
-pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+pub use body::{Body, BodyValue, Scalar};
+pub use call::{AnswerShape, Method, Probe, ProblemShape, Read, Regenerate};
 pub use pattern::Pattern;
 
+use super::fact::{Fact, Span};
 use super::template::Template;
 use crate::mistake::Mistake;
 
@@ -49,6 +52,10 @@ pub struct Definition {
     /// What `{resource}` in a path stands for. Of several, the one whose parameters are given counts.
     #[serde(default)]
     pub resource: Vec<Template>,
+    /// Headers that every call has; their values are templates of parameters. `Accept` and `Content-Type` stand here
+    /// where they are not `application/json`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Template>,
     /// How calls are authenticated. The first scheme is the one that the regenerated key itself speaks, so
     /// probes and self-authenticating credentials use it; it also counts where a credential names none.
     pub auth: Vec<AuthScheme>,
@@ -65,7 +72,11 @@ pub struct Definition {
     /// How long the old key goes on to work.
     #[serde(default)]
     pub grace: Grace,
-    /// The header that makes the call idempotent.
+    /// How long a new key works before it expires by itself; rotations have to come more often.
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<String>")]
+    pub lifetime: Option<Duration>,
+    /// What makes the call idempotent.
     #[serde(default)]
     pub idempotency: Option<Idempotency>,
     /// How the current key can be read back.
@@ -100,6 +111,22 @@ impl Definition {
             serde_saphyr::from_str(yaml).map_err(|error| vec![unreadable::mistake(&error)])?;
         let mistakes = check::mistakes(&definition);
         if mistakes.is_empty() { Ok(definition) } else { Err(mistakes) }
+    }
+
+    /// The forms in which the regenerate call asks for a length of time.
+    pub(super) fn asks_for(&self, span: Span) -> impl Iterator<Item = Fact> {
+        self.body_facts().filter(move |fact| fact.span() == Some(span))
+    }
+
+    /// What the regenerate call's body holds of that which keyturn knows.
+    fn body_facts(&self) -> impl Iterator<Item = Fact> {
+        self.body_names().filter_map(Fact::named)
+    }
+
+    /// All names in the regenerate call's body.
+    fn body_names(&self) -> impl Iterator<Item = &str> {
+        let texts = self.regenerate.body.iter().flat_map(Body::texts);
+        texts.flat_map(|(_, text)| text.names())
     }
 }
 
@@ -137,7 +164,7 @@ pub enum Grace {
         #[schemars(with = "String")]
         Duration,
     ),
-    /// As long as the call asks for; the body then holds `{ from: grace_seconds }`.
+    /// As long as the call asks for; the body then holds `{grace_seconds}`, or another form of it.
     Requested(GraceRequest),
 }
 
@@ -155,17 +182,18 @@ pub struct GraceRequest {
     pub max: Duration,
 }
 
-/// The header whose value, the rotation's id, names one call.
+/// The rotation's id names the call, in a header or, as `{rotation_id}`, in the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Idempotency {
-    /// The header's name.
-    pub header: String,
-    /// How long the same value returns the same answer. Left out: the header is sent, but never relied on.
+    /// The header's name. Left out: the body holds `{rotation_id}`.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// How long the same id returns the same answer. Left out: it is sent, but never relied on.
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub replays_for: Option<Duration>,
-    /// The status that says that the first call with this value is still being worked on.
+    /// The status that says that the first call with this id is still being worked on.
     #[serde(default)]
     pub in_progress: Option<u16>,
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::account::Account;
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
+use super::request::{Filled, Sender};
 use super::sent::Sent;
 use super::transport::{Error, Transport, innermost};
 use super::wire::{Call, Signing};
@@ -57,27 +58,16 @@ impl<C: Clock> HttpProvider<C> {
         &self.bound
     }
 
-    fn headers(
-        &self,
-        call: &Call,
-        signing: &Signing,
-        main: &SecretValue,
-        extra: &[(String, SecretValue)],
-    ) -> Result<HeaderMap, Failure> {
-        request::headers(&self.bound.wire, call, signing, main, extra, self.signing_time(signing))
-            .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
-    }
-
     /// Sends one request, once, on a connection of its own.
-    async fn send(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
+    async fn send(&self, call: &Call, filled: Filled) -> Result<Received, Failure> {
         let begun = self.clock.monotonic();
         let client = self.transport.client_for(&call.url);
         let mut request = client
             .request(call.method.clone(), call.url.clone())
-            .headers(headers)
+            .headers(filled.headers)
             .timeout(self.bound.plan().call_timeout);
-        if let Some(body) = &call.body {
-            request = request.body(body.clone());
+        if let Some(body) = filled.body {
+            request = request.body(body);
         }
         let sent = request.send().await;
         let result = match sent {
@@ -125,9 +115,24 @@ impl<C: Clock> HttpProvider<C> {
         }
     }
 
-    /// Sends one request that the account signs: what a 429 asks for counts for everybody who uses the account.
-    async fn send_for_account(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
-        let received = self.send(call, headers).await?;
+    /// Fills one call's open parts and sends it.
+    async fn ask(&self, asked: Asked<'_>) -> Result<Received, Failure> {
+        let sender = Sender {
+            signing: asked.signing,
+            main: asked.main,
+            extra: asked.extra,
+            rotation: asked.rotation,
+            now: self.clock.now(),
+            signing_time: self.signing_time(asked.signing),
+        };
+        let filled = request::fill(&self.bound.wire, asked.call, sender)
+            .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))?;
+        self.send(asked.call, filled).await
+    }
+
+    /// Asks for the account that signs: what a 429 asks for counts for everybody who uses the account.
+    async fn ask_for_account(&self, asked: Asked<'_>) -> Result<Received, Failure> {
+        let received = self.ask(asked).await?;
         if received.status == 429 {
             let said = retry_after::read(&received.headers, self.clock.now());
             if let Some(wish) = said.or(self.bound.wire.answer.rate_limit_block) {
@@ -148,6 +153,23 @@ impl<C: Clock> HttpProvider<C> {
     }
 }
 
+/// One call, and whose it is.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    call: &'a Call,
+    signing: &'a Signing,
+    main: &'a SecretValue,
+    extra: &'a [(String, SecretValue)],
+    rotation: Option<RotationId>,
+}
+
+impl Asked<'_> {
+    /// The secrets that the request carries.
+    fn sent(&self) -> Sent {
+        Sent::new(self.signing, self.main, self.extra)
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -163,23 +185,15 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let headers = self.headers(&wire.regenerate, &wire.signing, signer.main, signer.extra).and_then(
-            |mut headers| {
-                request::add_rotation_id(&mut headers, wire, rotation)
-                    .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))?;
-                Ok(headers)
-            },
-        );
-        let result = match headers {
-            Ok(headers) => self.send_for_account(&wire.regenerate, headers).await,
-            Err(failure) => Err(failure),
+        let asked = Asked {
+            call: &wire.regenerate,
+            signing: &wire.signing,
+            main: signer.main,
+            extra: signer.extra,
+            rotation: Some(rotation),
         };
-        match result {
-            Ok(received) => answer::of_regenerate(
-                &wire.answer,
-                &received,
-                &Sent::new(&wire.signing, signer.main, signer.extra),
-            ),
+        match self.ask_for_account(asked).await {
+            Ok(received) => answer::of_regenerate(&wire.answer, &received, &asked.sent()),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }
@@ -190,17 +204,15 @@ impl<C: Clock> Provider for HttpProvider<C> {
             let reason = "the definition declares no way to read the key back";
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
-            Ok(headers) => self.send_for_account(&read.call, headers).await,
-            Err(failure) => Err(failure),
+        let asked = Asked {
+            call: &read.call,
+            signing: &wire.signing,
+            main: signer.main,
+            extra: signer.extra,
+            rotation: None,
         };
-        match result {
-            Ok(received) => answer::of_read(
-                &wire.answer,
-                &read.secret,
-                &received,
-                &Sent::new(&wire.signing, signer.main, signer.extra),
-            ),
+        match self.ask_for_account(asked).await {
+            Ok(received) => answer::of_read(&wire.answer, &read.secret, &received, &asked.sent()),
             Err(failure) => failure.into_reading(),
         }
     }
@@ -210,14 +222,9 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let Some(probe) = &wire.probe else {
             return Probe::Unavailable(Problem::local("the definition declares no probe"));
         };
-        let result = match self.headers(&probe.call, &probe.signing, key, extra) {
-            Ok(headers) => self.send(&probe.call, headers).await,
-            Err(failure) => Err(failure),
-        };
-        match result {
-            Ok(received) => {
-                answer::of_probe(&wire.answer, probe, &received, &Sent::new(&probe.signing, key, extra))
-            }
+        let asked = Asked { call: &probe.call, signing: &probe.signing, main: key, extra, rotation: None };
+        match self.ask(asked).await {
+            Ok(received) => answer::of_probe(&wire.answer, probe, &received, &asked.sent()),
             Err(failure) => Probe::Unavailable(failure.into_problem()),
         }
     }

@@ -8,9 +8,11 @@ mod account;
 mod answer;
 mod base_url;
 mod bind;
+mod body;
 mod catalog;
 pub mod definition;
 mod describe;
+mod fact;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod http;

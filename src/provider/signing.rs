@@ -60,7 +60,8 @@ pub(super) fn canonical_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a 
     pairs.join("&")
 }
 
-const QUERY_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+/// As JavaScript's `encodeURIComponent` does it.
+pub(super) const QUERY_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')

@@ -7,6 +7,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
+use super::body::Body;
 use super::definition::{HmacAuth, ProblemShape};
 use super::template::Pointer;
 
@@ -22,7 +23,7 @@ pub(super) struct Wire {
     pub(super) answer: AnswerFacts,
 }
 
-/// One request that is always the same.
+/// One request: all of it that does not differ from call to call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
@@ -30,7 +31,7 @@ pub(super) struct Call {
     /// The path, and the canonical query where there is one: what a signature covers.
     pub(super) path_and_query: String,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
 }
 
 /// The request that reads the current key.
@@ -54,8 +55,17 @@ pub(super) struct ProbeCall {
 #[derive(Debug, Clone)]
 pub(super) enum Signing {
     Header(SecretHeader),
-    Basic { username: String },
-    Hmac { scheme: Box<HmacAuth>, params: BTreeMap<String, String> },
+    /// What stands before and after the secret in the pair of user name and password.
+    Basic {
+        before: String,
+        after: String,
+    },
+    Hmac {
+        scheme: Box<HmacAuth>,
+        params: BTreeMap<String, String>,
+    },
+    /// The body has it.
+    Body,
 }
 
 /// A header whose value is a secret.

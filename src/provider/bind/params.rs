@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mistake::Mistake;
-use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Param};
+use crate::provider::definition::{AuthScheme, Body, Definition, Param};
 use crate::provider::nearest::did_you_mean;
 use crate::provider::template::Template;
 
@@ -88,27 +88,31 @@ fn needed<'d>(
     scheme: Option<&'d AuthScheme>,
     resource: Option<&'d Template>,
 ) -> BTreeSet<&'d str> {
-    let mut templates: Vec<&Template> = vec![&definition.regenerate.path];
-    templates.extend(definition.read.as_ref().map(|read| &read.path));
-    templates.extend(definition.probe.as_ref().map(|probe| &probe.path));
-    templates.extend(resource);
+    let regenerate = &definition.regenerate;
+    let mut templates: Vec<&Template> = vec![&regenerate.path];
+    templates.extend(regenerate.query.values().chain(definition.headers.values()).chain(resource));
+    for (path, query) in definition
+        .read
+        .iter()
+        .map(|read| (&read.path, &read.query))
+        .chain(definition.probe.iter().map(|probe| (&probe.path, &probe.query)))
+    {
+        templates.push(path);
+        templates.extend(query.values());
+    }
     let own_scheme = definition.auth.first().filter(|_| definition.probe.is_some());
     for scheme in scheme.into_iter().chain(own_scheme) {
         match scheme {
-            AuthScheme::Basic(basic) => templates.push(&basic.username),
+            AuthScheme::Basic(basic) => templates.extend(basic.username.iter().chain(&basic.password)),
             AuthScheme::Hmac(hmac) => {
                 templates.push(&hmac.message);
                 templates.extend(hmac.headers.values());
             }
-            AuthScheme::Header(_) => {}
+            AuthScheme::Header(_) | AuthScheme::Body(_) => {}
         }
     }
-    if let Some(Body::Json(members)) = &definition.regenerate.body {
-        templates.extend(members.values().filter_map(|value| match value {
-            BodyValue::Text(template) => Some(template),
-            BodyValue::Bool(_) | BodyValue::Number(_) | BodyValue::From { .. } => None,
-        }));
-    }
+    let texts = regenerate.body.iter().flat_map(Body::texts);
+    templates.extend(texts.map(|(_, text)| text));
     let names = templates.into_iter().flat_map(Template::names);
     names.filter(|name| definition.params.contains_key(*name)).collect()
 }

@@ -30,6 +30,8 @@ pub enum AuthScheme {
     Basic(BasicAuth),
     /// The secret signs the request.
     Hmac(HmacAuth),
+    /// The secret stands in the body of the regenerate call, where that holds `{secret}`.
+    Body(BodyAuth),
 }
 
 impl AuthScheme {
@@ -39,6 +41,7 @@ impl AuthScheme {
             Self::Header(header) => (&header.id, "header"),
             Self::Basic(basic) => (&basic.id, "basic"),
             Self::Hmac(hmac) => (&hmac.id, "hmac"),
+            Self::Body(body) => (&body.id, "body"),
         };
         id.as_deref().unwrap_or(kind)
     }
@@ -58,15 +61,28 @@ pub struct HeaderAuth {
     pub prefix: String,
 }
 
-/// HTTP Basic, with the secret as the password.
+/// HTTP Basic, with the secret on the side that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The scheme's name, `basic` where nothing is said.
     #[serde(default)]
     pub id: Option<String>,
-    /// The user name, usually a parameter.
-    pub username: Template,
+    /// The user name, usually a parameter. Left out: the secret is the user name.
+    #[serde(default)]
+    pub username: Option<Template>,
+    /// The password, often empty. Left out: the secret is the password.
+    #[serde(default)]
+    pub password: Option<Template>,
+}
+
+/// The secret in the body; it says nothing further, for the body shows the place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BodyAuth {
+    /// The scheme's name, `body` where nothing is said.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 /// A signature over the request, with the secret as the key.
@@ -182,15 +198,16 @@ pub struct Signature {
     pub prefix: String,
 }
 
-/// A further secret that is sent along as a header.
+/// A further secret that is sent along: as a header, or in the body, where `{its_name}` stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtraSecret {
     /// What it is and where a person finds it.
     pub description: String,
-    /// The header's name.
-    pub header: String,
-    /// What stands before the secret, such as `Bearer ` with its space.
+    /// The header's name. Left out: the body holds the secret.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// What stands before the secret in its header, such as `Bearer ` with its space.
     #[serde(default)]
     pub prefix: String,
     /// Whether a credential may do without it.

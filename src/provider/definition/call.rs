@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::body::Body;
 use crate::provider::template::{Pointer, Template};
 
 /// The call that makes the new key.
@@ -17,12 +18,9 @@ pub struct Regenerate {
     pub method: Method,
     /// The path below the base URL, to the last slash as the provider writes it.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
-    /// Fixed headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The body; none, where nothing is said.
     #[serde(default)]
     pub body: Option<Body>,
@@ -52,39 +50,6 @@ impl Method {
     }
 }
 
-/// A request's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Body {
-    /// A flat JSON object.
-    Json(BTreeMap<String, BodyValue>),
-}
-
-/// One value in a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum BodyValue {
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Number(i64),
-    /// A text, in which `{name}` stands for a parameter.
-    Text(Template),
-    /// Something that keyturn knows.
-    From {
-        /// What.
-        from: Fact,
-    },
-}
-
-/// What keyturn can put into a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fact {
-    /// The grace window that the credential asks for, in whole seconds.
-    GraceSeconds,
-}
-
 /// Where the answer of the regenerate call holds what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,9 +73,9 @@ pub struct AnswerShape {
 pub struct Read {
     /// The path of the GET.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The key in its answer.
     pub secret: Pointer,
     /// How long a change may take to show; before that, "unchanged" proves nothing.
@@ -125,9 +90,9 @@ pub struct Read {
 pub struct Probe {
     /// The path of the GET.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The statuses that show that the key is accepted.
     #[serde(default = "just_200")]
     pub accepted: Vec<u16>,

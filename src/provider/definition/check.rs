@@ -1,10 +1,12 @@
 //! What can be wrong with a definition that is well-formed.
 
+mod auth;
 mod requests;
 
 use super::{Definition, Grace, SelfSigning};
 use crate::mistake::Mistake;
 use crate::provider::base_url;
+use crate::provider::fact::Fact;
 use crate::provider::nearest::did_you_mean;
 use crate::provider::template::Template;
 
@@ -15,8 +17,10 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     environments(definition, &mut found);
     params(definition, &mut found);
     paths(definition, &mut found);
-    requests::auth(definition, &mut found);
-    requests::regenerate(definition, &mut found);
+    auth::mistakes(definition, &mut found);
+    requests::mistakes(definition, &mut found);
+    requests::lengths(definition, &mut found);
+    requests::idempotency(definition, &mut found);
     statuses(definition, &mut found);
     capabilities(definition, &mut found);
     found
@@ -48,7 +52,8 @@ fn environments(definition: &Definition, found: &mut Vec<Mistake>) {
 }
 
 /// Names that templates already have a meaning for.
-const RESERVED: [&str; 6] = ["resource", "timestamp", "method", "path_and_query", "body_hash", "signature"];
+const RESERVED: [&str; 9] =
+    ["resource", "timestamp", "method", "path", "path_and_query", "body", "body_hash", "nonce", "signature"];
 
 fn params(definition: &Definition, found: &mut Vec<Mistake>) {
     for (name, param) in &definition.params {
@@ -57,7 +62,7 @@ fn params(definition: &Definition, found: &mut Vec<Mistake>) {
         if name.is_empty() || !characters_ok {
             found.push(Mistake::new(&path, "a parameter's name is made of a-z, 0-9 and '_'"));
         }
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name.as_str()) || Fact::named(name).is_some() {
             found.push(Mistake::new(&path, "templates give this name a meaning already; choose another"));
         }
         if param.max_length == 0 {

@@ -19,6 +19,15 @@ fn mistakes(change: impl FnOnce(&mut Definition)) -> Vec<String> {
     check::mistakes(&definition).into_iter().map(|mistake| mistake.to_string()).collect()
 }
 
+fn template(text: &str) -> Template {
+    Template::try_from(text.to_owned()).unwrap()
+}
+
+fn json(name: &str, text: &str) -> Body {
+    let value = BodyValue::Scalar(Scalar::Text(template(text)));
+    Body::Json(BodyValue::Object(BTreeMap::from([(name.to_owned(), value)])))
+}
+
 #[test]
 fn what_is_not_said_is_read_carefully() {
     let definition = Definition::parse(SMALL).unwrap();
@@ -46,14 +55,18 @@ fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
         (instead("title: Example\n", ""), "the field title is missing"),
         (instead("self: possible", "self: canary-4711"), "known: always, possible, never"),
         (instead("self: possible", "self: alway"), "did you mean \"always\"?"),
-        (instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"), "known: header, basic, hmac"),
+        (
+            instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"),
+            "known: header, basic, hmac, body",
+        ),
         (instead("[ { header: { name: X-Key } } ]", "canary-4711"), "another kind"),
         (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "another kind"),
         (instead("{ secret: /key }", "{ secret: canary/key }"), "begins with '/'"),
         (instead("{ secret: /key }", "{ secret: /canary~ }"), "'~' is written '~0'"),
         (instead("{id}/rotate", "{id/canary"), "between '{' and '}'"),
         (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
-        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [canary] } }"), "another kind"),
+        (instead("{id}/rotate\"", "{id}\", body: { json: { a: 1.5 } }"), "another kind"),
+        (instead("{id}/rotate\"", "{id}\", body: { form: { a: [canary] } }"), "another kind"),
         (instead("{id}/rotate\"", "{id}\", method: canary"), "known: POST, PUT, PATCH"),
         (format!("{SMALL}lock: canary\n"), "line 11"),
         (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
@@ -91,7 +104,6 @@ fn all_mistakes_are_found_at_once() {
 
 #[test]
 fn contradictions_are_refused() {
-    let template = |text: &str| Template::try_from(text.to_owned()).unwrap();
     let cases: Vec<(&str, Vec<String>)> = vec![
         ("stands for nothing", mistakes(|it| it.regenerate.path = template("/keys/{idd}"))),
         ("begins with '/'", mistakes(|it| it.regenerate.path = template("keys/{id}"))),
@@ -116,28 +128,99 @@ fn contradictions_are_refused() {
         (
             "that the definition has not",
             mistakes(|it| {
-                let value = BodyValue::From { from: Fact::GraceSeconds };
-                it.regenerate.body = Some(Body::Json(BTreeMap::from([("grace".into(), value)])));
+                it.regenerate.body = Some(json("grace", "{grace_seconds}"));
             }),
         ),
         (
             "sent twice",
             mistakes(|it| {
                 it.idempotency =
-                    Some(Idempotency { header: "x-key".into(), replays_for: None, in_progress: None });
+                    Some(Idempotency { header: Some("x-key".into()), replays_for: None, in_progress: None });
             }),
         ),
         ("the same status", mistakes(|it| it.answer.without_value = vec![200])),
         (
             "set by keyturn itself",
             mistakes(|it| {
-                it.regenerate.headers.insert("Host".into(), "other".into());
+                it.headers.insert("Host".into(), template("other"));
             }),
         ),
     ];
     for (expected, found) in cases {
         assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:#?}");
     }
+}
+
+/// Whether a changed definition is refused with these words.
+fn refuses(expected: &str, change: impl FnOnce(&mut Definition)) {
+    let found = mistakes(change);
+    assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:#?}");
+}
+
+#[test]
+fn a_body_that_holds_no_secret_or_the_wrong_one_is_refused() {
+    let by_body = || vec![AuthScheme::Body(BodyAuth { id: None })];
+    refuses("did you mean \"grace_seconds\"", |it| it.regenerate.body = Some(json("a", "{grace_secnds}")));
+    refuses("{secret}, but no scheme", |it| it.regenerate.body = Some(json("a", "{secret}")));
+    refuses("the body should hold the secret", |it| it.auth = by_body());
+    refuses("only a body authenticates", |it| {
+        it.auth = by_body();
+        it.regenerate.body = Some(json("a", "{secret}"));
+        it.read = Some(Read {
+            path: template("/keys/{id}"),
+            query: BTreeMap::new(),
+            secret: Pointer::literal("/key"),
+            lag: Duration::ZERO,
+        });
+    });
+    refuses("either the user name or the password", |it| {
+        it.auth = vec![AuthScheme::Basic(BasicAuth { id: None, username: None, password: None })];
+    });
+}
+
+#[test]
+fn a_further_secret_is_sent_in_one_place() {
+    let with = |header: Option<&str>, optional, body: Option<&str>| {
+        let (header, body) = (header.map(str::to_owned), body.map(|text| json("client", text)));
+        move |it: &mut Definition| {
+            let description = "a further one".to_owned();
+            let extra = ExtraSecret { description, header, prefix: String::new(), optional };
+            it.extra_secrets.insert("client".into(), extra);
+            it.regenerate.body = body;
+        }
+    };
+    refuses("sent nowhere", with(None, false, None));
+    refuses("may do without it", with(None, true, Some("{client}")));
+    refuses("as a header and in the body", with(Some("X-Client"), false, Some("{client}")));
+    refuses("another meaning", |it| {
+        with(Some("X-Client"), false, None)(it);
+        it.params.insert("client".into(), it.params["id"].clone());
+    });
+}
+
+#[test]
+fn lengths_of_time_and_ids_are_asked_for_as_they_are_declared() {
+    let hour = Duration::from_hours(1);
+    let asks = |text: &str, longest: Duration| {
+        let body = json("asks", text);
+        move |it: &mut Definition| {
+            it.grace = Grace::Requested(GraceRequest { default: Duration::from_hours(1), max: longest });
+            it.regenerate.body = Some(body);
+        }
+    };
+    refuses("counts whole hours", asks("{grace_hours}", Duration::from_mins(90)));
+    refuses("counts whole days", asks("{grace_end_date}", hour));
+    refuses("a lifetime that the definition has not", |it| {
+        it.regenerate.body = Some(json("on", "{lifetime_end_date}"));
+    });
+    refuses("neither a header nor the body", |it| {
+        it.idempotency = Some(Idempotency { header: None, replays_for: None, in_progress: None });
+    });
+    refuses("no second request is the same", |it| {
+        asks("{grace_end_rfc3339}", hour)(it);
+        it.idempotency =
+            Some(Idempotency { header: Some("x-id".into()), replays_for: Some(hour), in_progress: None });
+    });
 }
 
 #[test]
