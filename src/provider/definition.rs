@@ -3,10 +3,12 @@
 //! Each member is one axis, independent of the others; what a file does not say is the careful reading: no
 //! grace, no replay, no read, no second call.
 
+mod answer;
 mod auth;
 mod body;
 mod call;
 mod check;
+mod hmac;
 mod pattern;
 mod unreadable;
 
@@ -16,12 +18,17 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use answer::{
+    Among, AnswerShape, Condition, ErrorMeaning, Expiry, ExpiryForm, Meaning, ProblemShape, SecretEncoding,
+};
 pub use auth::{
-    AuthScheme, BasicAuth, BodyAuth, BodyHash, EmptyBody, ExtraSecret, HashAlgorithm, HeaderAuth, HmacAuth,
-    KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
+    AuthScheme, BasicAuth, BodyAuth, ClientAuth, ExtraSecret, HeaderAuth, Oauth2Auth, SelfSigning,
 };
 pub use body::{Body, BodyValue, Scalar};
-pub use call::{AnswerShape, Method, Probe, ProblemShape, Read, Regenerate};
+pub use call::{Method, Probe, Read, Regenerate};
+pub use hmac::{
+    BodyHash, EmptyBody, HashAlgorithm, HmacAuth, KeyEncoding, Signature, TextEncoding, TimestampFormat,
+};
 pub use pattern::Pattern;
 
 use super::fact::{Fact, Span};
@@ -42,8 +49,8 @@ pub struct Definition {
     /// What the provider's documentation leaves open, and what is assumed instead.
     #[serde(default)]
     pub unconfirmed: Vec<String>,
-    /// Base URLs by the name of the environment.
-    pub environments: BTreeMap<String, String>,
+    /// Base URLs by the name of the environment; a parameter can stand for a part of the host.
+    pub environments: BTreeMap<String, Template>,
     /// The environment that counts where the credential names none.
     pub default_environment: String,
     /// What a credential has to say about itself, by name; templates call it `{name}`.
@@ -99,6 +106,12 @@ pub struct Definition {
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub rate_limit_block: Option<Duration>,
+    /// What the body of every success says, where a provider reports errors under a success status too.
+    #[serde(default)]
+    pub success: Option<Condition>,
+    /// What errors mean, where their status alone says too little; the first that fits counts.
+    #[serde(default)]
+    pub errors: Vec<ErrorMeaning>,
     /// Where an error answer holds what; as in RFC 9457, where nothing else is said.
     #[serde(default)]
     pub problem: ProblemShape,
@@ -121,6 +134,13 @@ impl Definition {
     /// What the regenerate call's body holds of that which keyturn knows.
     fn body_facts(&self) -> impl Iterator<Item = Fact> {
         self.body_names().filter_map(Fact::named)
+    }
+
+    /// Whether any request has a query.
+    fn has_a_query(&self) -> bool {
+        let read = self.read.iter().map(|read| &read.query);
+        let probe = self.probe.iter().map(|probe| &probe.query);
+        std::iter::once(&self.regenerate.query).chain(read).chain(probe).any(|query| !query.is_empty())
     }
 
     /// All names in the regenerate call's body.
@@ -193,9 +213,6 @@ pub struct Idempotency {
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub replays_for: Option<Duration>,
-    /// The status that says that the first call with this id is still being worked on.
-    #[serde(default)]
-    pub in_progress: Option<u16>,
 }
 
 /// The call can be made again while the old key still signs it.

@@ -25,6 +25,7 @@ mod retry_after;
 mod sent;
 mod signing;
 mod template;
+mod token;
 mod transport;
 mod wire;
 

@@ -1,15 +1,18 @@
 //! One request as it leaves: the fixed part, the body's open parts, the rotation's id, and the secrets.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use data_encoding::BASE64;
 use jiff::Timestamp;
+use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::body::{self, Filling};
-use super::signing::{Signed, sign};
-use super::wire::{Call, SecretHeader, Signing, Wire};
+use super::signing::{QUERY_ENCODED, Signed, nonce, sign};
+use super::wire::{Call, SecretHeader, Signing};
 use crate::ids::RotationId;
 use crate::secret::SecretValue;
 
@@ -21,6 +24,10 @@ pub(super) struct Sender<'a> {
     /// The secret that authenticates it.
     pub(super) main: &'a SecretValue,
     pub(super) extra: &'a [(String, SecretValue)],
+    /// The headers that hold further secrets, by the secrets' names.
+    pub(super) extra_headers: &'a BTreeMap<String, SecretHeader>,
+    /// The header for the rotation's id.
+    pub(super) id_header: Option<&'a HeaderName>,
     /// The rotation that it belongs to; only a regenerate call has one.
     pub(super) rotation: Option<RotationId>,
     /// Our time.
@@ -36,7 +43,7 @@ pub(super) struct Filled {
 }
 
 /// Fills one call's open parts. An error means that nothing was sent, and shows no secret.
-pub(super) fn fill(wire: &Wire, call: &Call, sender: Sender<'_>) -> Result<Filled, String> {
+pub(super) fn fill(call: &Call, sender: Sender<'_>) -> Result<Filled, String> {
     let Sender { main, extra, rotation, now, .. } = sender;
     let filling = Filling { rotation, signer: main, extra, now };
     let body = call.body.as_ref().map(|body| body::write(body, filling)).transpose()?;
@@ -45,12 +52,12 @@ pub(super) fn fill(wire: &Wire, call: &Call, sender: Sender<'_>) -> Result<Fille
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     add_signature(&mut headers, call, body.as_deref(), sender)?;
-    for (name, header) in &wire.extra {
+    for (name, header) in sender.extra_headers {
         let secret = extra.iter().find(|(given, _)| given == name).map(|(_, secret)| secret);
         let secret = secret.ok_or_else(|| format!("the secret {name} is missing"))?;
         insert_secret(&mut headers, header, secret)?;
     }
-    if let (Some(name), Some(rotation)) = (&wire.idempotency_header, rotation) {
+    if let (Some(name), Some(rotation)) = (sender.id_header, rotation) {
         insert(&mut headers, name, &rotation.to_string(), false)?;
     }
     Ok(Filled { headers, body })
@@ -65,14 +72,15 @@ fn add_signature(
     let main = sender.main;
     match sender.signing {
         Signing::Header(header) => insert_secret(headers, header, main),
-        Signing::Basic { before, after } => {
-            let pair = basic_pair(before, main, after);
+        Signing::Basic { before, after, encoded } => {
+            let pair = basic_pair(before, main, after, *encoded);
             let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
             insert_wiped(headers, &AUTHORIZATION, "Basic ", &encoded)
         }
         Signing::Hmac { scheme, params } => {
+            let nonce = nonce()?;
             let method = call.method.as_str();
-            let request = Signed { method, path_and_query: &call.path_and_query, body };
+            let request = Signed { method, path_and_query: &call.path_and_query, body, nonce: &nonce };
             let param = |name: &str| params.get(name).cloned();
             let stamp = sign(scheme, main.expose(), request, param, sender.signing_time)?;
             for (name, template) in &scheme.headers {
@@ -80,6 +88,7 @@ fn add_signature(
                     .render(|name| match name {
                         "timestamp" => Some(stamp.timestamp.clone()),
                         "signature" => Some(stamp.signature.clone()),
+                        "nonce" => Some(nonce.clone()),
                         other => param(other),
                     })
                     .map_err(|name| format!("a header needs {name}, which has no value"))?;
@@ -90,16 +99,23 @@ fn add_signature(
             Ok(())
         }
         Signing::Body => Ok(()),
+        // The token has taken the secret's place.
+        Signing::Oauth2(_) => insert_wiped(headers, &AUTHORIZATION, "Bearer ", main.expose()),
     }
 }
 
 /// User name and password with the colon between them.
-pub(super) fn basic_pair(before: &str, main: &SecretValue, after: &str) -> Zeroizing<String> {
-    // Its whole size at once: a text that grows leaves copies of the secret behind.
-    let size = before.len() + main.expose().len() + after.len();
+pub(super) fn basic_pair(before: &str, main: &SecretValue, after: &str, encoded: bool) -> Zeroizing<String> {
+    let secret = main.expose();
+    // Its whole size at once: a text that grows leaves copies of the secret behind. Encoded, a byte becomes three.
+    let size = before.len() + secret.len() * 3 + after.len();
     let mut pair = Zeroizing::new(String::with_capacity(size));
     pair.push_str(before);
-    pair.push_str(main.expose());
+    if encoded {
+        pair.extend(utf8_percent_encode(secret, QUERY_ENCODED));
+    } else {
+        pair.push_str(secret);
+    }
     pair.push_str(after);
     pair
 }

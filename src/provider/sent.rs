@@ -19,10 +19,16 @@ impl Sent {
         for secret in std::iter::once(main).chain(extra.iter().map(|(_, secret)| secret)) {
             add_forms(&mut forms, Zeroizing::new(secret.expose().to_owned()));
         }
-        if let Signing::Basic { before, after } = signing {
-            add_forms(&mut forms, basic_pair(before, main, after));
+        if let Signing::Basic { before, after, encoded } = signing {
+            add_forms(&mut forms, basic_pair(before, main, after, *encoded));
         }
         Self(forms)
+    }
+
+    /// The same, and a token that was sent in the place of the secret.
+    pub(super) fn and(mut self, token: &SecretValue) -> Self {
+        add_forms(&mut self.0, Zeroizing::new(token.expose().to_owned()));
+        self
     }
 
     /// Whether a text repeats one of them: as it is, percent-encoded, or with something between its characters
@@ -74,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_repeated_secret_is_recognised_in_every_form() {
-        let basic = Signing::Basic { before: "ws@Acme:".into(), after: String::new() };
+        let basic = Signing::Basic { before: "ws@Acme:".into(), after: String::new(), encoded: false };
         let extra = [("user".to_owned(), SecretValue::new("us/er+key".into()))];
         let sent = Sent::new(&basic, &SecretValue::new("s3cret>?k".into()), &extra);
         for text in [
@@ -105,7 +111,7 @@ mod tests {
     #[test]
     fn nothing_repeats_an_empty_secret_and_a_foreign_one_is_found_as_it_is() {
         let sent = |secret: &str| {
-            let basic = Signing::Basic { before: "u:".into(), after: String::new() };
+            let basic = Signing::Basic { before: "u:".into(), after: String::new(), encoded: false };
             Sent::new(&basic, &SecretValue::new(secret.into()), &[])
         };
         assert!(!sent("").is_repeated_in("a text"));

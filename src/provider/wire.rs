@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::Value;
 use url::Url;
 
 use super::body::Body;
-use super::definition::{HmacAuth, ProblemShape};
+use super::definition::{ErrorMeaning, Expiry, HmacAuth, ProblemShape, SecretEncoding};
 use super::template::Pointer;
 
 /// All calls of one credential.
@@ -38,7 +39,7 @@ pub(super) struct Call {
 #[derive(Debug, Clone)]
 pub(super) struct ReadCall {
     pub(super) call: Call,
-    pub(super) secret: Pointer,
+    pub(super) key: KeyPlace,
 }
 
 /// The request that probes a key.
@@ -59,6 +60,8 @@ pub(super) enum Signing {
     Basic {
         before: String,
         after: String,
+        /// The secret is percent-encoded, as OAuth 2 has it.
+        encoded: bool,
     },
     Hmac {
         scheme: Box<HmacAuth>,
@@ -66,6 +69,16 @@ pub(super) enum Signing {
     },
     /// The body has it.
     Body,
+    /// It is exchanged for an access token, which is sent instead.
+    Oauth2(Box<TokenRequest>),
+}
+
+/// The request that exchanges a secret for an access token.
+#[derive(Debug, Clone)]
+pub(super) struct TokenRequest {
+    pub(super) call: Call,
+    /// How the secret gets into it.
+    pub(super) signing: Signing,
 }
 
 /// A header whose value is a secret.
@@ -80,12 +93,37 @@ pub(super) struct SecretHeader {
 pub(super) struct AnswerFacts {
     pub(super) statuses: Vec<u16>,
     pub(super) without_value: Vec<u16>,
-    pub(super) secret: Pointer,
-    pub(super) previous_expires_at: Option<Pointer>,
+    /// Where the new key is; `None` where no answer shows it.
+    pub(super) key: Option<KeyPlace>,
+    pub(super) previous_expires_at: Option<Expiry>,
     /// How long the old key goes on to work, as far as it is known: always this long, or as the call asks.
     pub(super) grace: Option<Duration>,
-    pub(super) grace_fixed: Option<Duration>,
-    pub(super) in_progress: Option<u16>,
+    /// It is counted from the call that asks for it, else from the answer.
+    pub(super) grace_begins_with_the_call: bool,
+    pub(super) success: Option<Condition>,
+    pub(super) errors: Vec<ErrorMeaning>,
     pub(super) rate_limit_block: Option<Duration>,
     pub(super) problem: ProblemShape,
+}
+
+/// Where a key is in an answer.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPlace {
+    pub(super) secret: Pointer,
+    pub(super) among: Option<Among>,
+    pub(super) encoding: SecretEncoding,
+}
+
+/// The one element of a list for which a condition holds.
+#[derive(Debug, Clone)]
+pub(super) struct Among {
+    pub(super) list: Pointer,
+    pub(super) condition: Condition,
+}
+
+/// A member that has a certain value.
+#[derive(Debug, Clone)]
+pub(super) struct Condition {
+    pub(super) at: Pointer,
+    pub(super) is: Value,
 }

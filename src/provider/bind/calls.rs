@@ -7,6 +7,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+use super::answer;
 use super::body::Names;
 use crate::mistake::Mistake;
 use crate::provider::body::Body;
@@ -45,8 +46,11 @@ impl Site<'_> {
     }
 
     /// The request that reads the current key.
-    pub(super) fn read(&self, read: &Read) -> Result<ReadCall, Mistake> {
-        Ok(ReadCall { call: self.get("read.path", &read.path, &read.query)?, secret: read.secret.clone() })
+    pub(super) fn read(&self, read: &Read, names: &Names<'_>) -> Result<ReadCall, Mistake> {
+        Ok(ReadCall {
+            call: self.get("read.path", &read.path, &read.query)?,
+            key: answer::key_read(read, names)?,
+        })
     }
 
     /// The request that probes a key.
@@ -65,7 +69,8 @@ impl Site<'_> {
         Ok(call)
     }
 
-    fn call(
+    /// A request without a body.
+    pub(super) fn call(
         &self,
         place: &str,
         method: Method,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Binding;
 use crate::mistake::Mistake;
 use crate::provider::definition::{AuthScheme, Body, Definition, Param};
 use crate::provider::nearest::did_you_mean;
@@ -11,9 +12,10 @@ use crate::provider::template::Template;
 pub(super) fn check(
     definition: &Definition,
     scheme: Option<&AuthScheme>,
-    given: &BTreeMap<String, String>,
+    binding: &Binding,
     found: &mut Vec<Mistake>,
 ) -> Option<Template> {
+    let given = &binding.params;
     for (name, value) in given {
         match definition.params.get(name) {
             None => found.push(
@@ -27,7 +29,9 @@ pub(super) fn check(
         }
     }
     let resource = choose_resource(definition, given, found);
-    let needed = needed(definition, scheme, resource);
+    let environment = binding.environment.as_ref().unwrap_or(&definition.default_environment);
+    let base_url = definition.environments.get(environment).filter(|_| binding.base_url.is_none());
+    let needed = needed(definition, scheme, resource.into_iter().chain(base_url));
     for name in &needed {
         if let Some(param) = definition.params.get(*name).filter(|_| !given.contains_key(*name)) {
             found.push(
@@ -86,11 +90,11 @@ fn choose_resource<'d>(
 fn needed<'d>(
     definition: &'d Definition,
     scheme: Option<&'d AuthScheme>,
-    resource: Option<&'d Template>,
+    chosen: impl Iterator<Item = &'d Template>,
 ) -> BTreeSet<&'d str> {
     let regenerate = &definition.regenerate;
     let mut templates: Vec<&Template> = vec![&regenerate.path];
-    templates.extend(regenerate.query.values().chain(definition.headers.values()).chain(resource));
+    templates.extend(regenerate.query.values().chain(definition.headers.values()).chain(chosen));
     for (path, query) in definition
         .read
         .iter()
@@ -108,9 +112,16 @@ fn needed<'d>(
                 templates.push(&hmac.message);
                 templates.extend(hmac.headers.values());
             }
+            AuthScheme::Oauth2(oauth2) => {
+                templates.extend([&oauth2.path, &oauth2.client_id]);
+                templates.extend(oauth2.parameters.values());
+            }
             AuthScheme::Header(_) | AuthScheme::Body(_) => {}
         }
     }
+    let among = [&definition.answer.among].into_iter().chain(definition.read.iter().map(|read| &read.among));
+    let conditions = among.flatten().map(|among| &among.condition).chain(&definition.success);
+    templates.extend(conditions.filter_map(|condition| condition.is.text()));
     let texts = regenerate.body.iter().flat_map(Body::texts);
     templates.extend(texts.map(|(_, text)| text));
     let names = templates.into_iter().flat_map(Template::names);

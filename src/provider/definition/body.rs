@@ -84,7 +84,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    const fn text(&self) -> Option<&Template> {
+    pub(in crate::provider) const fn text(&self) -> Option<&Template> {
         match self {
             Self::Text(text) => Some(text),
             Self::Bool(_) | Self::Number(_) => None,

@@ -1,4 +1,4 @@
-//! How a definition describes requests and where their answers hold what.
+//! How a definition describes requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Among, SecretEncoding};
 use super::body::Body;
 use crate::provider::template::{Pointer, Template};
 
@@ -50,23 +51,6 @@ impl Method {
     }
 }
 
-/// Where the answer of the regenerate call holds what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AnswerShape {
-    /// The statuses that carry the new key.
-    #[serde(default = "just_200")]
-    pub statuses: Vec<u16>,
-    /// The statuses that say that the provider acted, and do not carry the new key.
-    #[serde(default = "just_204")]
-    pub without_value: Vec<u16>,
-    /// The new key. Missing or `null`: the provider acted and did not show it.
-    pub secret: Pointer,
-    /// When the old key dies, as an RFC 3339 time.
-    #[serde(default)]
-    pub previous_expires_at: Option<Pointer>,
-}
-
 /// The request that reads the current key back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +62,12 @@ pub struct Read {
     pub query: BTreeMap<String, Template>,
     /// The key in its answer.
     pub secret: Pointer,
+    /// The list of which one element counts; `secret` then begins in that element.
+    #[serde(default)]
+    pub among: Option<Among>,
+    /// How the key is written.
+    #[serde(default)]
+    pub encoding: SecretEncoding,
     /// How long a change may take to show; before that, "unchanged" proves nothing.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
@@ -101,44 +91,8 @@ pub struct Probe {
     pub not_accepted: Vec<u16>,
 }
 
-/// Where an error answer holds what may be shown of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProblemShape {
-    /// The provider's own code, or the problem's type.
-    pub code: Pointer,
-    /// A short summary.
-    pub title: Pointer,
-    /// An explanation.
-    pub detail: Pointer,
-    /// The provider's reference for the request.
-    pub request_id: Option<Pointer>,
-    /// The invalid fields: a list of names, a list of objects, or an object whose keys are the names.
-    pub invalid_fields: Pointer,
-    /// In a list of objects, the member that holds the name.
-    pub invalid_field_name: String,
-}
-
-impl Default for ProblemShape {
-    /// The members of RFC 9457, and `errors` as most providers add it.
-    fn default() -> Self {
-        Self {
-            code: Pointer::literal("/type"),
-            title: Pointer::literal("/title"),
-            detail: Pointer::literal("/detail"),
-            request_id: None,
-            invalid_fields: Pointer::literal("/errors"),
-            invalid_field_name: "field".into(),
-        }
-    }
-}
-
 fn just_200() -> Vec<u16> {
     vec![200]
-}
-
-fn just_204() -> Vec<u16> {
-    vec![204]
 }
 
 fn just_401() -> Vec<u16> {

@@ -57,7 +57,7 @@ fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
         (instead("self: possible", "self: alway"), "did you mean \"always\"?"),
         (
             instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"),
-            "known: header, basic, hmac, body",
+            "known: header, basic, hmac, body, oauth2",
         ),
         (instead("[ { header: { name: X-Key } } ]", "canary-4711"), "another kind"),
         (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "another kind"),
@@ -93,7 +93,7 @@ fn all_mistakes_are_found_at_once() {
     let found = mistakes(|definition| {
         definition.name = "Example".into();
         definition.default_environment = "lvie".into();
-        definition.environments.insert("other".into(), "http://api.example.com".into());
+        definition.environments.insert("other".into(), template("http://api.example.com"));
         definition.auth.clear();
         definition.answer.statuses.clear();
     });
@@ -134,8 +134,7 @@ fn contradictions_are_refused() {
         (
             "sent twice",
             mistakes(|it| {
-                it.idempotency =
-                    Some(Idempotency { header: Some("x-key".into()), replays_for: None, in_progress: None });
+                it.idempotency = Some(Idempotency { header: Some("x-key".into()), replays_for: None });
             }),
         ),
         ("the same status", mistakes(|it| it.answer.without_value = vec![200])),
@@ -170,11 +169,97 @@ fn a_body_that_holds_no_secret_or_the_wrong_one_is_refused() {
             path: template("/keys/{id}"),
             query: BTreeMap::new(),
             secret: Pointer::literal("/key"),
+            among: None,
+            encoding: SecretEncoding::Text,
             lag: Duration::ZERO,
         });
     });
     refuses("either the user name or the password", |it| {
         it.auth = vec![AuthScheme::Basic(BasicAuth { id: None, username: None, password: None })];
+    });
+}
+
+#[test]
+fn a_signature_that_somebody_could_use_again_is_refused() {
+    let hmac = |message: &str, headers: &[(&str, &str)]| {
+        let yaml = format!(
+            "{{ algorithm: sha1, message: {message:?}, timestamp: http_date, headers: {{}}, skew: 5m }}"
+        );
+        let mut hmac: HmacAuth = serde_saphyr::from_str(&yaml).unwrap();
+        hmac.headers = headers.iter().map(|(name, text)| ((*name).to_owned(), template(text))).collect();
+        vec![AuthScheme::Hmac(hmac)]
+    };
+    let sent = [("Date", "{timestamp}"), ("X-Signature", "{signature}")];
+    let with_nonce = [sent[0], sent[1], ("X-Nonce", "{nonce}")];
+    assert_eq!(mistakes(|it| it.auth = hmac("{timestamp}\n{method}\n{path}\n{body}", &sent)), [""; 0]);
+    let covers_all = "{nonce}{timestamp}{method}{path_and_query}{body_hash}";
+    assert_eq!(mistakes(|it| it.auth = hmac(covers_all, &with_nonce)), [""; 0]);
+    refuses("no header holds {nonce}", |it| it.auth = hmac(covers_all, &sent));
+    let without_nonce = "{timestamp}{method}{path_and_query}{body_hash}";
+    refuses("does not cover {nonce}", |it| it.auth = hmac(without_nonce, &with_nonce));
+    refuses("does not cover {body_hash}", |it| it.auth = hmac("{timestamp}{method}{path}", &sent));
+    refuses("does not cover {path_and_query}", |it| {
+        it.regenerate.query.insert("a".into(), template("b"));
+        it.auth = hmac("{timestamp}{method}{path}{body}", &sent);
+    });
+}
+
+#[test]
+fn tokens_are_asked_for_over_https_with_fields_that_nobody_else_fills() {
+    let oauth2 = |change: fn(&mut Oauth2Auth)| {
+        let yaml = "{ path: /token, client_id: \"{id}\", parameters: { scope: all } }";
+        let mut oauth2: Oauth2Auth = serde_saphyr::from_str(yaml).unwrap();
+        change(&mut oauth2);
+        move |it: &mut Definition| it.auth = vec![AuthScheme::Oauth2(oauth2)]
+    };
+    assert_eq!(mistakes(oauth2(|_| {})), [""; 0]);
+    refuses("https only", oauth2(|it| it.base_url = Some("http://login.example.com".into())));
+    refuses("begins with '/'", oauth2(|it| it.path = template("token")));
+    refuses("stands for nothing", oauth2(|it| it.client_id = template("{client}")));
+    refuses(
+        "fills this field itself",
+        oauth2(|it| {
+            it.parameters.insert("client_secret".into(), template("x"));
+        }),
+    );
+    refuses("would be sent twice", |it| {
+        oauth2(|_| {})(it);
+        it.headers.insert("authorization".into(), template("x"));
+    });
+}
+
+#[test]
+fn no_error_claims_more_than_an_answer_can_prove() {
+    let error = |status: Option<u16>, code: Option<&str>, means| {
+        let error = ErrorMeaning { status, code: code.map(str::to_owned), means };
+        move |it: &mut Definition| it.errors.push(error)
+    };
+    assert_eq!(mistakes(error(Some(423), None, Meaning::Conflict)), [""; 0]);
+    assert_eq!(mistakes(error(Some(503), Some("not_done"), Meaning::RateLimited)), [""; 0]);
+    assert_eq!(mistakes(error(Some(400), None, Meaning::MayHaveActed)), [""; 0]);
+    refuses("fits every answer", error(None, None, Meaning::Conflict));
+    for status in [302, 408, 499, 500, 503] {
+        refuses("does not prove that the provider did nothing", error(Some(status), None, Meaning::Invalid));
+    }
+    refuses("no body is asked", error(Some(200), Some("invalid_auth"), Meaning::Unauthenticated));
+    refuses("its repetition returns the same answer", error(Some(409), None, Meaning::InProgress));
+    refuses("an empty code", error(None, Some(""), Meaning::Conflict));
+    refuses("never counts", |it| {
+        error(Some(409), None, Meaning::Conflict)(it);
+        error(Some(409), Some("x"), Meaning::Invalid)(it);
+    });
+}
+
+#[test]
+fn an_answer_without_the_key_needs_a_read() {
+    refuses("nothing says where the new key is", |it| it.answer.secret = None);
+    refuses("`secret` to look for", |it| {
+        let condition = Condition { at: Pointer::literal("/name"), is: Scalar::Bool(true) };
+        it.answer.among = Some(Among { list: Pointer::literal("/keys"), condition });
+        it.answer.secret = None;
+    });
+    refuses("stands for nothing", |it| {
+        it.success = Some(Condition { at: Pointer::literal("/ok"), is: Scalar::Text(template("{yes}")) });
     });
 }
 
@@ -214,12 +299,11 @@ fn lengths_of_time_and_ids_are_asked_for_as_they_are_declared() {
         it.regenerate.body = Some(json("on", "{lifetime_end_date}"));
     });
     refuses("neither a header nor the body", |it| {
-        it.idempotency = Some(Idempotency { header: None, replays_for: None, in_progress: None });
+        it.idempotency = Some(Idempotency { header: None, replays_for: None });
     });
     refuses("no second request is the same", |it| {
         asks("{grace_end_rfc3339}", hour)(it);
-        it.idempotency =
-            Some(Idempotency { header: Some("x-id".into()), replays_for: Some(hour), in_progress: None });
+        it.idempotency = Some(Idempotency { header: Some("x-id".into()), replays_for: Some(hour) });
     });
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::known_names;
 use super::requests::header_pair;
+use super::{begins_with_slash, known_names};
 use crate::mistake::Mistake;
-use crate::provider::definition::{AuthScheme, BasicAuth, Definition, ExtraSecret, HmacAuth};
+use crate::provider::base_url;
+use crate::provider::definition::{AuthScheme, BasicAuth, Definition, ExtraSecret, HmacAuth, Oauth2Auth};
 use crate::provider::fact::Fact;
 
 /// Whether the schemes and further secrets make requests that can be sent.
@@ -27,6 +28,9 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
             }
             AuthScheme::Basic(basic) => basic_scheme(definition, &format!("{place}.basic"), basic, found),
             AuthScheme::Hmac(hmac) => hmac_scheme(definition, &format!("{place}.hmac"), hmac, found),
+            AuthScheme::Oauth2(oauth2) => {
+                oauth2_scheme(definition, &format!("{place}.oauth2"), oauth2, found);
+            }
             AuthScheme::Body(_) => {}
         }
     }
@@ -118,10 +122,18 @@ fn extra_secret(definition: &Definition, name: &str, extra: &ExtraSecret, found:
 }
 
 fn hmac_scheme(definition: &Definition, place: &str, hmac: &HmacAuth, found: &mut Vec<Mistake>) {
-    let parts = ["timestamp", "method", "path_and_query", "body_hash"];
+    let parts = ["timestamp", "method", "path_and_query", "path", "body_hash", "body", "nonce"];
     known_names(definition, &format!("{place}.message"), &hmac.message, &parts, found);
-    for part in parts {
-        if !hmac.message.names().any(|name| name == part) {
+    let is_covered = |part: &str| hmac.message.names().any(|name| name == part);
+    let path_is_all = !definition.has_a_query() && is_covered("path");
+    let needed = [
+        ("timestamp", is_covered("timestamp")),
+        ("method", is_covered("method")),
+        ("path_and_query", is_covered("path_and_query") || path_is_all),
+        ("body_hash", is_covered("body_hash") || is_covered("body")),
+    ];
+    for (part, covered) in needed {
+        if !covered {
             found.push(
                 Mistake::new(format!("{place}.message"), format!("the signature does not cover {{{part}}}"))
                     .hint("sign time, method, path and body, so that nobody can reuse a signature"),
@@ -134,17 +146,40 @@ fn hmac_scheme(definition: &Definition, place: &str, hmac: &HmacAuth, found: &mu
             definition,
             &format!("{place}.headers.{name}"),
             value,
-            &["timestamp", "signature"],
+            &["timestamp", "signature", "nonce"],
             found,
         );
     }
-    for needed in ["timestamp", "signature"] {
-        if !hmac.headers.values().any(|value| value.names().any(|name| name == needed)) {
-            found.push(Mistake::new(format!("{place}.headers"), format!("no header holds {{{needed}}}")));
+    let is_sent = |part: &str| hmac.headers.values().any(|value| value.names().any(|name| name == part));
+    for (part, needed) in [("timestamp", true), ("signature", true), ("nonce", is_covered("nonce"))] {
+        if needed && !is_sent(part) {
+            found.push(Mistake::new(format!("{place}.headers"), format!("no header holds {{{part}}}")));
         }
+    }
+    if is_sent("nonce") && !is_covered("nonce") {
+        found.push(Mistake::new(format!("{place}.message"), "the signature does not cover {nonce}"));
     }
     if hmac.skew.is_zero() {
         found.push(Mistake::new(format!("{place}.skew"), "no two clocks agree that well"));
+    }
+}
+
+/// Fields of the request for a token that the scheme itself fills.
+const OWN_FIELDS: [&str; 3] = ["grant_type", "client_id", "client_secret"];
+
+fn oauth2_scheme(definition: &Definition, place: &str, oauth2: &Oauth2Auth, found: &mut Vec<Mistake>) {
+    if let Some(Err(mistake)) = oauth2.base_url.as_deref().map(base_url::parse) {
+        found.push(mistake.under(&format!("{place}.base_url")));
+    }
+    begins_with_slash(&format!("{place}.path"), &oauth2.path, found);
+    known_names(definition, &format!("{place}.path"), &oauth2.path, &[], found);
+    known_names(definition, &format!("{place}.client_id"), &oauth2.client_id, &[], found);
+    for (name, value) in &oauth2.parameters {
+        let place = format!("{place}.parameters.{name}");
+        if OWN_FIELDS.contains(&name.as_str()) {
+            found.push(Mistake::new(&place, "the scheme fills this field itself").hint("leave it out here"));
+        }
+        known_names(definition, &place, value, &[], found);
     }
 }
 
@@ -152,7 +187,7 @@ fn duplicate_header(definition: &Definition) -> Option<String> {
     definition.auth.iter().find_map(|scheme| {
         let of_scheme: Vec<&str> = match scheme {
             AuthScheme::Header(header) => vec![&header.name],
-            AuthScheme::Basic(_) => vec!["Authorization"],
+            AuthScheme::Basic(_) | AuthScheme::Oauth2(_) => vec!["Authorization"],
             AuthScheme::Hmac(hmac) => hmac.headers.keys().map(String::as_str).collect(),
             AuthScheme::Body(_) => Vec::new(),
         };
