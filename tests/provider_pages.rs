@@ -145,7 +145,7 @@ impl<'a> Walk<'a> {
             // A choice is described where it is offered, not in what is chosen.
             let meaning = Some(self.meaning(inner)).filter(|meaning| !meaning.is_empty());
             let field = Field {
-                value: self.value(inner),
+                value: self.value(inner, &[]),
                 needed: match required.contains(&name.as_str()) {
                     true if is_choice => "a choice",
                     true => "yes",
@@ -164,12 +164,17 @@ impl<'a> Walk<'a> {
         target.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(schema)
     }
 
-    /// The kinds of value that fit, words in full.
-    fn value(&self, schema: &'a Value) -> String {
+    /// The kinds of value that fit, words in full; a type inside of itself is only named.
+    fn value(&self, schema: &'a Value, above: &[&'a str]) -> String {
+        let name = schema["$ref"].as_str();
+        if name.is_some_and(|name| above.contains(&name)) {
+            return "the same".to_owned();
+        }
+        let above: Vec<&str> = above.iter().copied().chain(name).collect();
         let schema = self.resolve(schema);
         let either = ["anyOf", "oneOf"].iter().find_map(|key| schema[*key].as_array());
         if let Some(either) = either {
-            let mut kinds: Vec<String> = either.iter().map(|schema| self.value(schema)).collect();
+            let mut kinds: Vec<String> = either.iter().map(|schema| self.value(schema, &above)).collect();
             kinds.retain(|kind| !kind.is_empty());
             kinds.dedup();
             return kinds.join(" or ");
@@ -178,12 +183,9 @@ impl<'a> Walk<'a> {
             return format!("`{word}`");
         }
         if let Some(words) = schema["enum"].as_array() {
-            return words
-                .iter()
-                .filter_map(Value::as_str)
-                .map(|word| format!("`{word}`"))
-                .collect::<Vec<_>>()
-                .join(" or ");
+            let words: Vec<String> =
+                words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+            return words.join(" or ");
         }
         let kind = match &schema["type"] {
             Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
@@ -191,10 +193,10 @@ impl<'a> Walk<'a> {
         };
         match kind {
             Some("object") if schema["additionalProperties"].is_object() => {
-                format!("by name: {}", self.value(&schema["additionalProperties"]))
+                format!("by name: {}", self.value(&schema["additionalProperties"], &above))
             }
             Some("object") => "fields".to_owned(),
-            Some("array") => match self.value(&schema["items"]).as_str() {
+            Some("array") => match self.value(&schema["items"], &above).as_str() {
                 "number" => "list of numbers".to_owned(),
                 items => format!("list of {items}"),
             },

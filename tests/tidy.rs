@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const EXPOSERS: &[&str] = &[
     "src/secret.rs",
     "src/escrow/sealed.rs",
+    "src/provider/body.rs",
     "src/provider/request.rs",
     "src/provider/sent.rs",
     "src/provider/signing.rs",

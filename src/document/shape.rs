@@ -54,6 +54,9 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Whether the value, as it is now, fits; where it does not, the caller takes it out.
     fn check(&mut self, path: &str, value: &mut Value, schema: &'a Value) -> bool {
+        if value.is_null() && self.takes_null(schema) {
+            return true;
+        }
         let candidates = self.alternatives(schema);
         let of_its_kind: Vec<&'a Value> =
             candidates.iter().copied().filter(|schema| accepts(schema, value)).collect();
@@ -85,10 +88,15 @@ impl<'a> Walk<'a> {
     }
 
     fn check_members(&mut self, path: &str, members: &mut Map<String, Value>, schema: &'a Value) -> bool {
-        // An empty field is one that is left out.
-        members.retain(|_, value| !value.is_null());
         let known = schema.get("properties").and_then(Value::as_object);
         let other = schema.get("additionalProperties").filter(|other| other.is_object());
+        // An empty field is one that is left out, unless it may be empty and has to be there.
+        members.retain(|name, value| {
+            let must_be_there = required(schema).find(|(known, _)| known == name).map(|(_, schema)| schema);
+            let own =
+                must_be_there.or_else(|| other.filter(|_| known.is_none_or(|it| !it.contains_key(name))));
+            !value.is_null() || own.is_some_and(|schema| self.takes_null(schema))
+        });
         let names: Vec<String> = members.keys().cloned().collect();
         for name in names {
             let place = member(path, &name);
@@ -147,6 +155,12 @@ impl<'a> Walk<'a> {
                 .collect(),
             None => vec![schema],
         }
+    }
+
+    fn takes_null(&self, schema: &'a Value) -> bool {
+        let schema = self.resolve(schema);
+        let either = ["anyOf", "oneOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten();
+        types(schema).contains(&"null") || either.into_iter().any(|schema| self.takes_null(schema))
     }
 
     fn resolve(&self, schema: &'a Value) -> &'a Value {

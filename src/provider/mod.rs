@@ -8,9 +8,11 @@ mod account;
 mod answer;
 mod base_url;
 mod bind;
+mod body;
 mod catalog;
 pub mod definition;
 pub mod describe;
+mod fact;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod http;
@@ -23,11 +25,12 @@ mod sent;
 mod signing;
 pub mod simulator;
 mod template;
+mod token;
 mod transport;
 mod wire;
 
 pub use account::{Account, Accounts};
-pub use bind::{Binding, BoundDefinition, bind};
+pub use bind::{Binding, BoundDefinition, bind, bind_loosely};
 pub use catalog::Catalog;
 pub use definition::Definition;
 pub use http::HttpProvider;

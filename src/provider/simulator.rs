@@ -5,19 +5,21 @@
 
 mod exchange;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use jiff::Timestamp;
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
-use super::request::headers;
-use super::wire::{Call, Signing};
+use super::definition::{Expiry, ExpiryForm, SecretEncoding};
+use super::request::{Sender, fill};
+use super::wire::{Call, KeyPlace, SecretHeader, Signing};
 use crate::clock::Clock;
 use crate::secret::SecretValue;
 
@@ -47,7 +49,7 @@ pub enum Trouble {
 /// A call that came, and how it was answered; absent: the connection broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// What was asked: `regenerate`, `read`, `probe`, or `something else`.
+    /// What was asked: `token`, `regenerate`, `read`, `probe`, or `something else`.
     pub what: &'static str,
     /// The status of the answer.
     pub status: Option<u16>,
@@ -130,10 +132,12 @@ impl<C: Clock> Simulator<C> {
         let is = |call: &Call| received.is(call.method.as_str(), &call.path_and_query);
         let read = wire.read.as_ref().filter(|read| is(&read.call));
         let probe = wire.probe.as_ref().filter(|probe| is(&probe.call));
-        let (what, reply) = if is(&wire.regenerate) {
+        let (what, reply) = if let Some(reply) = self.token(received) {
+            ("token", reply)
+        } else if is(&wire.regenerate) {
             ("regenerate", self.regenerate(received))
         } else if let Some(read) = read {
-            ("read", self.read(received, &read.call, read.secret.as_str()))
+            ("read", self.read(received, &read.call, &read.key))
         } else if let Some(probe) = probe {
             let accepted = self.is_accepted(received, &probe.call, &probe.signing);
             let statuses = if accepted { &probe.accepted } else { &probe.not_accepted };
@@ -184,8 +188,11 @@ impl<C: Clock> Simulator<C> {
         }
     }
 
+    /// The rotation's id, wherever the definition sends it.
     fn idempotency_key(&self, received: &Received) -> Option<String> {
-        received.header(self.bound.wire.idempotency_header.as_ref()?.as_str()).map(str::to_owned)
+        let header = self.bound.wire.idempotency_header.as_ref();
+        let in_header = header.and_then(|name| received.header(name.as_str()));
+        in_header.map(str::to_owned).or_else(|| received.rotation_id().map(|id| id.to_string()))
     }
 
     fn answered_before(&self, key: &str, window: Duration, now: Timestamp) -> Option<Reply> {
@@ -197,13 +204,26 @@ impl<C: Clock> Simulator<C> {
     fn new_answer(&self, now: Timestamp) -> Reply {
         let facts = &self.bound.wire.answer;
         let key = self.make_key(now);
-        let mut body = Value::Null;
-        put(&mut body, facts.secret.as_str(), key.into());
-        if let Some(pointer) = &facts.previous_expires_at {
+        let mut body = self.success();
+        let inside = facts.key.as_ref().map_or_else(String::new, |place| {
+            let inside = element(&mut body, place);
+            put_key(&mut body, &inside, place, &key);
+            inside
+        });
+        if let Some(expiry) = &facts.previous_expires_at {
             let dies_at = later(now, facts.grace.unwrap_or_default());
-            put(&mut body, pointer.as_str(), dies_at.to_string().into());
+            put(&mut body, &format!("{inside}{}", expiry.at.as_str()), written(expiry, dies_at, now));
         }
         Reply::json(facts.statuses.first().copied().unwrap_or(200), &body)
+    }
+
+    /// What the body of every success says.
+    fn success(&self) -> Value {
+        let mut body = serde_json::json!({});
+        if let Some(condition) = &self.bound.wire.answer.success {
+            put(&mut body, condition.at.as_str(), condition.is.clone());
+        }
+        body
     }
 
     /// Makes a key, lets the others live for the grace window, and gives its text.
@@ -228,14 +248,38 @@ impl<C: Clock> Simulator<C> {
         Self::key_number(number).expose().to_owned()
     }
 
-    fn read(&self, received: &Received, call: &Call, pointer: &str) -> Reply {
+    fn read(&self, received: &Received, call: &Call, place: &KeyPlace) -> Reply {
         if !self.may_ask(received, call) {
             return Reply::status(401);
         }
-        let mut body = Value::Null;
-        let newest = self.state.borrow().keys.last().map(|key| key.value.expose().to_owned());
-        put(&mut body, pointer, newest.into());
+        let mut body = self.success();
+        let newest = self.state.borrow().keys.last().map(|key| key.value.duplicate());
+        let inside = element(&mut body, place);
+        put_key(&mut body, &inside, place, newest.as_ref().map_or("", SecretValue::expose));
         Reply::json(200, &body)
+    }
+
+    /// The answer to a request for an access token, if it is one.
+    fn token(&self, received: &Received) -> Option<Reply> {
+        let wire = &self.bound.wire;
+        let probe = wire.probe.as_ref().map(|probe| &probe.signing);
+        let mut asked = std::iter::once(&wire.signing).chain(probe).filter_map(|signing| match signing {
+            Signing::Oauth2(token) => Some(token),
+            _ => None,
+        });
+        let token = asked.find(|it| received.is(it.call.method.as_str(), &it.call.path_and_query))?;
+        let state = self.state.borrow();
+        let known = state.keys.iter().map(|key| &key.value).chain([&self.admin]);
+        let nothing = BTreeMap::new();
+        let mut signed =
+            known.filter(|key| self.is_sent(received, &token.call, &token.signing, key, &nothing));
+        Some(signed.next().map_or_else(
+            || Reply::status(401),
+            |key| {
+                let token = token_for(key);
+                Reply::json(200, &serde_json::json!({ "access_token": token.expose(), "expires_in": 3600 }))
+            },
+        ))
     }
 
     fn may_ask(&self, received: &Received, call: &Call) -> bool {
@@ -256,11 +300,64 @@ impl<C: Clock> Simulator<C> {
     }
 
     fn is_signed(&self, received: &Received, call: &Call, signing: &Signing, key: &SecretValue) -> bool {
-        let built = headers(&self.bound.wire, call, signing, key, &self.extra, self.clock.now());
-        let built: HeaderMap = built.unwrap_or_default();
-        let mut secret = built.iter().filter(|(_, value)| value.is_sensitive()).peekable();
-        secret.peek().is_some()
-            && secret.all(|(name, value)| received.header(name.as_str()).is_some_and(|it| it == value))
+        let token = matches!(signing, Signing::Oauth2(_)).then(|| token_for(key));
+        self.is_sent(received, call, signing, token.as_ref().unwrap_or(key), &self.bound.wire.extra)
+    }
+
+    /// Whether this is what a sender with that key would have sent: the same secrets in headers and body.
+    fn is_sent(
+        &self,
+        received: &Received,
+        call: &Call,
+        signing: &Signing,
+        key: &SecretValue,
+        extra_headers: &BTreeMap<String, SecretHeader>,
+    ) -> bool {
+        let sender = Sender {
+            signing,
+            main: key,
+            extra: &self.extra,
+            extra_headers,
+            id_header: self.bound.wire.idempotency_header.as_ref(),
+            rotation: received.rotation_id(),
+            now: self.clock.now(),
+            signing_time: self.clock.now(),
+        };
+        let Ok(built) = fill(call, sender) else { return false };
+        let mut secret = built.headers.iter().filter(|(_, value)| value.is_sensitive());
+        secret.all(|(name, value)| received.header(name.as_str()).is_some_and(|it| it == value))
+            && built.body.unwrap_or_default() == received.body()
+    }
+}
+
+/// The access token that a key is exchanged for.
+fn token_for(key: &SecretValue) -> SecretValue {
+    SecretValue::new(format!("token-for-{}", key.expose()))
+}
+
+/// Where a key's place begins: in the whole, or in the one element of a list that is meant.
+fn element(body: &mut Value, place: &KeyPlace) -> String {
+    let Some(among) = &place.among else { return String::new() };
+    let inside = format!("{}/0", among.list.as_str());
+    put(body, &format!("{inside}{}", among.condition.at.as_str()), among.condition.is.clone());
+    inside
+}
+
+fn put_key(body: &mut Value, inside: &str, place: &KeyPlace, key: &str) {
+    let key = match place.encoding {
+        SecretEncoding::Text => key.to_owned(),
+        SecretEncoding::Base64 => BASE64.encode(key.as_bytes()),
+    };
+    put(body, &format!("{inside}{}", place.secret.as_str()), key.into());
+}
+
+fn written(expiry: &Expiry, at: Timestamp, now: Timestamp) -> Value {
+    match expiry.form {
+        ExpiryForm::Rfc3339 => at.to_string().into(),
+        ExpiryForm::Date => at.strftime("%Y-%m-%d").to_string().into(),
+        ExpiryForm::UnixSeconds => at.as_second().into(),
+        ExpiryForm::UnixMilliseconds => at.as_millisecond().into(),
+        ExpiryForm::SecondsFromNow => at.duration_since(now).as_secs().into(),
     }
 }
 

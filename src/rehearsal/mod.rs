@@ -24,9 +24,10 @@ use crate::clock::Clock as _;
 use crate::engine::{self, Adapters, Credential, RotateRequest};
 use crate::ids::{FieldPath, InvalidId, ReplicaId, RotationId};
 use crate::mistake::Mistake;
+use crate::provider::definition::AuthScheme;
 use crate::provider::simulator::{Simulator, Trouble};
 use crate::provider::{
-    self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind,
+    self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind, bind_loosely,
 };
 use crate::rotation::State;
 use crate::secret::SecretValue;
@@ -121,17 +122,29 @@ async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Re
     Ok(scene::judge(trouble, &bound, state.as_ref(), &simulator, &store.value(), clock.monotonic()))
 }
 
-/// The definition, bound to a simulator on this machine below the same path.
+/// The definition, bound to a simulator on this machine below the same path; nothing else is called.
 fn bound_here(
     definition: &Definition,
     binding: Binding,
     listener: &TcpListener,
 ) -> Result<BoundDefinition, Error> {
-    let there = definition.environments.get(&definition.default_environment);
-    let path =
-        there.and_then(|url| Url::parse(url).ok()).map(|url| url.path().trim_end_matches('/').to_owned());
-    let base_url = format!("http://{}{}", listener.local_addr()?, path.unwrap_or_default());
-    bind(definition, Binding { base_url: Some(base_url), ..binding }).map_err(Error::Binding)
+    let there = bind(definition, binding.clone()).map_err(Error::Binding)?;
+    let address = listener.local_addr()?;
+    let path = there.base_url().path().trim_end_matches('/');
+    let mut here = definition.clone();
+    for scheme in &mut here.auth {
+        if let AuthScheme::Oauth2(oauth2) = scheme {
+            oauth2.base_url = None;
+        }
+    }
+    let base_url = Some(format!("http://{address}{path}"));
+    let bound = bind_loosely(&here, Binding { base_url, ..binding }).map_err(Error::Binding)?;
+    let is_here = |url: &Url| url.host_str() == Some("127.0.0.1") && url.port() == Some(address.port());
+    if bound.addresses().all(is_here) {
+        Ok(bound)
+    } else {
+        Err(Error::Stage("a request would leave this machine".to_owned()))
+    }
 }
 
 /// The places of one invented credential.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Binding;
+use super::{Binding, BoundDefinition, bind};
+use crate::mistake::Mistake;
+use crate::provider::definition::Definition;
 use crate::rotation::schedule::{Cadence, Schedule};
 
 impl Binding {
@@ -27,4 +29,14 @@ impl Binding {
             claim: Duration::from_mins(2),
         }
     }
+}
+
+/// Binds a definition to more parameters than it may need: those that nothing uses are left out.
+pub fn bind_loosely(definition: &Definition, mut binding: Binding) -> Result<BoundDefinition, Vec<Mistake>> {
+    bind(definition, binding.clone()).or_else(|mistakes| {
+        for mistake in &mistakes {
+            binding.params.remove(mistake.path.strip_prefix("params.").unwrap_or_default());
+        }
+        bind(definition, binding)
+    })
 }

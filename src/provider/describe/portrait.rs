@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::request::{Request, requests};
+use super::request::{Request, in_a_host, requests};
 use super::{a_person_is_asked, friendly, if_answer_is_lost, means, old_key, steps};
 use crate::mistake::Mistake;
-use crate::provider::bind::{Binding, BoundDefinition, bind};
+use crate::provider::bind::{Binding, BoundDefinition, bind_loosely};
 use crate::provider::definition::{AuthScheme, Definition, Grace, Pattern};
 
 /// A definition as a person reads it.
@@ -104,7 +104,7 @@ impl Portrait {
         sent.sort_by_key(|request: &Request| request.purpose);
         let environments = definition.environments.iter().map(|(name, base_url)| Environment {
             name: name.clone(),
-            base_url: base_url.clone(),
+            base_url: base_url.to_string(),
             default: *name == definition.default_environment,
         });
         let params = definition.params.iter().map(|(name, param)| Parameter {
@@ -209,21 +209,23 @@ impl Model {
         let definition =
             Definition { resource: resource.into_iter().cloned().collect(), ..self.definition.clone() };
         let itself = |name: &String| (name.clone(), format!("{{{name}}}"));
-        let mut binding = Binding {
+        let binding = Binding {
             params: definition.params.keys().map(itself).collect::<BTreeMap<_, _>>(),
+            base_url: host_of_names(&definition),
             auth_scheme: scheme.map(|scheme| scheme.id().to_owned()),
             self_authenticating: own,
             extra_secrets: definition.extra_secrets.keys().cloned().collect(),
             ..Binding::usual()
         };
-        bind(&definition, binding.clone()).or_else(|mistakes| {
-            // A parameter that only another resource or scheme uses.
-            for mistake in &mistakes {
-                binding.params.remove(mistake.path.strip_prefix("params.").unwrap_or_default());
-            }
-            bind(&definition, binding)
-        })
+        bind_loosely(&definition, binding)
     }
+}
+
+/// The default base URL, in which each parameter stands for itself as a host can write it.
+fn host_of_names(definition: &Definition) -> Option<String> {
+    let template = definition.environments.get(&definition.default_environment)?;
+    template.names().next()?;
+    template.render(|name| Some(in_a_host(name))).ok()
 }
 
 fn way(bound: &BoundDefinition, own: bool) -> Way {

@@ -7,15 +7,31 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::ids::RotationId;
+
 /// A request as it came.
 #[derive(Debug)]
 pub(super) struct Received {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Received {
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The rotation's id, in whichever header or part of the body it stands.
+    pub(super) fn rotation_id(&self) -> Option<RotationId> {
+        let body = String::from_utf8_lossy(&self.body);
+        let texts = self.headers.iter().map(|(_, value)| value.as_str()).chain([body.as_ref()]);
+        let words = texts.flat_map(|text| text.split(|c: char| !c.is_ascii_hexdigit() && c != '-'));
+        // A key may be hexadecimal too; only an id is written with its four dashes.
+        words.filter(|word| word.len() == 36).find_map(|word| word.parse().ok())
+    }
+
     pub(super) fn is(&self, method: &str, target: &str) -> bool {
         self.method == method && self.target == target
     }
@@ -36,10 +52,10 @@ pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Received> {
         let mut chunk = [0; 4096];
         let count = stream.read(&mut chunk).await?;
         bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        if let Some((received, length)) = parse(&bytes)
-            && bytes.len() >= length
+        if let Some((received, begin, end)) = parse(&bytes)
+            && let Some(body) = bytes.get(begin..end)
         {
-            return Ok(received);
+            return Ok(Received { body: body.to_vec(), ..received });
         }
         if count == 0 || bytes.len() > REQUEST_BYTES_MAX {
             return Err(io::ErrorKind::InvalidData.into());
@@ -47,8 +63,8 @@ pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Received> {
     }
 }
 
-/// The head of a request, and how long the whole is; nothing, while the head is not there.
-fn parse(bytes: &[u8]) -> Option<(Received, usize)> {
+/// The head of a request, and where its body begins and ends; nothing, while the head is not there.
+fn parse(bytes: &[u8]) -> Option<(Received, usize, usize)> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(bytes.get(..end)?).ok()?;
     let mut lines = head.split("\r\n");
@@ -56,9 +72,9 @@ fn parse(bytes: &[u8]) -> Option<(Received, usize)> {
     let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    let received = Received { method, target, headers };
+    let received = Received { method, target, headers, body: Vec::new() };
     let body: usize = received.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    Some((received, end + 4 + body))
+    Some((received, end + 4, end + 4 + body))
 }
 
 /// An answer: whole, cut in the middle of its body, or none.
