@@ -71,7 +71,7 @@ fn page(definition: &Definition, portrait: &Portrait) -> String {
     }
     let risks = definition.findings().into_iter().filter(|finding| finding.path != "unconfirmed");
     let risks: Vec<String> =
-        risks.map(|finding| format!("`{}`: {}. {}.", finding.path, finding.what, finding.help)).collect();
+        risks.map(|finding| format!("`{}`: {}; {}.", finding.path, finding.what, finding.help)).collect();
     if !risks.is_empty() {
         page.push_str(&markdown(&Block::Heading("To know".to_owned())));
         page.push_str(&markdown(&Block::Items(risks)));

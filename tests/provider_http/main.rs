@@ -6,6 +6,7 @@
     reason = "a helper of a test fails like the test itself"
 )]
 
+mod golden;
 mod hostile;
 mod reach;
 mod resend;

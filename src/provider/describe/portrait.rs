@@ -153,10 +153,16 @@ fn limits(definition: &Definition) -> Vec<String> {
     let lock = definition.lock.map(|lock| {
         format!("For {:#} after a rotation the provider refuses, or punishes, another.", friendly(lock))
     });
+    let lifetime = definition.lifetime.map(|lifetime| {
+        format!(
+            "A key expires by itself {:#} after it was made; it has to be rotated earlier.",
+            friendly(lifetime)
+        )
+    });
     let block = definition.rate_limit_block.map(|block| {
         format!("A 429 that does not say for how long keeps the account away for {:#}.", friendly(block))
     });
-    [grace, lock, block].into_iter().flatten().collect()
+    [grace, lifetime, lock, block].into_iter().flatten().collect()
 }
 
 /// A definition whose parameters take their own names in braces for a value.
