@@ -3,8 +3,10 @@
 //! Read it in this order: [`ids`], [`secret`], [`trust`] and [`clock`] are small and depend on nothing of ours;
 //! [`rotation`] is the pure core that decides; [`provider`], [`vault`] and [`escrow`] are the three outsides it
 //! acts on; [`engine`] is the shell that runs the core's effects; [`api`] is what applications see; [`config`],
-//! [`cli`], [`doctor`] and [`telemetry`] are what operators see.
+//! [`cli`], [`doctor`] and [`telemetry`] are what operators see; [`rehearsal`] plays a rotation for who writes a provider's
+//! definition. `document` is how both kinds of YAML file are read.
 
+mod document;
 pub mod ids;
 pub mod mistake;
 pub mod secret;
@@ -25,6 +27,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod rehearsal;
 pub mod telemetry;
 
 #[cfg(feature = "testbed")]

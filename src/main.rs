@@ -59,6 +59,9 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         }
         Command::Escrow(EscrowCommand::List { dir, output }) => Ok(cli::list_escrow(&dir, &output, console)),
         Command::Doctor(arguments) => diagnose(&arguments, console),
+        Command::Providers(arguments) => {
+            runtime()?.block_on(async { Ok(cli::providers(&arguments, &Catalog::embedded(), console).await) })
+        }
         Command::Completions { shell } => Ok(cli::complete(shell, &mut io::stdout())),
         Command::Client(command) => {
             runtime()?.block_on(async { Ok(cli::execute(command, target_of, console).await) })

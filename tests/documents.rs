@@ -113,7 +113,7 @@ fn the_diagram_has_the_edges_of_the_transition_table_and_no_others() {
 #[test]
 fn the_arrows_on_the_page_are_those_that_are_enforced() {
     let row = Regex::new(r"(?m)^\| `(\w+)` \| ([^|]+) \|$").unwrap();
-    let enforced = Regex::new(r#"(?s)\("(\w+)", &\[([^\]]*)\]\)"#).unwrap();
+    let enforced = Regex::new(r#"(?s)\(\s*"(\w+)",\s*&\[([^\]]*)\],?\s*\)"#).unwrap();
     let names = |text: &str| -> BTreeSet<String> {
         Regex::new(r"[a-z]+").unwrap().find_iter(text).map(|name| name.as_str().to_owned()).collect()
     };

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod providers;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use super::exit::Exit;
 use super::failure::Failure;
 use crate::ids::{CredentialName, RotationId};
 use crate::mistake::Mistake;
+
+pub use providers::{ProvidersArguments, ProvidersCommand, TestArguments};
 
 /// Rotates provider-minted API keys into Vault or OpenBao without ever losing one.
 #[derive(Debug, Parser)]
@@ -43,6 +47,8 @@ pub enum Command {
     Escrow(EscrowCommand),
     /// Check an installation from where keyturn runs, and say what stands in the way; changes nothing.
     Doctor(DoctorArguments),
+    /// List the provider definitions that come along; show one, check your own.
+    Providers(ProvidersArguments),
     /// Print a shell's completions.
     Completions {
         /// The shell.

@@ -22,7 +22,7 @@ pub enum Exit {
     PersonNeeded = 6,
     /// The service is not healthy.
     NotHealthy = 7,
-    /// Something stands in the way of an installation.
+    /// Something stands in the way of an installation, or a definition breaks what it promises.
     Findings = 8,
 }
 
@@ -56,7 +56,9 @@ impl Exit {
             Self::NotRotated => "the rotation ended without a new key in Vault; the old key stands",
             Self::PersonNeeded => "the rotation is halted: a person must decide, see `keyturn resolve`",
             Self::NotHealthy => "the service does not serve",
-            Self::Findings => "doctor found something that stands in the way",
+            Self::Findings => {
+                "doctor found something that stands in the way, or a definition breaks what it promises"
+            }
         }
     }
 

@@ -16,6 +16,8 @@ mod history;
 mod local;
 mod pause;
 mod plan;
+mod providers;
+mod rehearse;
 mod resolve;
 mod rotate;
 mod sentences;
@@ -27,7 +29,7 @@ mod words;
 
 pub use arguments::{
     Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, OutputArguments,
-    OutputFormat, ServerArguments,
+    OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments, TestArguments,
 };
 pub use connect::Target;
 pub use console::Console;
@@ -35,6 +37,7 @@ pub use doctor::{look_at_keyturn, show_findings};
 pub use exit::Exit;
 pub use failure::Failure;
 pub use local::{complete, list_escrow, report_mistakes};
+pub use providers::providers;
 
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::credentials::{Context, Signer};
-use super::document::member;
 use super::{Found, raw, text};
+use crate::document::member;
 use crate::mistake::Mistake;
 use crate::provider::{self, Binding, BoundDefinition, Catalog, Definition};
 use crate::rotation::Plan;
@@ -19,8 +19,20 @@ pub(super) fn add_definitions(files: &[String], catalog: &mut Catalog, found: &m
             Ok(definition) => {
                 found.take(&place, catalog.add(definition));
             }
-            Err(mistakes) => mistakes.into_iter().for_each(|mistake| found.add(mistake.under(&place))),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    found.add(in_its_own_file(mistake, file).under(&place));
+                }
+            }
         }
+    }
+}
+
+/// A mistake whose place is one in another file than the configuration.
+fn in_its_own_file(mistake: Mistake, file: &str) -> Mistake {
+    match mistake.place {
+        Some(place) => Mistake { message: format!("{file}, {place}: {}", mistake.message), ..mistake },
+        None => mistake,
     }
 }
 

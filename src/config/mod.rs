@@ -1,17 +1,15 @@
 //! The configuration file: parsed, checked as a whole, turned into what the engine needs.
 //!
 //! A file is read in three steps, and each goes on where it can, so that a person sees every mistake at once:
-//! `document` reads YAML into plain values with their lines; `shape` holds these against the schema that is
+//! `document` reads YAML into plain values with their places; its `shape` holds these against the schema that is
 //! derived from `raw`, and replaces what does not fit by stand-ins; the modules named after the file's sections
 //! then check what the texts mean. What may only follow from a misfit is dropped.
 
 mod binding;
 mod credentials;
-mod document;
 mod process;
 mod raw;
 mod schedule;
-mod shape;
 mod text;
 mod vault;
 
@@ -19,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use self::document::Document;
+use crate::document::{Document, shape};
 use crate::mistake::Mistake;
 use crate::provider::Catalog;
 
@@ -71,7 +69,7 @@ impl Config {
         mistakes.extend(found.mistakes.into_iter().filter(|mistake| !misfits.explain(&mistake.path)));
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(in_order(mistakes, &document)),
+            _ => Err(document.in_order(mistakes)),
         }
     }
 }
@@ -144,14 +142,4 @@ impl<'a> Found<'a> {
         }
         self.home.join(text)
     }
-}
-
-fn in_order(mistakes: Vec<Mistake>, document: &Document) -> Vec<Mistake> {
-    let mut placed: Vec<(u64, Mistake)> =
-        mistakes.into_iter().map(|mistake| (document.line(&mistake.path), mistake)).collect();
-    placed.sort_by_key(|(line, _)| *line);
-    placed
-        .into_iter()
-        .map(|(line, mistake)| Mistake { message: format!("line {line}: {}", mistake.message), ..mistake })
-        .collect()
 }

@@ -6,8 +6,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo};
 
-use crate::mistake::Mistake;
-use crate::provider::nearest::did_you_mean;
+use crate::mistake::{Mistake, did_you_mean};
 use crate::rotation::schedule::Window;
 
 /// Reads a duration, such as `30d`, `12h` or `1h30m`; a day is 24 hours.

@@ -31,9 +31,10 @@ impl Way {
 pub fn ways(credentials: &[Credential]) -> Vec<(Way, &Credential)> {
     let mut ways = BTreeMap::new();
     for credential in credentials {
-        let base_url = credential.definition.base_url().clone();
-        let way = Way { base_url, ca_file: credential.ca_file.clone() };
-        ways.entry((way.site(), way.ca_file.clone())).or_insert((way, credential));
+        for address in credential.definition.addresses() {
+            let way = Way { base_url: address.clone(), ca_file: credential.ca_file.clone() };
+            ways.entry((way.site(), way.ca_file.clone())).or_insert((way, credential));
+        }
     }
     ways.into_values().collect()
 }

@@ -206,8 +206,8 @@ where
         }
         let plan = self.hands.plan();
         PlanReport {
-            steps: provider::steps(plan),
-            if_answer_is_lost: provider::if_answer_is_lost(plan),
+            steps: provider::describe::steps(plan),
+            if_answer_is_lost: provider::describe::if_answer_is_lost(plan),
             findings,
         }
     }

@@ -1,17 +1,19 @@
 //! What an HTTP answer means: pure functions of status, headers and body.
 
+mod expiry;
+mod meaning;
+
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::definition::Meaning;
 use super::json::{Found, SecretJson};
 use super::sent::Sent;
-use super::template::Pointer;
-use super::wire::{AnswerFacts, ProbeCall};
+use super::wire::{AnswerFacts, KeyPlace, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
 use crate::rotation::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
@@ -22,6 +24,9 @@ pub(super) struct Received {
     pub(super) headers: HeaderMap,
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) end: BodyEnd,
+    /// When the request was about to leave.
+    pub(super) asked_at: Timestamp,
+    /// When the answer was complete.
     pub(super) at: Timestamp,
 }
 
@@ -40,11 +45,8 @@ pub(super) enum BodyEnd {
 /// would be worse than to be surprised.
 pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response {
     match received.status {
-        200..=299 => of_success(facts, received),
-        // A proxy's "the client went away" and a timeout at the provider do not say what was done before.
-        408 | 499 => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, received, sent) })),
-        400..=498 => just(Outcome::NotApplied(refusal(facts, received, sent))),
-        _ => just(Outcome::Unknown(Doubt::Status { problem: problem_of(facts, received, sent) })),
+        200..=299 => of_success(facts, received, sent),
+        _ => just(of_error(facts, received, sent)),
     }
 }
 
@@ -52,15 +54,24 @@ const fn just(outcome: Outcome<Answer>) -> Response {
     Response { outcome, residue: None }
 }
 
-fn of_success(facts: &AnswerFacts, received: &Received) -> Response {
+fn of_error(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Outcome<Answer> {
+    match meaning::of_error(facts, received) {
+        Meaning::MayHaveActed => {
+            Outcome::Unknown(Doubt::Status { problem: problem_of(facts, received, sent) })
+        }
+        certain => Outcome::NotApplied(refusal(facts, certain, received, sent)),
+    }
+}
+
+fn of_success(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response {
     let status = received.status;
     let doubt =
         |title: &str| Outcome::Unknown(Doubt::Unreadable { problem: problem::of_answer(status, title) });
     if let Some(title) = flaw(received.end) {
         return Response { outcome: doubt(title), residue: residue(&received.body) };
     }
-    let Some(mut json) = SecretJson::parse(&received.body) else {
-        let outcome = if facts.without_value.contains(&status) {
+    let Some(json) = SecretJson::parse(&received.body) else {
+        let outcome = if facts.without_value.contains(&status) || is_silent(facts, status) {
             Outcome::AppliedNoValue
         } else if !facts.statuses.contains(&status) {
             unlisted(status)
@@ -71,10 +82,18 @@ fn of_success(facts: &AnswerFacts, received: &Received) -> Response {
         };
         return Response { outcome, residue: residue(&received.body) };
     };
-    match json.take_text(&facts.secret) {
+    if facts.success.as_ref().is_some_and(|success| !json.holds(success)) {
+        return of_reported_error(facts, received, json, sent);
+    }
+    let Some(place) = &facts.key else {
+        let is_listed = facts.statuses.contains(&status) || facts.without_value.contains(&status);
+        return just(if is_listed { Outcome::AppliedNoValue } else { unlisted(status) });
+    };
+    let (found, previous_expires_at) = look(facts, place, json, received);
+    match found {
         Found::Text(secret) => just(Outcome::Applied(Answer {
             secret: SecretValue::new(secret),
-            previous_expires_at: previous_expiry(facts, &json, received.at),
+            previous_expires_at,
             received_at: received.at,
         })),
         Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
@@ -85,6 +104,54 @@ fn of_success(facts: &AnswerFacts, received: &Received) -> Response {
             outcome: doubt("the answer has no text where the key should be"),
             residue: residue(&received.body),
         },
+    }
+}
+
+/// Whether a success under this status says nothing but that the provider acted.
+fn is_silent(facts: &AnswerFacts, status: u16) -> bool {
+    facts.key.is_none() && facts.success.is_none() && facts.statuses.contains(&status)
+}
+
+/// The key in an answer, and the old one's end.
+fn look(
+    facts: &AnswerFacts,
+    place: &KeyPlace,
+    json: SecretJson,
+    received: &Received,
+) -> (Found, Option<Timestamp>) {
+    let element = match &place.among {
+        None => Some(json),
+        Some(among) => json.one_of(among),
+    };
+    let Some(mut json) = element else { return (Found::Nothing, None) };
+    let expiry = previous_expiry(facts, &json, received);
+    (json.take_key(&place.secret, place.encoding), expiry)
+}
+
+/// A success status over a body that reports an error. That nothing was done counts only where the definition says
+/// so of this error, and no key is there.
+fn of_reported_error(facts: &AnswerFacts, received: &Received, json: SecretJson, sent: &Sent) -> Response {
+    let declared = meaning::declared(facts, received);
+    let holds_a_key = facts.key.as_ref().is_some_and(|place| {
+        let (found, _) = look(facts, place, json, received);
+        !matches!(found, Found::Nothing)
+    });
+    match declared {
+        Some(certain) if certain != Meaning::MayHaveActed && !holds_a_key => {
+            just(Outcome::NotApplied(refusal(facts, certain, received, sent)))
+        }
+        _ => {
+            // The body may hold a secret where an error holds its words.
+            let problem = if holds_a_key {
+                problem::of_answer(received.status, "the answer reports an error, and holds a key")
+            } else {
+                problem_of(facts, received, sent)
+            };
+            Response {
+                outcome: Outcome::Unknown(Doubt::Status { problem }),
+                residue: residue(&received.body),
+            }
+        }
     }
 }
 
@@ -126,13 +193,16 @@ fn residue(body: &Zeroizing<Vec<u8>>) -> Option<SecretValue> {
     Some(SecretValue::new(text))
 }
 
-fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received_at: Timestamp) -> Option<Timestamp> {
+fn previous_expiry(facts: &AnswerFacts, json: &SecretJson, received: &Received) -> Option<Timestamp> {
     match &facts.previous_expires_at {
-        Some(pointer) => {
-            let said = json.at(pointer).and_then(Value::as_str)?.parse().ok()?;
-            Some(at_the_latest(facts, said, received_at))
+        Some(expiry) => {
+            let said = expiry::read(expiry.form, json.at(&expiry.at)?, received.at)?;
+            Some(at_the_latest(facts, said, received.at))
         }
-        None => received_at.checked_add(facts.grace_fixed?).ok(),
+        None => {
+            let begins_at = if facts.grace_begins_with_the_call { received.asked_at } else { received.at };
+            begins_at.checked_add(facts.grace?).ok()
+        }
     }
 }
 
@@ -154,16 +224,8 @@ fn at_the_latest(facts: &AnswerFacts, said: Timestamp, received_at: Timestamp) -
     said.min(latest)
 }
 
-fn refusal(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Refusal {
-    let class = match received.status {
-        status if facts.in_progress == Some(status) => RefusalClass::InProgress,
-        401 => RefusalClass::Unauthenticated,
-        403 => RefusalClass::Forbidden,
-        404 => RefusalClass::NotFound,
-        409 => RefusalClass::Conflict,
-        429 => RefusalClass::RateLimited,
-        _ => RefusalClass::Invalid,
-    };
+fn refusal(facts: &AnswerFacts, meaning: Meaning, received: &Received, sent: &Sent) -> Refusal {
+    let class = meaning::class(meaning);
     let block: Option<Duration> = facts.rate_limit_block.filter(|_| class == RefusalClass::RateLimited);
     Refusal {
         class,
@@ -177,25 +239,35 @@ fn problem_of(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Problem 
 }
 
 /// What a read of the current key found.
-pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received, sent: &Sent) -> Reading {
+pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received, sent: &Sent) -> Reading {
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
         408 | 425 => return Reading::Unavailable(problem_of(facts, received, sent)),
-        400..=499 => return Reading::Refused(refusal(facts, received, sent)),
+        400..=499 => {
+            let meaning = meaning::of_error(facts, received);
+            return Reading::Refused(refusal(facts, meaning, received, sent));
+        }
         _ => return Reading::Unavailable(problem_of(facts, received, sent)),
     }
     if let Some(title) = flaw(received.end) {
         return unavailable(title);
     }
-    let Some(mut json) = SecretJson::parse(&received.body) else {
+    let Some(json) = SecretJson::parse(&received.body) else {
         return unavailable("the answer is not JSON");
     };
-    match json.take_text(secret) {
+    if facts.success.as_ref().is_some_and(|success| !json.holds(success)) {
+        return unavailable("the answer reports an error");
+    }
+    // At the latest: when the change was made, a read does not say. What only an answer to the call says, it says not.
+    let is_said = facts.grace_begins_with_the_call && facts.previous_expires_at.is_some();
+    let previous_expires_at =
+        facts.grace.filter(|_| !is_said).and_then(|grace| received.at.checked_add(grace).ok());
+    let (found, _) = look(facts, place, json, received);
+    match found {
         Found::Text(secret) => Reading::Value(Answer {
             secret: SecretValue::new(secret),
-            // At the latest: when the change was made, a read does not say.
-            previous_expires_at: facts.grace_fixed.and_then(|grace| received.at.checked_add(grace).ok()),
+            previous_expires_at,
             received_at: received.at,
         }),
         Found::Nothing | Found::SomethingElse => unavailable("the answer holds no key"),
@@ -204,11 +276,18 @@ pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received
 
 /// What a probe showed.
 pub(super) fn of_probe(facts: &AnswerFacts, call: &ProbeCall, received: &Received, sent: &Sent) -> Probe {
-    if call.accepted.contains(&received.status) {
+    let reports_success = facts.success.as_ref().is_none_or(|success| {
+        received.end == BodyEnd::Whole
+            && SecretJson::parse(&received.body).is_some_and(|json| json.holds(success))
+    });
+    let is_accepted = call.accepted.contains(&received.status);
+    if is_accepted && reports_success {
         return Probe::Accepted;
     }
     let problem = problem_of(facts, received, sent);
-    if call.not_accepted.contains(&received.status) {
+    let is_refused_in_words =
+        is_accepted && meaning::declared(facts, received) == Some(Meaning::Unauthenticated);
+    if call.not_accepted.contains(&received.status) || is_refused_in_words {
         Probe::NotAccepted(problem)
     } else {
         Probe::Unavailable(problem)

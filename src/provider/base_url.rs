@@ -1,9 +1,11 @@
 //! The address below which a provider's calls are made.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::template::Template;
 use crate::mistake::Mistake;
 
 /// Parses a base URL: https, or http to this machine itself; no query, no user, no trailing slash.
@@ -28,6 +30,38 @@ pub(super) fn parse(text: &str) -> Result<Url, Mistake> {
     Ok(url)
 }
 
+/// Checks a base URL in whose host parameters may stand, before their values are known.
+pub(super) fn check(template: &Template) -> Result<(), Mistake> {
+    let with = |name: &str| template.render(|_| Some(name.to_owned())).unwrap_or_default();
+    let (one, other) = (parse(&with("one"))?, parse(&with("other"))?);
+    let differs_in_its_host =
+        one.host() != other.host() && one.path() == other.path() && one.port() == other.port();
+    if template.names().next().is_some() && !differs_in_its_host {
+        return Err(Mistake::new("", "a parameter can stand for a part of the host, and for nothing else"));
+    }
+    Ok(())
+}
+
+/// The base URL with its parameters' values.
+pub(super) fn fill(template: &Template, params: &BTreeMap<String, String>) -> Result<Url, Mistake> {
+    for name in template.names() {
+        if !params.get(name).is_some_and(|value| is_part_of_a_host(value)) {
+            return Err(Mistake::new(format!("params.{name}"), "it is no part of a host's name")
+                .hint("letters, digits, '-' and single dots between them"));
+        }
+    }
+    let filled = template.render(|name| params.get(name).cloned()).unwrap_or_default();
+    parse(&filled).map_err(|mistake| mistake.under("environment"))
+}
+
+/// Labels with dots between them, so that a value leads neither to a path nor to another port.
+fn is_part_of_a_host(value: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    value.split('.').all(is_label)
+}
+
 /// Whether the URL points to this machine itself.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -41,6 +75,44 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_stands_in_a_host_and_nowhere_else() {
+        let template = |text: &str| Template::try_from(text.to_owned()).unwrap();
+        assert!(check(&template("https://{tenant}.eu.example.com/v1")).is_ok());
+        assert!(check(&template("https://{host}")).is_ok());
+        for bad in [
+            "https://a.example/{a}",
+            "https://a.example:{a}",
+            "https://{a}/{a}",
+            "https://{a}@b.example",
+            "{a}",
+        ] {
+            assert!(check(&template(bad)).is_err(), "{bad} was taken");
+        }
+        let filled = |value: &str| {
+            let params = BTreeMap::from([("tenant".to_owned(), value.to_owned())]);
+            fill(&template("https://{tenant}.example.com/v1"), &params).map(String::from)
+        };
+        assert_eq!(filled("acme.eu").unwrap(), "https://acme.eu.example.com/v1");
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a/b",
+            "evil.example/",
+            "a@b",
+            "a:1",
+            "a?",
+            "a#",
+            "a%2f",
+            "\u{e9}",
+            "a b",
+            "\\a",
+        ] {
+            assert!(filled(bad).is_err(), "{bad} was taken");
+        }
+    }
 
     #[test]
     fn only_https_and_the_own_machine_are_taken() {

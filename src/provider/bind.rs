@@ -1,8 +1,12 @@
 //! A definition bound to one credential: what its owner wrote is checked, its calls and its plan are fixed.
 
+mod answer;
+mod body;
 mod calls;
 mod params;
 mod policy;
+mod token;
+mod usual;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +14,12 @@ use std::time::Duration;
 use reqwest::header::HeaderName;
 use url::Url;
 
+pub use usual::bind_loosely;
+
 use super::base_url;
-use super::definition::{AuthScheme, Definition, Grace};
-use super::nearest::did_you_mean;
-use super::wire::{AnswerFacts, SecretHeader, Signing, Wire};
-use crate::mistake::Mistake;
+use super::definition::{AuthScheme, Definition};
+use super::wire::{SecretHeader, Signing, Wire};
+use crate::mistake::{Mistake, did_you_mean};
 use crate::rotation::schedule::Schedule;
 use crate::rotation::{Plan, Propagation};
 
@@ -74,6 +79,16 @@ impl BoundDefinition {
         &self.base_url
     }
 
+    /// All addresses that a call of this credential can go to, the one of the token endpoint included.
+    pub fn addresses(&self) -> impl Iterator<Item = &Url> {
+        let probe = self.wire.probe.as_ref().map(|probe| &probe.signing);
+        let tokens = std::iter::once(&self.wire.signing).chain(probe).filter_map(|signing| match signing {
+            Signing::Oauth2(token) => Some(&token.call.url),
+            _ => None,
+        });
+        std::iter::once(&self.base_url).chain(tokens)
+    }
+
     /// The regenerate call as a person reads it: method and address, without secrets.
     pub fn regenerate_call(&self) -> String {
         format!("{} {}", self.wire.regenerate.method, self.wire.regenerate.url)
@@ -85,17 +100,29 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     let mut found = Vec::new();
     let base_url = take(choose_base_url(definition, &binding), &mut found);
     let scheme = take(choose_scheme(definition, &binding), &mut found);
-    let resource = params::check(definition, scheme, &binding.params, &mut found);
+    let resource = params::check(definition, scheme, &binding, &mut found);
     let extra = extra_secrets(definition, &binding, &mut found);
     let grace = policy::grace(definition, &binding, &mut found);
     let propagation = policy::propagation(definition, &binding, grace, &mut found);
+    policy::lifetime(definition, &binding, &mut found);
     policy::who_signs(definition, &binding, grace, &mut found);
     policy::times(&binding, &mut found);
     let (Some(base_url), Some(scheme), true) = (base_url, scheme, found.is_empty()) else {
         return Err(found);
     };
-    let site = calls::Site { base_url: &base_url, resource: resource.as_ref(), params: &binding.params };
-    let wire = wire(definition, &site, scheme, extra, grace).map_err(|mistake| vec![mistake])?;
+    let site = calls::Site {
+        base_url: &base_url,
+        resource: resource.as_ref(),
+        params: &binding.params,
+        headers: &definition.headers,
+    };
+    let names = body::Names {
+        params: &binding.params,
+        extra_secrets: &binding.extra_secrets,
+        grace,
+        lifetime: definition.lifetime,
+    };
+    let wire = wire(definition, &site, &names, scheme, extra).map_err(|mistake| vec![mistake])?;
     let plan = plan(definition, binding, grace, propagation);
     Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire })
 }
@@ -112,7 +139,7 @@ fn choose_base_url(definition: &Definition, binding: &Binding) -> Result<Url, Mi
     })?;
     match &binding.base_url {
         Some(own) => base_url::parse(own).map_err(|mistake| mistake.under("base_url")),
-        None => base_url::parse(of_environment).map_err(|mistake| mistake.under("environment")),
+        None => base_url::fill(of_environment, &binding.params),
     }
 }
 
@@ -145,7 +172,8 @@ fn extra_secrets(
     for (name, extra) in &definition.extra_secrets {
         let place = format!("extra_secrets.{name}");
         if binding.extra_secrets.contains(name) {
-            let header = take(calls::header_name(&place, &extra.header), found);
+            let header = extra.header.as_ref();
+            let header = header.and_then(|header| take(calls::header_name(&place, header), found));
             headers.extend(
                 header.map(|header| {
                     (name.clone(), SecretHeader { name: header, prefix: extra.prefix.clone() })
@@ -161,49 +189,49 @@ fn extra_secrets(
 fn wire(
     definition: &Definition,
     site: &calls::Site<'_>,
+    names: &body::Names<'_>,
     scheme: &AuthScheme,
     extra: BTreeMap<String, SecretHeader>,
-    grace: Option<Duration>,
 ) -> Result<Wire, Mistake> {
     let idempotency = definition.idempotency.as_ref();
-    let header: Option<HeaderName> =
-        idempotency.map(|it| calls::header_name("idempotency.header", &it.header)).transpose()?;
-    let shape = &definition.answer;
-    let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.params)?);
+    let header: Option<HeaderName> = idempotency
+        .and_then(|it| it.header.as_ref())
+        .map(|header| calls::header_name("idempotency.header", header))
+        .transpose()?;
+    let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.base_url, site.params)?);
     Ok(Wire {
-        regenerate: site.regenerate(&definition.regenerate, grace)?,
-        read: definition.read.as_ref().map(|read| site.read(read)).transpose()?,
+        regenerate: site.regenerate(&definition.regenerate, names)?,
+        read: definition.read.as_ref().map(|read| site.read(read, names)).transpose()?,
         probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
-        signing: signing(scheme, site.params)?,
+        signing: signing(scheme, site.base_url, site.params)?,
         extra,
         idempotency_header: header,
-        answer: AnswerFacts {
-            statuses: shape.statuses.clone(),
-            without_value: shape.without_value.clone(),
-            secret: shape.secret.clone(),
-            previous_expires_at: shape.previous_expires_at.clone(),
-            grace,
-            grace_fixed: if let Grace::Fixed(fixed) = definition.grace { Some(fixed) } else { None },
-            in_progress: idempotency.and_then(|it| it.in_progress),
-            rate_limit_block: definition.rate_limit_block,
-            problem: definition.problem.clone(),
-        },
+        answer: answer::facts(definition, names)?,
     })
 }
 
-fn signing(scheme: &AuthScheme, params: &BTreeMap<String, String>) -> Result<Signing, Mistake> {
+fn signing(
+    scheme: &AuthScheme,
+    base_url: &Url,
+    params: &BTreeMap<String, String>,
+) -> Result<Signing, Mistake> {
     Ok(match scheme {
         AuthScheme::Header(header) => Signing::Header(SecretHeader {
             name: calls::header_name("auth.header", &header.name)?,
             prefix: header.prefix.clone(),
         }),
-        AuthScheme::Basic(basic) => Signing::Basic {
-            username: basic
-                .username
-                .render(|name| params.get(name).cloned())
-                .map_err(|name| Mistake::new(format!("params.{name}"), "it is missing"))?,
-        },
+        AuthScheme::Basic(basic) => {
+            let filled = |side: &Option<_>| side.as_ref().map(|side| calls::fill(side, params)).transpose();
+            let (username, password) = (filled(&basic.username)?, filled(&basic.password)?);
+            Signing::Basic {
+                before: username.map_or_else(String::new, |username| format!("{username}:")),
+                after: password.map_or_else(String::new, |password| format!(":{password}")),
+                encoded: false,
+            }
+        }
         AuthScheme::Hmac(hmac) => Signing::Hmac { scheme: Box::new(hmac.clone()), params: params.clone() },
+        AuthScheme::Body(_) => Signing::Body,
+        AuthScheme::Oauth2(oauth2) => Signing::Oauth2(Box::new(token::request(oauth2, base_url, params)?)),
     })
 }
 

@@ -3,11 +3,15 @@
 //! Each member is one axis, independent of the others; what a file does not say is the careful reading: no
 //! grace, no replay, no read, no second call.
 
+mod answer;
 mod auth;
+mod body;
 mod call;
 mod check;
+mod findings;
+mod hmac;
 mod pattern;
-mod unreadable;
+mod read;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +19,21 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use auth::{
-    AuthScheme, BasicAuth, BodyHash, EmptyBody, ExtraSecret, HashAlgorithm, HeaderAuth, HmacAuth,
-    KeyEncoding, SelfSigning, Signature, TextEncoding, TimestampFormat,
+pub use answer::{
+    Among, AnswerShape, Condition, ErrorMeaning, Expiry, ExpiryForm, Meaning, ProblemShape, SecretEncoding,
 };
-pub use call::{AnswerShape, Body, BodyValue, Fact, Method, Probe, ProblemShape, Read, Regenerate};
+pub use auth::{
+    AuthScheme, BasicAuth, BodyAuth, ClientAuth, ExtraSecret, HeaderAuth, Oauth2Auth, SelfSigning,
+};
+pub use body::{Body, BodyValue, Scalar};
+pub use call::{Method, Probe, Read, Regenerate};
+pub use findings::Finding;
+pub use hmac::{
+    BodyHash, EmptyBody, HashAlgorithm, HmacAuth, KeyEncoding, Signature, TextEncoding, TimestampFormat,
+};
 pub use pattern::Pattern;
 
+use super::fact::{Fact, Span};
 use super::template::Template;
 use crate::mistake::Mistake;
 
@@ -39,8 +51,8 @@ pub struct Definition {
     /// What the provider's documentation leaves open, and what is assumed instead.
     #[serde(default)]
     pub unconfirmed: Vec<String>,
-    /// Base URLs by the name of the environment.
-    pub environments: BTreeMap<String, String>,
+    /// Base URLs by the name of the environment; a parameter can stand for a part of the host.
+    pub environments: BTreeMap<String, Template>,
     /// The environment that counts where the credential names none.
     pub default_environment: String,
     /// What a credential has to say about itself, by name; templates call it `{name}`.
@@ -49,6 +61,10 @@ pub struct Definition {
     /// What `{resource}` in a path stands for. Of several, the one whose parameters are given counts.
     #[serde(default)]
     pub resource: Vec<Template>,
+    /// Headers that every call has; their values are templates of parameters. `Accept` and `Content-Type` stand here
+    /// where they are not `application/json`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Template>,
     /// How calls are authenticated. The first scheme is the one that the regenerated key itself speaks, so
     /// probes and self-authenticating credentials use it; it also counts where a credential names none.
     pub auth: Vec<AuthScheme>,
@@ -65,7 +81,11 @@ pub struct Definition {
     /// How long the old key goes on to work.
     #[serde(default)]
     pub grace: Grace,
-    /// The header that makes the call idempotent.
+    /// How long a new key works before it expires by itself; rotations have to come more often.
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<String>")]
+    pub lifetime: Option<Duration>,
+    /// What makes the call idempotent.
     #[serde(default)]
     pub idempotency: Option<Idempotency>,
     /// How the current key can be read back.
@@ -88,19 +108,68 @@ pub struct Definition {
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub rate_limit_block: Option<Duration>,
+    /// What the body of every success says, where a provider reports errors under a success status too.
+    #[serde(default)]
+    pub success: Option<Condition>,
+    /// What errors mean, where their status alone says too little; the first that fits counts.
+    #[serde(default)]
+    pub errors: Vec<ErrorMeaning>,
     /// Where an error answer holds what; as in RFC 9457, where nothing else is said.
     #[serde(default)]
     pub problem: ProblemShape,
 }
 
 impl Definition {
-    /// Parses and checks a definition; all mistakes at once, a mistake in the YAML itself alone.
+    /// Reads and checks a definition: all mistakes in what it says at once, else all in what it means.
     pub fn parse(yaml: &str) -> Result<Self, Vec<Mistake>> {
-        let definition: Self =
-            serde_saphyr::from_str(yaml).map_err(|error| vec![unreadable::mistake(&error)])?;
-        let mistakes = check::mistakes(&definition);
-        if mistakes.is_empty() { Ok(definition) } else { Err(mistakes) }
+        Self::judge(yaml).map(|(definition, _)| definition)
     }
+
+    /// The same, with what there is to know about a right one.
+    pub fn judge(yaml: &str) -> Result<(Self, Vec<Finding>), Vec<Mistake>> {
+        let (definition, document) = read::read(yaml)?;
+        let mistakes = check::mistakes(&definition);
+        if !mistakes.is_empty() {
+            return Err(document.in_order(mistakes));
+        }
+        let findings = definition.findings().into_iter();
+        let placed =
+            findings.map(|found| Finding { place: document.own_place(&found.path), ..found }).collect();
+        Ok((definition, placed))
+    }
+
+    /// What there is to know about it: risks, and what it declares in vain.
+    pub fn findings(&self) -> Vec<Finding> {
+        findings::findings(self)
+    }
+
+    /// The forms in which the regenerate call asks for a length of time.
+    pub(super) fn asks_for(&self, span: Span) -> impl Iterator<Item = Fact> {
+        self.body_facts().filter(move |fact| fact.span() == Some(span))
+    }
+
+    /// What the regenerate call's body holds of that which keyturn knows.
+    fn body_facts(&self) -> impl Iterator<Item = Fact> {
+        self.body_names().filter_map(Fact::named)
+    }
+
+    /// Whether any request has a query.
+    fn has_a_query(&self) -> bool {
+        let read = self.read.iter().map(|read| &read.query);
+        let probe = self.probe.iter().map(|probe| &probe.query);
+        std::iter::once(&self.regenerate.query).chain(read).chain(probe).any(|query| !query.is_empty())
+    }
+
+    /// All names in the regenerate call's body.
+    fn body_names(&self) -> impl Iterator<Item = &str> {
+        let texts = self.regenerate.body.iter().flat_map(Body::texts);
+        texts.flat_map(|(_, text)| text.names())
+    }
+}
+
+/// The JSON Schema of a definition, for editors and for `docs/provider-reference.md`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Definition).to_value()
 }
 
 /// One thing that a credential says about itself. It goes into a path only percent-encoded.
@@ -137,7 +206,7 @@ pub enum Grace {
         #[schemars(with = "String")]
         Duration,
     ),
-    /// As long as the call asks for; the body then holds `{ from: grace_seconds }`.
+    /// As long as the call asks for; the body then holds `{grace_seconds}`, or another form of it.
     Requested(GraceRequest),
 }
 
@@ -155,19 +224,17 @@ pub struct GraceRequest {
     pub max: Duration,
 }
 
-/// The header whose value, the rotation's id, names one call.
+/// The rotation's id names the call, in a header or, as `{rotation_id}`, in the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Idempotency {
-    /// The header's name.
-    pub header: String,
-    /// How long the same value returns the same answer. Left out: the header is sent, but never relied on.
+    /// The header's name. Left out: the body holds `{rotation_id}`.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// How long the same id returns the same answer. Left out: it is sent, but never relied on.
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub replays_for: Option<Duration>,
-    /// The status that says that the first call with this value is still being worked on.
-    #[serde(default)]
-    pub in_progress: Option<u16>,
 }
 
 /// The call can be made again while the old key still signs it.

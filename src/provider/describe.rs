@@ -1,4 +1,8 @@
-//! A plan in plain words, for a person who asks what a rotation would do.
+//! A plan, and a definition, in plain words, for a person who asks what a rotation would do.
+
+mod page;
+mod portrait;
+mod request;
 
 use std::time::Duration;
 
@@ -6,23 +10,30 @@ use jiff::SignedDuration;
 
 use crate::rotation::Plan;
 
+pub use page::Block;
+pub use portrait::{Environment, Parameter, Portrait, Secret, Way};
+pub use request::{Purpose, Request, requests};
+
 /// The steps of a rotation, in their order.
 pub fn steps(plan: &Plan) -> Vec<String> {
     let mut steps = vec!["Check that Vault, escrow and provider are ready; nothing is changed.".to_owned()];
     if plan.read.is_some() {
-        steps.push("Read the provider's current key, to compare with later.".to_owned());
+        steps.push(format!(
+            "Read the provider's current key, signed with {}, to compare with later.",
+            signer(plan)
+        ));
     }
     steps.push("Write the intent to the record in Vault; this is the claim.".to_owned());
     steps.push(format!(
         "Call the provider once, signed with {}, for at most {}.",
-        if plan.self_authenticating { "the old key itself" } else { "the separate credential" },
+        signer(plan),
         words(plan.call_timeout)
     ));
     steps.push("Seal the answer in escrow.".to_owned());
     steps.extend(until_usable(plan));
     steps.push("Publish the new key in the application's entry, in one write.".to_owned());
     if plan.probe {
-        steps.push("Probe the provider with the new key.".to_owned());
+        steps.push("Probe the provider, signed with the new key.".to_owned());
     }
     steps.push(match plan.grace {
         Some(grace) => format!("Close; the old key goes on to work for {} after the call.", words(grace)),
@@ -31,13 +42,20 @@ pub fn steps(plan: &Plan) -> Vec<String> {
     steps
 }
 
+const fn signer(plan: &Plan) -> &'static str {
+    if plan.self_authenticating { "the old key itself" } else { "the separate credential" }
+}
+
 fn until_usable(plan: &Plan) -> Option<String> {
     let propagation = plan.propagation?;
     Some(if plan.probe {
         format!(
-            "Keep the new key staged in the record; probe it after {}, then every {}, and stop for a person \
-             after {}.",
-            words(propagation.delay),
+            "Keep the new key staged in the record; probe it {}, then every {}, and stop for a person after {}.",
+            if propagation.delay.is_zero() {
+                "at once".to_owned()
+            } else {
+                format!("after {}", words(propagation.delay))
+            },
             words(propagation.poll),
             words(propagation.deadline)
         )
@@ -61,7 +79,7 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
             words(lag)
         ));
     }
-    if let Some(calls) = plan.redo.filter(|calls| *calls > 1) {
+    if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none()) {
         let within = match (plan.self_authenticating, plan.grace) {
             (true, Some(grace)) => format!(", signed with the old key while its {} last", words(grace)),
             _ => String::new(),
@@ -80,10 +98,65 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
             ""
         };
         return format!(
-            "Nothing more is called: the rotation waits as unknown, an alert says so, and a person resolves it.{risk}"
+            "Nothing more is called: the rotation halts, its state says so, and a person decides.{risk}"
         );
     }
     format!("First {}. If nothing of that settles it, a person resolves it.", means.join("; then "))
+}
+
+/// When the old key dies, and what that asks of applications.
+pub fn old_key(plan: &Plan) -> String {
+    match plan.grace {
+        Some(grace) => format!(
+            "It goes on to work for {} after the call; until then applications must have read the new one.",
+            words(grace)
+        ),
+        None => "It is taken to be dead from the call on; requests of applications fail until they have read the new one."
+            .to_owned(),
+    }
+}
+
+/// What a person is asked about.
+pub fn a_person_is_asked(plan: &Plan) -> Vec<String> {
+    let mut when = vec![if means(plan).is_empty() {
+        "the answer is lost: at once".to_owned()
+    } else {
+        "the answer is lost, and nothing of the above settles it".to_owned()
+    }];
+    if plan.read.is_some() {
+        when.push("the provider refuses the read that would settle it".to_owned());
+    }
+    match (plan.propagation, plan.probe) {
+        (Some(propagation), true) => {
+            when.push(format!(
+                "the provider still refuses the new key after {}; it is not published then",
+                words(propagation.deadline)
+            ));
+            when.push(
+                "the provider cannot be asked about the new key for half of the old key's remaining life"
+                    .to_owned(),
+            );
+        }
+        (None, true) => {
+            when.push("the provider goes on to refuse the new key after it was published".to_owned());
+        }
+        (_, false) => {}
+    }
+    when
+}
+
+/// The means by which a lost answer is settled, in a few words and in their order; none: a person.
+pub(super) fn means(plan: &Plan) -> Vec<String> {
+    let more = plan.redo.map_or(0, |calls| calls.saturating_sub(1));
+    [
+        plan.replay.map(|window| format!("replay for {}", words(window))),
+        plan.read.map(|_| "read".to_owned()),
+        (plan.read.is_none() && more > 0)
+            .then(|| if more == 1 { "one more call".to_owned() } else { format!("up to {more} more calls") }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn words(duration: Duration) -> String {

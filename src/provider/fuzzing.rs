@@ -15,11 +15,14 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, BodyEnd, Received};
 use super::catalog::Catalog;
-use super::definition::{AuthScheme, Definition, HmacAuth, KeyEncoding, ProblemShape};
+use super::definition::{
+    AuthScheme, Definition, ErrorMeaning, Expiry, ExpiryForm, HmacAuth, KeyEncoding, Meaning, ProblemShape,
+    SecretEncoding,
+};
 use super::sent::Sent;
 use super::signing::{Signed, canonical_query, sign};
 use super::template::Pointer;
-use super::wire::{AnswerFacts, Call, ProbeCall, Signing};
+use super::wire::{Among, AnswerFacts, Call, Condition, KeyPlace, ProbeCall, Signing};
 use super::{Binding, Reading, Response, bind};
 use crate::rotation::Outcome;
 use crate::rotation::schedule::{Cadence, Schedule};
@@ -99,6 +102,12 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
                 for call in std::iter::once(&wire.regenerate).chain(read).chain(probe) {
                     is_below(bound.base_url(), call);
                 }
+                let of_probe = wire.probe.iter().map(|probe| &probe.signing);
+                for signing in of_probe.chain([&wire.signing]) {
+                    if let Signing::Oauth2(token) = signing {
+                        is_below_a_declared_one(definition, bound.base_url(), &token.call);
+                    }
+                }
                 return;
             }
             Err(mistakes) => {
@@ -108,6 +117,21 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
                 }
             }
         }
+    }
+}
+
+/// A token is asked for below the address of all calls, or below one that a scheme declares.
+fn is_below_a_declared_one(definition: &Definition, base: &Url, call: &Call) {
+    let declared = definition.auth.iter().filter_map(|scheme| match scheme {
+        AuthScheme::Oauth2(oauth2) => Some(oauth2.base_url.as_deref()),
+        _ => None,
+    });
+    let mut declared =
+        declared.map(|own| own.and_then(|own| own.parse().ok()).unwrap_or_else(|| base.clone()));
+    let own = declared.find(|url: &Url| url.origin() == call.url.origin());
+    assert!(own.is_some(), "{} is declared nowhere", call.url);
+    if let Some(own) = own {
+        is_below(&own, call);
     }
 }
 
@@ -138,6 +162,7 @@ pub fn answer(data: &[u8]) -> bool {
         headers: headers(head),
         body: Zeroizing::new(body.to_vec()),
         end,
+        asked_at: Timestamp::UNIX_EPOCH,
         at: Timestamp::UNIX_EPOCH,
     };
     let end = match selector % 4 {
@@ -147,22 +172,22 @@ pub fn answer(data: &[u8]) -> bool {
         _ => BodyEnd::Whole,
     };
     let response = answer::of_regenerate(&facts, &received(body, end), &sent);
-    is_honest(&response, status, end);
+    is_honest(&response, &facts, status, body, end);
     let whole = answer::of_regenerate(&facts, &received(body, BodyEnd::Whole), &sent);
     let value = value_of(&whole);
     for part in [body.len().saturating_sub(1), body.len() / 2, usize::from(*low) % (body.len() + 1)] {
         let Some(part) = body.get(..part) else { continue };
         let short = answer::of_regenerate(&facts, &received(part, BodyEnd::Whole), &sent);
         assert!(
-            value_of(&short).is_none() || value_of(&short) == value,
+            value.is_none() || value_of(&short).is_none() || value_of(&short) == value,
             "a part of an answer gave another key"
         );
         let cut = answer::of_regenerate(&facts, &received(part, BodyEnd::Cut), &sent);
         assert!(value_of(&cut).is_none(), "a cut answer gave a key");
     }
-    let read = answer::of_read(&facts, &facts.secret, &received(body, end), &sent);
+    let read = facts.key.as_ref().map(|place| answer::of_read(&facts, place, &received(body, end), &sent));
     assert!(
-        !matches!(read, Reading::Value(_)) || (status == 200 && end == BodyEnd::Whole),
+        !matches!(read, Some(Reading::Value(_))) || (status == 200 && end == BodyEnd::Whole),
         "a read out of nothing"
     );
     let probe = probe_call().map(|call| answer::of_probe(&facts, &call, &received(body, end), &sent));
@@ -170,19 +195,26 @@ pub fn answer(data: &[u8]) -> bool {
     value.is_some()
 }
 
-fn is_honest(response: &Response, status: u16, end: BodyEnd) {
+fn is_honest(response: &Response, facts: &AnswerFacts, status: u16, body: &[u8], end: BodyEnd) {
     let shown = format!("{response:?}");
     assert!(!shown.contains(CANARY), "what was sent is shown");
     assert!(shown.len() < 64 * 1024, "an outcome of {} characters", shown.len());
+    // Only a code that a definition names makes more, or less, of an answer than its status does.
+    let is_declared = facts
+        .errors
+        .iter()
+        .filter_map(|error| error.code.as_ref())
+        .any(|code| !code.is_empty() && body.windows(code.len()).any(|window| window == code.as_bytes()));
     let is_fit = match &response.outcome {
         Outcome::Applied(_) | Outcome::AppliedNoValue => {
             (200..300).contains(&status) && end == BodyEnd::Whole
         }
         Outcome::NotApplied(refusal) => {
             let bounded = refusal.retry_after.is_none_or(|wait| wait <= Duration::from_hours(24));
-            bounded && (400..499).contains(&status) && status != 408
+            let by_status = (400..499).contains(&status) && status != 408;
+            bounded && (by_status || is_declared && end == BodyEnd::Whole)
         }
-        Outcome::Unknown(_) => !(400..499).contains(&status) || status == 408,
+        Outcome::Unknown(_) => !(400..499).contains(&status) || status == 408 || is_declared,
     };
     assert!(is_fit, "status {status}, {end:?}: {shown}");
 }
@@ -196,17 +228,31 @@ fn value_of(response: &Response) -> Option<Fingerprint> {
 
 fn facts(selector: u8) -> AnswerFacts {
     let is_odd = selector & 0x10 != 0;
+    let among = Among { list: Pointer::literal("/keys"), condition: condition("/name", "main".into()) };
+    let of_code = |code: &str, means| ErrorMeaning { status: None, code: Some(code.into()), means };
     AnswerFacts {
         statuses: vec![200, 201],
         without_value: if is_odd { vec![202, 204] } else { vec![204] },
-        secret: Pointer::literal(if is_odd { "/data/0/key" } else { "/key" }),
-        previous_expires_at: is_odd.then(|| Pointer::literal("/data/0/previous_expires_at")),
-        grace: is_odd.then_some(Duration::from_hours(1)),
-        grace_fixed: (!is_odd).then_some(Duration::from_hours(24)),
-        in_progress: is_odd.then_some(409),
+        key: (selector & 0x60 != 0x60).then(|| KeyPlace {
+            secret: Pointer::literal(if is_odd { "/data/0/key" } else { "/key" }),
+            among: (selector & 0x20 != 0).then_some(among),
+            encoding: if selector & 0x40 != 0 { SecretEncoding::Base64 } else { SecretEncoding::Text },
+        }),
+        previous_expires_at: is_odd.then(|| Expiry {
+            at: Pointer::literal("/data/0/previous_expires_at"),
+            form: if selector & 0x08 != 0 { ExpiryForm::UnixSeconds } else { ExpiryForm::Rfc3339 },
+        }),
+        grace: Some(Duration::from_hours(if is_odd { 1 } else { 24 })),
+        grace_begins_with_the_call: is_odd,
+        success: (selector & 0x80 != 0).then(|| condition("/ok", true.into())),
+        errors: vec![of_code("not_done", Meaning::Conflict), of_code("perhaps_done", Meaning::MayHaveActed)],
         rate_limit_block: is_odd.then_some(Duration::from_mins(1)),
         problem: ProblemShape::default(),
     }
+}
+
+fn condition(at: &'static str, is: serde_json::Value) -> Condition {
+    Condition { at: Pointer::literal(at), is }
 }
 
 /// `Retry-After` and `Date`, with a `|` between them.
@@ -217,7 +263,7 @@ fn headers(line: &[u8]) -> HeaderMap {
 }
 
 fn sent() -> Sent {
-    let basic = Signing::Basic { username: "user".into() };
+    let basic = Signing::Basic { before: "user:".into(), after: String::new(), encoded: false };
     Sent::new(&basic, &SecretValue::new(CANARY.into()), &[])
 }
 
@@ -229,7 +275,7 @@ fn probe_call() -> Option<ProbeCall> {
         headers: HeaderMap::new(),
         body: None,
     };
-    let signing = Signing::Basic { username: String::new() };
+    let signing = Signing::Basic { before: ":".into(), after: String::new(), encoded: false };
     Some(ProbeCall { call, signing, accepted: vec![200], not_accepted: vec![401, 403] })
 }
 
@@ -252,7 +298,7 @@ pub fn signing(data: &[u8]) -> bool {
     for encoding in [KeyEncoding::Utf8, KeyEncoding::Hex, KeyEncoding::Base64] {
         let scheme = HmacAuth { key_encoding: encoding, ..hmac.clone() };
         let signed = |path: &str, body: &[u8]| {
-            let request = Signed { method: "POST", path_and_query: path, body: Some(body) };
+            let request = Signed { method: "POST", path_and_query: path, body: Some(body), nonce: "" };
             sign(&scheme, secret, request, |_| Some("p".to_owned()), Timestamp::UNIX_EPOCH)
         };
         match signed(path, data) {

@@ -1,5 +1,6 @@
 //! The provider adapter over HTTP: sends what was bound, and says what came of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use zeroize::Zeroizing;
 use super::account::Account;
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
+use super::request::{Filled, Sender};
 use super::sent::Sent;
+use super::token::Tokens;
 use super::transport::{Error, Transport, innermost};
-use super::wire::{Call, Signing};
-use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after};
+use super::wire::{Call, SecretHeader, Signing, TokenRequest};
+use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after, token};
 use crate::clock::Clock;
 use crate::ids::RotationId;
 use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
@@ -22,6 +25,12 @@ use crate::secret::SecretValue;
 /// No answer that holds one key is nearly as large.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The share of a call's time that getting an access token for it may take.
+const TOKEN_SHARE: u32 = 2;
+
+/// The further secrets are for the calls, and not for whoever gives the token.
+static NOTHING_FURTHER: BTreeMap<String, SecretHeader> = BTreeMap::new();
+
 /// One credential's provider, spoken to over HTTP.
 #[derive(Debug)]
 pub struct HttpProvider<C> {
@@ -29,6 +38,7 @@ pub struct HttpProvider<C> {
     clock: C,
     transport: Transport,
     account: Account,
+    tokens: Tokens,
     /// The provider's clock minus ours, as its last `Date` header showed it, in milliseconds.
     skew_ms: AtomicI64,
 }
@@ -42,8 +52,11 @@ impl<C: Clock> HttpProvider<C> {
         if transport.connect_timeout >= bound.plan().call_timeout {
             return Err(Error::ConnectTimeout);
         }
-        transport.reaches(bound.base_url())?;
-        Ok(Self { bound, clock, transport, account: Account::default(), skew_ms: AtomicI64::new(0) })
+        for address in bound.addresses() {
+            transport.reaches(address)?;
+        }
+        let (account, tokens) = (Account::default(), Tokens::default());
+        Ok(Self { bound, clock, transport, account, tokens, skew_ms: AtomicI64::new(0) })
     }
 
     /// The same provider, spoken to by one account together with others.
@@ -57,31 +70,18 @@ impl<C: Clock> HttpProvider<C> {
         &self.bound
     }
 
-    fn headers(
-        &self,
-        call: &Call,
-        signing: &Signing,
-        main: &SecretValue,
-        extra: &[(String, SecretValue)],
-    ) -> Result<HeaderMap, Failure> {
-        request::headers(&self.bound.wire, call, signing, main, extra, self.signing_time(signing))
-            .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))
-    }
-
     /// Sends one request, once, on a connection of its own.
-    async fn send(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
-        let begun = self.clock.monotonic();
+    async fn send(&self, call: &Call, filled: Filled, limit: Duration) -> Result<Received, Failure> {
+        let (begun, asked_at) = (self.clock.monotonic(), self.clock.now());
         let client = self.transport.client_for(&call.url);
-        let mut request = client
-            .request(call.method.clone(), call.url.clone())
-            .headers(headers)
-            .timeout(self.bound.plan().call_timeout);
-        if let Some(body) = &call.body {
-            request = request.body(body.clone());
+        let mut request =
+            client.request(call.method.clone(), call.url.clone()).headers(filled.headers).timeout(limit);
+        if let Some(body) = filled.body {
+            request = request.body(body);
         }
         let sent = request.send().await;
         let result = match sent {
-            Ok(response) => Ok(self.receive(response).await),
+            Ok(response) => Ok(self.receive(response, asked_at).await),
             Err(error) => Err(Failure::of(&error, &call.url)),
         };
         tracing::debug!(
@@ -95,7 +95,7 @@ impl<C: Clock> HttpProvider<C> {
         result
     }
 
-    async fn receive(&self, mut response: reqwest::Response) -> Received {
+    async fn receive(&self, mut response: reqwest::Response, asked_at: Timestamp) -> Received {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         self.learn_skew(&headers);
@@ -115,7 +115,7 @@ impl<C: Clock> HttpProvider<C> {
                 Err(_) => break BodyEnd::Cut,
             }
         };
-        Received { status, headers, body, end, at: self.clock.now() }
+        Received { status, headers, body, end, asked_at, at: self.clock.now() }
     }
 
     fn learn_skew(&self, headers: &HeaderMap) {
@@ -125,16 +125,80 @@ impl<C: Clock> HttpProvider<C> {
         }
     }
 
-    /// Sends one request that the account signs: what a 429 asks for counts for everybody who uses the account.
-    async fn send_for_account(&self, call: &Call, headers: HeaderMap) -> Result<Received, Failure> {
-        let received = self.send(call, headers).await?;
+    /// Fills one call's open parts and sends it, with an access token in the secret's place where one is needed.
+    async fn ask(&self, asked: Asked<'_>) -> Result<Heard, Failure> {
+        let begun = self.clock.monotonic();
+        let sent = Sent::new(asked.signing, asked.main, asked.extra);
+        let Signing::Oauth2(request) = asked.signing else {
+            let received = self.send(asked.call, self.fill(asked)?, self.bound.plan().call_timeout).await?;
+            return Ok(Heard { received, sent });
+        };
+        let token = self.token(request, asked).await?;
+        let filled = self.fill(Asked { main: &token, ..asked })?;
+        let left =
+            self.bound.plan().call_timeout.saturating_sub(self.clock.monotonic().saturating_sub(begun));
+        let received = self.send(asked.call, filled, left).await?;
+        if received.status == 401 {
+            self.tokens.forget().await;
+        }
+        Ok(Heard { received, sent: sent.and(&token) })
+    }
+
+    /// The access token for a call's secret. Whatever fails here, the call itself was not made.
+    async fn token(&self, request: &TokenRequest, asked: Asked<'_>) -> Result<SecretValue, Failure> {
+        let begun = self.clock.monotonic();
+        if let Some(token) = self.tokens.kept(asked.main, begun).await {
+            return Ok(token);
+        }
+        let client = Asked { call: &request.call, signing: &request.signing, rotation: None, ..asked };
+        let call_timeout = self.bound.plan().call_timeout;
+        let filled = self.fill_with(client, &NOTHING_FURTHER)?;
+        let received = self.send(client.call, filled, call_timeout / TOKEN_SHARE).await;
+        let received = received.map_err(Failure::before_the_call)?;
+        self.heed_rate_limit(&received);
+        let sent = Sent::new(client.signing, client.main, client.extra);
+        let token = token::of_answer(&received, &sent).map_err(Failure::NotSent)?;
+        self.tokens.keep(asked.main, &token, begun, call_timeout.saturating_mul(2)).await;
+        Ok(token.value)
+    }
+
+    fn fill(&self, asked: Asked<'_>) -> Result<Filled, Failure> {
+        self.fill_with(asked, &self.bound.wire.extra)
+    }
+
+    fn fill_with(
+        &self,
+        asked: Asked<'_>,
+        extra_headers: &BTreeMap<String, SecretHeader>,
+    ) -> Result<Filled, Failure> {
+        let sender = Sender {
+            signing: asked.signing,
+            main: asked.main,
+            extra: asked.extra,
+            extra_headers,
+            id_header: self.bound.wire.idempotency_header.as_ref(),
+            rotation: asked.rotation,
+            now: self.clock.now(),
+            signing_time: self.signing_time(asked.signing),
+        };
+        request::fill(asked.call, sender)
+            .map_err(|reason| Failure::NotSent(Box::new(refusal(RefusalClass::Invalid, reason))))
+    }
+
+    /// Asks for the account that signs: what a 429 asks for counts for everybody who uses the account.
+    async fn ask_for_account(&self, asked: Asked<'_>) -> Result<Heard, Failure> {
+        let heard = self.ask(asked).await?;
+        self.heed_rate_limit(&heard.received);
+        Ok(heard)
+    }
+
+    fn heed_rate_limit(&self, received: &Received) {
         if received.status == 429 {
             let said = retry_after::read(&received.headers, self.clock.now());
             if let Some(wish) = said.or(self.bound.wire.answer.rate_limit_block) {
                 self.account.asks(wish, self.clock.monotonic());
             }
         }
-        Ok(received)
     }
 
     /// Our time, or the provider's where ours is so far off that it would refuse a signature before long.
@@ -146,6 +210,22 @@ impl<C: Clock> HttpProvider<C> {
         let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
         if skew.unsigned_abs() < scheme.skew / 4 { now } else { now.checked_add(skew).unwrap_or(now) }
     }
+}
+
+/// One call, and whose it is.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    call: &'a Call,
+    signing: &'a Signing,
+    main: &'a SecretValue,
+    extra: &'a [(String, SecretValue)],
+    rotation: Option<RotationId>,
+}
+
+/// An answer, and the secrets that went out before it.
+struct Heard {
+    received: Received,
+    sent: Sent,
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -163,23 +243,15 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let headers = self.headers(&wire.regenerate, &wire.signing, signer.main, signer.extra).and_then(
-            |mut headers| {
-                request::add_rotation_id(&mut headers, wire, rotation)
-                    .map_err(|reason| Failure::NotSent(RefusalClass::Invalid, reason))?;
-                Ok(headers)
-            },
-        );
-        let result = match headers {
-            Ok(headers) => self.send_for_account(&wire.regenerate, headers).await,
-            Err(failure) => Err(failure),
+        let asked = Asked {
+            call: &wire.regenerate,
+            signing: &wire.signing,
+            main: signer.main,
+            extra: signer.extra,
+            rotation: Some(rotation),
         };
-        match result {
-            Ok(received) => answer::of_regenerate(
-                &wire.answer,
-                &received,
-                &Sent::new(&wire.signing, signer.main, signer.extra),
-            ),
+        match self.ask_for_account(asked).await {
+            Ok(Heard { received, sent }) => answer::of_regenerate(&wire.answer, &received, &sent),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }
@@ -190,17 +262,15 @@ impl<C: Clock> Provider for HttpProvider<C> {
             let reason = "the definition declares no way to read the key back";
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        let result = match self.headers(&read.call, &wire.signing, signer.main, signer.extra) {
-            Ok(headers) => self.send_for_account(&read.call, headers).await,
-            Err(failure) => Err(failure),
+        let asked = Asked {
+            call: &read.call,
+            signing: &wire.signing,
+            main: signer.main,
+            extra: signer.extra,
+            rotation: None,
         };
-        match result {
-            Ok(received) => answer::of_read(
-                &wire.answer,
-                &read.secret,
-                &received,
-                &Sent::new(&wire.signing, signer.main, signer.extra),
-            ),
+        match self.ask_for_account(asked).await {
+            Ok(Heard { received, sent }) => answer::of_read(&wire.answer, &read.key, &received, &sent),
             Err(failure) => failure.into_reading(),
         }
     }
@@ -210,15 +280,12 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let Some(probe) = &wire.probe else {
             return Probe::Unavailable(Problem::local("the definition declares no probe"));
         };
-        let result = match self.headers(&probe.call, &probe.signing, key, extra) {
-            Ok(headers) => self.send(&probe.call, headers).await,
-            Err(failure) => Err(failure),
-        };
-        match result {
-            Ok(received) => {
-                answer::of_probe(&wire.answer, probe, &received, &Sent::new(&probe.signing, key, extra))
-            }
-            Err(failure) => Probe::Unavailable(failure.into_problem()),
+        let asked = Asked { call: &probe.call, signing: &probe.signing, main: key, extra, rotation: None };
+        // A token that was given before says nothing about the key now.
+        self.tokens.forget().await;
+        match self.ask(asked).await {
+            Ok(Heard { received, sent }) => answer::of_probe(&wire.answer, probe, &received, &sent),
+            Err(failure) => failure.into_probe(),
         }
     }
 }
@@ -226,7 +293,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
 /// Why there is no answer.
 enum Failure {
     /// Certainly no byte of the request left.
-    NotSent(RefusalClass, String),
+    NotSent(Box<Refusal>),
     /// It may have been sent; no answer came in time.
     TimedOut,
     /// It may have been sent; the connection broke before an answer.
@@ -240,9 +307,10 @@ impl Failure {
         let site = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
         if error.is_connect() {
             let what = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-            Self::NotSent(RefusalClass::Unreachable, format!("cannot connect to {site}: {what}"))
+            let reason = format!("cannot connect to {site}: {what}");
+            Self::NotSent(Box::new(refusal(RefusalClass::Unreachable, reason)))
         } else if error.is_builder() {
-            Self::NotSent(RefusalClass::Invalid, "the request cannot be built".to_owned())
+            Self::NotSent(Box::new(refusal(RefusalClass::Invalid, "the request cannot be built".to_owned())))
         } else if error.is_timeout() {
             Self::TimedOut
         } else {
@@ -250,9 +318,19 @@ impl Failure {
         }
     }
 
+    /// The same before a call: however the request for a token ended, the call itself was not made.
+    fn before_the_call(self) -> Self {
+        let reason = match self {
+            Self::NotSent(refusal) => return Self::NotSent(refusal),
+            Self::TimedOut => "no access token: the provider did not answer in time",
+            Self::ConnectionLost => "no access token: the connection broke before an answer",
+        };
+        Self::NotSent(Box::new(refusal(RefusalClass::Unreachable, reason.to_owned())))
+    }
+
     const fn name(&self) -> &'static str {
         match self {
-            Self::NotSent(class, _) => class.code(),
+            Self::NotSent(refusal) => refusal.class.code(),
             Self::TimedOut => Doubt::Timeout.code(),
             Self::ConnectionLost => Doubt::ConnectionLost.code(),
         }
@@ -260,7 +338,7 @@ impl Failure {
 
     fn into_outcome(self) -> Outcome<Answer> {
         match self {
-            Self::NotSent(class, reason) => Outcome::NotApplied(refusal(class, reason)),
+            Self::NotSent(refusal) => Outcome::NotApplied(*refusal),
             Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
             Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
         }
@@ -268,16 +346,24 @@ impl Failure {
 
     fn into_reading(self) -> Reading {
         match self {
-            Self::NotSent(RefusalClass::Invalid, reason) => {
-                Reading::Refused(refusal(RefusalClass::Invalid, reason))
-            }
+            Self::NotSent(refusal) if !refusal.class.is_passing() => Reading::Refused(*refusal),
             other => Reading::Unavailable(other.into_problem()),
+        }
+    }
+
+    /// A key that gives no access token is not accepted.
+    fn into_probe(self) -> Probe {
+        match self {
+            Self::NotSent(refusal) if refusal.class == RefusalClass::Unauthenticated => {
+                Probe::NotAccepted(refusal.problem)
+            }
+            other => Probe::Unavailable(other.into_problem()),
         }
     }
 
     fn into_problem(self) -> Problem {
         match self {
-            Self::NotSent(_, reason) => Problem::local(reason),
+            Self::NotSent(refusal) => refusal.problem,
             Self::TimedOut => Problem::local("the provider did not answer in time"),
             Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
         }

@@ -1,9 +1,12 @@
 //! JSON that may hold a secret: wiped when dropped, never shown.
 
+use data_encoding::BASE64;
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::definition::SecretEncoding;
 use super::template::Pointer;
+use super::wire::{Among, Condition};
 
 /// A parsed body. It has no `Debug` on purpose.
 pub(super) struct SecretJson(Value);
@@ -17,6 +20,42 @@ impl SecretJson {
     /// The value under a pointer.
     pub(super) fn at(&self, pointer: &Pointer) -> Option<&Value> {
         self.0.pointer(pointer.as_str())
+    }
+
+    /// Whether a condition holds.
+    pub(super) fn holds(&self, condition: &Condition) -> bool {
+        self.at(&condition.at) == Some(&condition.is)
+    }
+
+    /// The one element of a list that counts; nothing where there is none or more than one.
+    pub(super) fn one_of(mut self, among: &Among) -> Option<Self> {
+        let list = self.0.pointer_mut(among.list.as_str())?.as_array_mut()?;
+        let is_it =
+            |item: &&mut Value| item.pointer(among.condition.at.as_str()) == Some(&among.condition.is);
+        let mut fitting = list.iter_mut().filter(is_it);
+        match (fitting.next(), fitting.next()) {
+            (Some(element), None) => Some(Self(std::mem::take(element))),
+            _ => None,
+        }
+    }
+
+    /// Moves a key out, so that no second copy of it remains here.
+    pub(super) fn take_key(&mut self, pointer: &Pointer, encoding: SecretEncoding) -> Found {
+        match (self.take_text(pointer), encoding) {
+            (Found::Text(text), SecretEncoding::Base64) => {
+                let text = Zeroizing::new(text);
+                let decoded = BASE64.decode(text.trim().as_bytes()).ok().map(String::from_utf8);
+                match decoded {
+                    Some(Ok(decoded)) if !decoded.is_empty() => Found::Text(decoded),
+                    Some(Err(binary)) => {
+                        binary.into_bytes().zeroize();
+                        Found::SomethingElse
+                    }
+                    Some(Ok(_)) | None => Found::SomethingElse,
+                }
+            }
+            (found, _) => found,
+        }
     }
 
     /// Moves a text out, so that no second copy of it remains here.

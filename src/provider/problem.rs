@@ -97,7 +97,7 @@ mod tests {
     use crate::secret::SecretValue;
 
     fn sent(secret: &str) -> Sent {
-        let basic = Signing::Basic { username: "user".into() };
+        let basic = Signing::Basic { before: "user:".into(), after: String::new(), encoded: false };
         Sent::new(&basic, &SecretValue::new(secret.into()), &[])
     }
 

@@ -4,6 +4,7 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::request::basic_pair;
 use super::wire::Signing;
 use crate::secret::SecretValue;
 
@@ -18,10 +19,16 @@ impl Sent {
         for secret in std::iter::once(main).chain(extra.iter().map(|(_, secret)| secret)) {
             add_forms(&mut forms, Zeroizing::new(secret.expose().to_owned()));
         }
-        if let Signing::Basic { username } = signing {
-            add_forms(&mut forms, Zeroizing::new(format!("{username}:{}", main.expose())));
+        if let Signing::Basic { before, after, encoded } = signing {
+            add_forms(&mut forms, basic_pair(before, main, after, *encoded));
         }
         Self(forms)
+    }
+
+    /// The same, and a token that was sent in the place of the secret.
+    pub(super) fn and(mut self, token: &SecretValue) -> Self {
+        add_forms(&mut self.0, Zeroizing::new(token.expose().to_owned()));
+        self
     }
 
     /// Whether a text repeats one of them: as it is, percent-encoded, or with something between its characters
@@ -38,15 +45,25 @@ impl Sent {
     }
 }
 
-/// A secret itself and its base64, in both alphabets and without the padding that may be cut off.
+/// A secret itself, as JSON escapes it, and its base64 in both alphabets, without the padding that may be cut off.
 fn add_forms(forms: &mut Vec<Zeroizing<String>>, secret: Zeroizing<String>) {
     if secret.is_empty() {
         return;
+    }
+    if let Some(escaped) = escaped(&secret) {
+        forms.push(escaped);
     }
     for encoding in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
         forms.push(Zeroizing::new(encoding.encode(secret.as_bytes())));
     }
     forms.push(secret);
+}
+
+/// A secret as it stands in a JSON text, where that is not as it is.
+fn escaped(secret: &str) -> Option<Zeroizing<String>> {
+    let in_quotes = Zeroizing::new(serde_json::to_string(secret).ok()?);
+    let bare = in_quotes.strip_prefix('"')?.strip_suffix('"')?;
+    (bare != secret).then(|| Zeroizing::new(bare.to_owned()))
 }
 
 /// The characters that a header carries and a person sees; what hides between them is passed over.
@@ -63,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_repeated_secret_is_recognised_in_every_form() {
-        let basic = Signing::Basic { username: "ws@Acme".into() };
+        let basic = Signing::Basic { before: "ws@Acme:".into(), after: String::new(), encoded: false };
         let extra = [("user".to_owned(), SecretValue::new("us/er+key".into()))];
         let sent = Sent::new(&basic, &SecretValue::new("s3cret>?k".into()), &extra);
         for text in [
@@ -86,9 +103,15 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_recognised_as_json_escapes_it() {
+        let sent = Sent::new(&Signing::Body, &SecretValue::new("a\"b\\c".into()), &[]);
+        assert!(sent.is_repeated_in(r#"bad body {"token":"a\"b\\c"}"#));
+    }
+
+    #[test]
     fn nothing_repeats_an_empty_secret_and_a_foreign_one_is_found_as_it_is() {
         let sent = |secret: &str| {
-            let basic = Signing::Basic { username: "u".into() };
+            let basic = Signing::Basic { before: "u:".into(), after: String::new(), encoded: false };
             Sent::new(&basic, &SecretValue::new(secret.into()), &[])
         };
         assert!(!sent("").is_repeated_in("a text"));

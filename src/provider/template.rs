@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 #[schemars(with = "String")]
 pub struct Template(Vec<Part>);
 
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(in crate::provider) enum Part {
+    /// What stands there as it is.
     Text(String),
+    /// The name of what will stand there.
     Name(String),
 }
 
@@ -24,6 +27,11 @@ impl Template {
             Part::Name(name) => Some(name.as_str()),
             Part::Text(_) => None,
         })
+    }
+
+    /// Its parts, in their order.
+    pub(in crate::provider) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// The text with every name replaced, or the first name that has no value.

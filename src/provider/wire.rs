@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::Value;
 use url::Url;
 
-use super::definition::{HmacAuth, ProblemShape};
+use super::body::Body;
+use super::definition::{ErrorMeaning, Expiry, HmacAuth, ProblemShape, SecretEncoding};
 use super::template::Pointer;
 
 /// All calls of one credential.
@@ -22,7 +24,7 @@ pub(super) struct Wire {
     pub(super) answer: AnswerFacts,
 }
 
-/// One request that is always the same.
+/// One request: all of it that does not differ from call to call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
@@ -30,14 +32,14 @@ pub(super) struct Call {
     /// The path, and the canonical query where there is one: what a signature covers.
     pub(super) path_and_query: String,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
 }
 
 /// The request that reads the current key.
 #[derive(Debug, Clone)]
 pub(super) struct ReadCall {
     pub(super) call: Call,
-    pub(super) secret: Pointer,
+    pub(super) key: KeyPlace,
 }
 
 /// The request that probes a key.
@@ -54,8 +56,29 @@ pub(super) struct ProbeCall {
 #[derive(Debug, Clone)]
 pub(super) enum Signing {
     Header(SecretHeader),
-    Basic { username: String },
-    Hmac { scheme: Box<HmacAuth>, params: BTreeMap<String, String> },
+    /// What stands before and after the secret in the pair of user name and password.
+    Basic {
+        before: String,
+        after: String,
+        /// The secret is percent-encoded, as OAuth 2 has it.
+        encoded: bool,
+    },
+    Hmac {
+        scheme: Box<HmacAuth>,
+        params: BTreeMap<String, String>,
+    },
+    /// The body has it.
+    Body,
+    /// It is exchanged for an access token, which is sent instead.
+    Oauth2(Box<TokenRequest>),
+}
+
+/// The request that exchanges a secret for an access token.
+#[derive(Debug, Clone)]
+pub(super) struct TokenRequest {
+    pub(super) call: Call,
+    /// How the secret gets into it.
+    pub(super) signing: Signing,
 }
 
 /// A header whose value is a secret.
@@ -70,12 +93,37 @@ pub(super) struct SecretHeader {
 pub(super) struct AnswerFacts {
     pub(super) statuses: Vec<u16>,
     pub(super) without_value: Vec<u16>,
-    pub(super) secret: Pointer,
-    pub(super) previous_expires_at: Option<Pointer>,
+    /// Where the new key is; `None` where no answer shows it.
+    pub(super) key: Option<KeyPlace>,
+    pub(super) previous_expires_at: Option<Expiry>,
     /// How long the old key goes on to work, as far as it is known: always this long, or as the call asks.
     pub(super) grace: Option<Duration>,
-    pub(super) grace_fixed: Option<Duration>,
-    pub(super) in_progress: Option<u16>,
+    /// It is counted from the call that asks for it, else from the answer.
+    pub(super) grace_begins_with_the_call: bool,
+    pub(super) success: Option<Condition>,
+    pub(super) errors: Vec<ErrorMeaning>,
     pub(super) rate_limit_block: Option<Duration>,
     pub(super) problem: ProblemShape,
+}
+
+/// Where a key is in an answer.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPlace {
+    pub(super) secret: Pointer,
+    pub(super) among: Option<Among>,
+    pub(super) encoding: SecretEncoding,
+}
+
+/// The one element of a list for which a condition holds.
+#[derive(Debug, Clone)]
+pub(super) struct Among {
+    pub(super) list: Pointer,
+    pub(super) condition: Condition,
+}
+
+/// A member that has a certain value.
+#[derive(Debug, Clone)]
+pub(super) struct Condition {
+    pub(super) at: Pointer,
+    pub(super) is: Value,
 }

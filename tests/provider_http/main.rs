@@ -6,10 +6,12 @@
     reason = "a helper of a test fails like the test itself"
 )]
 
+mod golden;
 mod hostile;
 mod reach;
 mod resend;
 mod server;
+mod token;
 mod trust;
 mod wire;
 
@@ -21,7 +23,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keyturn::clock::Clock;
 use keyturn::ids::RotationId;
-use keyturn::provider::{Answer, Binding, Catalog, HttpProvider, Signer, Transport, TransportOptions, bind};
+use keyturn::provider::{
+    Answer, Binding, Catalog, Definition, HttpProvider, Signer, Transport, TransportOptions, bind,
+};
 use keyturn::rotation::Outcome;
 use keyturn::rotation::schedule::{Cadence, Schedule};
 use keyturn::secret::{FingerprintKey, SecretValue};
@@ -72,13 +76,20 @@ fn binding(base_url: String, params: &[(&str, &str)]) -> Binding {
     }
 }
 
+/// One for all, as in the product: it reads the trust store, and that takes its time.
+static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| {
+    let connect_timeout = Duration::from_secs(1);
+    Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() }).unwrap()
+});
+
 fn provider(name: &str, binding: Binding) -> HttpProvider<StoppedClock> {
-    // One for all, as in the product: it reads the trust store, and that takes its time.
-    static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| {
-        let connect_timeout = Duration::from_secs(1);
-        Transport::new(&TransportOptions { connect_timeout, ..TransportOptions::default() }).unwrap()
-    });
     provider_over(&TRANSPORT, name, binding)
+}
+
+/// A provider of a definition that is not in the catalogue.
+fn provider_of(definition: &Definition, binding: Binding) -> HttpProvider<StoppedClock> {
+    let bound = bind(definition, binding).unwrap();
+    HttpProvider::new(bound, StoppedClock, TRANSPORT.clone()).unwrap()
 }
 
 fn provider_over(transport: &Transport, name: &str, binding: Binding) -> HttpProvider<StoppedClock> {

@@ -14,6 +14,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// What the server does with a connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Behaviour {
+    /// Answers requests for an access token with the first, and all others with the second.
+    AnswerTokensAnd(String, String),
     /// Reads the request, sends these bytes, and keeps the connection open for more.
     Answer(String),
     /// Reads the request, sends these bytes, and closes.
@@ -152,10 +154,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut answered = 0;
-    while let Some(request) = read_request(&mut stream).await {
-        keep.send(request).ok();
+    while let Some(asked) = read_request(&mut stream).await {
+        keep.send(asked.clone()).ok();
         match behaviour {
             Behaviour::ResetWhenReused(_) if answered > 0 => return Ending::Reset,
+            Behaviour::AnswerTokensAnd(token, bytes) => {
+                let is_for_a_token = asked.lines().next().is_some_and(|line| line.contains("/token HTTP"));
+                send(&mut stream, if is_for_a_token { token } else { bytes }).await;
+            }
             Behaviour::Answer(bytes) | Behaviour::ResetWhenReused(bytes) => send(&mut stream, bytes).await,
             Behaviour::AnswerAndClose(bytes) => {
                 send(&mut stream, bytes).await;

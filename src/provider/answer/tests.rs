@@ -7,6 +7,9 @@ use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use super::*;
 use crate::provider::bind::{Binding, bind};
 use crate::provider::catalog::Catalog;
+use crate::provider::definition::{ErrorMeaning, Expiry, ExpiryForm, SecretEncoding};
+use crate::provider::template::Pointer;
+use crate::provider::wire::{Among, Call, Condition, Signing};
 use crate::rotation::schedule::{Cadence, Schedule};
 
 const ALL: [(&str, &[(&str, &str)]); 4] = [
@@ -47,6 +50,10 @@ fn bound_facts(name: &str) -> AnswerFacts {
     bind(Catalog::embedded().get(name).unwrap(), binding).unwrap().wire.answer
 }
 
+fn place(secret: &'static str) -> KeyPlace {
+    KeyPlace { secret: Pointer::literal(secret), among: None, encoding: SecretEncoding::Text }
+}
+
 fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
@@ -57,6 +64,7 @@ fn received(status: u16, body: &str, end: BodyEnd) -> Received {
         headers: HeaderMap::new(),
         body: Zeroizing::new(body.as_bytes().to_vec()),
         end,
+        asked_at: now(),
         at: now(),
     }
 }
@@ -219,16 +227,156 @@ fn a_rate_limit_is_kept_away_from_as_told_or_as_declared() {
     assert_eq!(wait("adyen/api-key", None), None);
 }
 
+/// One that reports errors under a success status, and names some of them.
+fn with_envelope() -> AnswerFacts {
+    let of_code = |status, code: &str, means| ErrorMeaning { status, code: Some(code.into()), means };
+    AnswerFacts {
+        success: Some(Condition { at: Pointer::literal("/ok"), is: true.into() }),
+        errors: vec![
+            of_code(None, "token_revoked", Meaning::Unauthenticated),
+            of_code(Some(200), "ratelimited", Meaning::RateLimited),
+            of_code(None, "4711", Meaning::Conflict),
+            of_code(Some(403), "perhaps", Meaning::MayHaveActed),
+        ],
+        rate_limit_block: Some(Duration::from_secs(9)),
+        ..facts("publicsquare/api-key").clone()
+    }
+}
+
+#[test]
+fn an_error_under_a_success_status_is_a_doubt_unless_the_definition_knows_it() {
+    let facts = with_envelope();
+    let outcome = |status, body: &str| {
+        let response = of_regenerate(&facts, &received(status, body, BodyEnd::Whole), &Sent::default());
+        assert!(!format!("{response:?}").contains("canary"), "{response:?}");
+        let residue = if response.residue.is_some() { "+residue" } else { "" };
+        format!("{}{residue}", summary(&response.outcome))
+    };
+    assert_eq!(outcome(200, r#"{"ok":true,"key":"new"}"#), "applied new");
+    assert_eq!(outcome(200, r#"{"ok":true}"#), "no value+residue");
+    for body in [r#"{"ok":false,"type":"fatal_error"}"#, r#"{"ok":"true"}"#, r#"{"key":"canary"}"#, "{}"] {
+        assert_eq!(outcome(200, body), "ANSWER_STATUS+residue", "{body}");
+    }
+    assert_eq!(outcome(200, r#"{"ok":false,"type":"token_revoked"}"#), "PROVIDER_UNAUTHENTICATED");
+    assert_eq!(outcome(200, r#"{"ok":false,"type":"ratelimited"}"#), "PROVIDER_RATE_LIMITED");
+    assert_eq!(outcome(200, r#"{"ok":false,"type":4711}"#), "PROVIDER_CONFLICT");
+    let with_a_key = r#"{"ok":false,"type":"token_revoked","key":"canary","title":"canary"}"#;
+    assert_eq!(outcome(200, with_a_key), "ANSWER_STATUS+residue");
+}
+
+#[test]
+fn an_error_means_what_the_definition_says_of_its_code() {
+    let facts = with_envelope();
+    let outcome = |status, body: &str, end| {
+        summary(&of_regenerate(&facts, &received(status, body, end), &Sent::default()).outcome)
+    };
+    assert_eq!(outcome(500, r#"{"type":"token_revoked"}"#, BodyEnd::Whole), "PROVIDER_UNAUTHENTICATED");
+    assert_eq!(outcome(500, r#"{"type":"token_revoked"}"#, BodyEnd::Cut), "ANSWER_STATUS");
+    assert_eq!(outcome(500, r#"{"type":"ratelimited"}"#, BodyEnd::Whole), "ANSWER_STATUS");
+    assert_eq!(outcome(403, r#"{"type":"perhaps"}"#, BodyEnd::Whole), "ANSWER_STATUS");
+    assert_eq!(outcome(403, r#"{"type":"other"}"#, BodyEnd::Whole), "PROVIDER_FORBIDDEN");
+}
+
+#[test]
+fn a_probe_believes_no_success_that_reports_an_error() {
+    let call = Call {
+        method: reqwest::Method::GET,
+        url: "https://127.0.0.1".parse().unwrap(),
+        path_and_query: "/".into(),
+        headers: HeaderMap::new(),
+        body: None,
+    };
+    let call = ProbeCall { call, signing: Signing::Body, accepted: vec![200], not_accepted: vec![401] };
+    let facts = with_envelope();
+    let shown = |status, body| match of_probe(
+        &facts,
+        &call,
+        &received(status, body, BodyEnd::Whole),
+        &Sent::default(),
+    ) {
+        Probe::Accepted => "accepted",
+        Probe::NotAccepted(_) => "not accepted",
+        Probe::Unavailable(_) => "shows nothing",
+    };
+    assert_eq!(shown(200, r#"{"ok":true}"#), "accepted");
+    assert_eq!(shown(200, r#"{"ok":false,"type":"token_revoked"}"#), "not accepted");
+    assert_eq!(shown(200, r#"{"ok":false,"type":"ratelimited"}"#), "shows nothing");
+    assert_eq!(shown(200, "ok"), "shows nothing");
+    assert_eq!(shown(401, ""), "not accepted");
+}
+
+#[test]
+fn a_key_is_found_in_a_list_and_behind_its_encoding() {
+    let condition = Condition { at: Pointer::literal("/name"), is: "key1".into() };
+    let among = Among { list: Pointer::literal("/keys"), condition };
+    let key = KeyPlace { among: Some(among), encoding: SecretEncoding::Base64, ..place("/value") };
+    let facts = AnswerFacts {
+        key: Some(key),
+        previous_expires_at: Some(Expiry { at: Pointer::literal("/old"), form: ExpiryForm::UnixSeconds }),
+        ..facts("adyen/api-key").clone()
+    };
+    let outcome = |body: &str| of_regenerate(&facts, &received(200, body, BodyEnd::Whole), &Sent::default());
+    let found = outcome(
+        r#"{"keys":[{"name":"key0","value":"b2xk"},{"name":"key1","value":"bmV3","old":1795701600}]}"#,
+    );
+    let Outcome::Applied(answer) = found.outcome else { panic!("{found:?}") };
+    assert_eq!(answer.secret.expose(), "new");
+    assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2026-11-22T12:05:00Z", "at the latest");
+    for (body, expected) in [
+        (r#"{"keys":[{"name":"key0","value":"b2xk"}]}"#, "no value"),
+        (r#"{"keys":[{"name":"key1","value":"bmV3"},{"name":"key1","value":"b2xk"}]}"#, "no value"),
+        (r#"{"keys":{"name":"key1","value":"bmV3"}}"#, "no value"),
+        (r#"{"keys":[{"name":"key1","value":"???"}]}"#, "ANSWER_UNREADABLE"),
+        (r#"{"keys":[{"name":"key1","value":"//4="}]}"#, "ANSWER_UNREADABLE"),
+    ] {
+        let response = outcome(body);
+        assert_eq!(
+            (summary(&response.outcome).as_str(), response.residue.is_some()),
+            (expected, true),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn where_no_answer_shows_the_key_every_listed_success_is_one_without() {
+    let facts = AnswerFacts { key: None, ..facts("adyen/api-key").clone() };
+    let outcome = |status, body| {
+        summary(&of_regenerate(&facts, &received(status, body, BodyEnd::Whole), &Sent::default()).outcome)
+    };
+    for (status, body) in [(200, ""), (200, "{}"), (200, "done"), (204, "")] {
+        assert_eq!(outcome(status, body), "no value", "{status} {body}");
+    }
+    assert_eq!(outcome(202, "{}"), "ANSWER_STATUS");
+}
+
+#[test]
+fn a_window_that_the_call_asked_for_begins_with_the_call() {
+    let facts = AnswerFacts { previous_expires_at: None, ..facts("spritz/integrator-secret").clone() };
+    let received = Received {
+        asked_at: "2026-11-21T11:59:30Z".parse().unwrap(),
+        ..received(200, r#"{"secret":"n"}"#, BodyEnd::Whole)
+    };
+    match of_regenerate(&facts, &received, &Sent::default()).outcome {
+        Outcome::Applied(answer) => {
+            assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2026-11-21T12:59:30Z");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_read_gives_the_value_or_says_whose_fault_it_is() {
     let facts = facts("adyen/client-key");
-    let read = |status, body: &str| {
-        let pointer = Pointer::literal("/clientKey");
-        match of_read(facts, &pointer, &received(status, body, BodyEnd::Whole), &Sent::default()) {
-            Reading::Value(answer) => answer.secret.expose().to_owned(),
-            Reading::Unavailable(_) => "unavailable".into(),
-            Reading::Refused(refusal) => refusal.class.code().into(),
-        }
+    let read = |status, body: &str| match of_read(
+        facts,
+        &place("/clientKey"),
+        &received(status, body, BodyEnd::Whole),
+        &Sent::default(),
+    ) {
+        Reading::Value(answer) => answer.secret.expose().to_owned(),
+        Reading::Unavailable(_) => "unavailable".into(),
+        Reading::Refused(refusal) => refusal.class.code().into(),
     };
     assert_eq!(read(200, r#"{"clientKey":"k"}"#), "k");
     for (status, body) in [(200, "{}"), (200, "x"), (204, ""), (307, ""), (408, ""), (500, "")] {
@@ -257,7 +405,7 @@ proptest! {
         if shape == 0 {
             body.extend(noise);
         }
-        let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, at: now() };
+        let received = Received { status, headers: HeaderMap::new(), body: Zeroizing::new(body), end, asked_at: now(), at: now() };
         let shown = format!("{:?}", of_regenerate(facts("adyen/api-key"), &received, &Sent::default()));
         prop_assert!(!shown.contains(CANARY), "{}", shown);
     }
@@ -265,9 +413,9 @@ proptest! {
     #[test]
     fn no_bytes_at_all_make_it_panic(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..300)) {
         let received = |body: &Vec<u8>| Received {
-            status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, at: now(),
+            status, headers: HeaderMap::new(), body: Zeroizing::new(body.clone()), end: BodyEnd::Whole, asked_at: now(), at: now(),
         };
         let _ = of_regenerate(facts("spritz/integrator-secret"), &received(&body), &Sent::default());
-        let _ = of_read(facts("spritz/integrator-secret"), &Pointer::literal("/secret"), &received(&body), &Sent::default());
+        let _ = of_read(facts("spritz/integrator-secret"), &place("/secret"), &received(&body), &Sent::default());
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mistake::Mistake;
-use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Param};
-use crate::provider::nearest::did_you_mean;
+use super::Binding;
+use crate::mistake::{Mistake, did_you_mean};
+use crate::provider::definition::{AuthScheme, Body, Definition, Param};
 use crate::provider::template::Template;
 
 /// Checks all parameters and says which of the definition's resources they choose.
 pub(super) fn check(
     definition: &Definition,
     scheme: Option<&AuthScheme>,
-    given: &BTreeMap<String, String>,
+    binding: &Binding,
     found: &mut Vec<Mistake>,
 ) -> Option<Template> {
+    let given = &binding.params;
     for (name, value) in given {
         match definition.params.get(name) {
             None => found.push(
@@ -27,7 +28,9 @@ pub(super) fn check(
         }
     }
     let resource = choose_resource(definition, given, found);
-    let needed = needed(definition, scheme, resource);
+    let environment = binding.environment.as_ref().unwrap_or(&definition.default_environment);
+    let base_url = definition.environments.get(environment).filter(|_| binding.base_url.is_none());
+    let needed = needed(definition, scheme, resource.into_iter().chain(base_url));
     for name in &needed {
         if let Some(param) = definition.params.get(*name).filter(|_| !given.contains_key(*name)) {
             found.push(
@@ -86,29 +89,40 @@ fn choose_resource<'d>(
 fn needed<'d>(
     definition: &'d Definition,
     scheme: Option<&'d AuthScheme>,
-    resource: Option<&'d Template>,
+    chosen: impl Iterator<Item = &'d Template>,
 ) -> BTreeSet<&'d str> {
-    let mut templates: Vec<&Template> = vec![&definition.regenerate.path];
-    templates.extend(definition.read.as_ref().map(|read| &read.path));
-    templates.extend(definition.probe.as_ref().map(|probe| &probe.path));
-    templates.extend(resource);
+    let regenerate = &definition.regenerate;
+    let mut templates: Vec<&Template> = vec![&regenerate.path];
+    templates.extend(regenerate.query.values().chain(definition.headers.values()).chain(chosen));
+    for (path, query) in definition
+        .read
+        .iter()
+        .map(|read| (&read.path, &read.query))
+        .chain(definition.probe.iter().map(|probe| (&probe.path, &probe.query)))
+    {
+        templates.push(path);
+        templates.extend(query.values());
+    }
     let own_scheme = definition.auth.first().filter(|_| definition.probe.is_some());
     for scheme in scheme.into_iter().chain(own_scheme) {
         match scheme {
-            AuthScheme::Basic(basic) => templates.push(&basic.username),
+            AuthScheme::Basic(basic) => templates.extend(basic.username.iter().chain(&basic.password)),
             AuthScheme::Hmac(hmac) => {
                 templates.push(&hmac.message);
                 templates.extend(hmac.headers.values());
             }
-            AuthScheme::Header(_) => {}
+            AuthScheme::Oauth2(oauth2) => {
+                templates.extend([&oauth2.path, &oauth2.client_id]);
+                templates.extend(oauth2.parameters.values());
+            }
+            AuthScheme::Header(_) | AuthScheme::Body(_) => {}
         }
     }
-    if let Some(Body::Json(members)) = &definition.regenerate.body {
-        templates.extend(members.values().filter_map(|value| match value {
-            BodyValue::Text(template) => Some(template),
-            BodyValue::Bool(_) | BodyValue::Number(_) | BodyValue::From { .. } => None,
-        }));
-    }
+    let among = [&definition.answer.among].into_iter().chain(definition.read.iter().map(|read| &read.among));
+    let conditions = among.flatten().map(|among| &among.condition).chain(&definition.success);
+    templates.extend(conditions.filter_map(|condition| condition.is.text()));
+    let texts = regenerate.body.iter().flat_map(Body::texts);
+    templates.extend(texts.map(|(_, text)| text));
     let names = templates.into_iter().flat_map(Template::names);
     names.filter(|name| definition.params.contains_key(*name)).collect()
 }

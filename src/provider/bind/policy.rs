@@ -6,7 +6,9 @@ use super::Binding;
 use crate::mistake::Mistake;
 use crate::provider::definition::{AuthScheme, Definition, Grace, Propagation as Declared, SelfSigning};
 use crate::provider::describe::friendly;
+use crate::provider::fact::{Fact, Span, Unit};
 use crate::rotation::Propagation;
+use crate::rotation::schedule::Cadence;
 
 /// The grace window that the old key gets.
 pub(super) fn grace(
@@ -30,8 +32,8 @@ pub(super) fn grace(
                     Mistake::new("grace", "the provider grants no such long window")
                         .hint(format!("at most {:#}", friendly(request.max))),
                 );
-            } else if wanted.subsec_nanos() != 0 {
-                found.push(Mistake::new("grace", "the provider counts whole seconds"));
+            } else if let Some(unit) = uncounted(definition, wanted) {
+                found.push(Mistake::new("grace", format!("the provider counts whole {unit}")));
             }
             Some(wanted)
         }
@@ -50,6 +52,27 @@ pub(super) fn grace(
             }
             None
         }
+    }
+}
+
+/// The unit in which a length of time cannot be asked for, because some of it would be left over.
+fn uncounted(definition: &Definition, length: Duration) -> Option<&'static str> {
+    let mut units = definition.asks_for(Span::Grace).map(Fact::unit);
+    units.find(|unit| unit.count(length).is_none()).map(Unit::name)
+}
+
+/// A key that expires before the next rotation makes an outage.
+pub(super) fn lifetime(definition: &Definition, binding: &Binding, found: &mut Vec<Mistake>) {
+    let (Some(lifetime), Cadence::Every(interval)) = (definition.lifetime, &binding.schedule.cadence) else {
+        return;
+    };
+    if *interval >= lifetime {
+        found.push(
+            Mistake::new("schedule.every", "the key would expire before its next rotation").hint(format!(
+                "less than {:#}, with time left for a rotation that fails",
+                friendly(lifetime)
+            )),
+        );
     }
 }
 

@@ -1,7 +1,12 @@
 use super::*;
+use bytes::Bytes;
+
+use crate::provider::body::{Filling, write};
 use crate::provider::catalog::Catalog;
 use crate::provider::describe::{if_answer_is_lost, steps};
+use crate::provider::template::Template;
 use crate::rotation::schedule::Cadence;
+use crate::secret::SecretValue;
 
 fn binding(params: &[(&str, &str)]) -> Binding {
     Binding {
@@ -43,6 +48,17 @@ fn only_mistake(name: &str, binding: Binding) -> String {
     let found = try_bind(name, binding).unwrap_err();
     assert_eq!(found.len(), 1, "{found:#?}");
     found.into_iter().next().unwrap()
+}
+
+/// The body of the regenerate call as it leaves.
+fn written(bound: &BoundDefinition) -> Bytes {
+    let filling = Filling {
+        rotation: Some("019360f0-0000-7000-8000-000000000001".parse().unwrap()),
+        signer: &SecretValue::new("s\"&cret".into()),
+        extra: &[("further".to_owned(), SecretValue::new("a b".into()))],
+        now: "2026-11-26T12:00:00.5Z".parse().unwrap(),
+    };
+    write(bound.wire.regenerate.body.as_ref().unwrap(), filling).unwrap()
 }
 
 #[test]
@@ -96,11 +112,12 @@ fn params_are_percent_encoded_into_the_path() {
 #[test]
 fn a_query_is_sent_as_it_is_signed() {
     let mut definition = Catalog::embedded().get("spritz/integrator-secret").unwrap().clone();
+    let template = |text: &str| Template::try_from(text.to_owned()).unwrap();
     definition.regenerate.query =
-        BTreeMap::from([("version".into(), "2 b".into()), ("api".into(), "x".into())]);
+        BTreeMap::from([("version".into(), template("2 {integrator_key}")), ("api".into(), template("x"))]);
     let bound = bind(&definition, Binding { self_authenticating: true, ..binding(SPRITZ) }).unwrap();
     let call = &bound.wire.regenerate;
-    assert_eq!(call.path_and_query, "/v1/integrator/regenerate-secret?api=x&version=2%20b");
+    assert_eq!(call.path_and_query, "/v1/integrator/regenerate-secret?api=x&version=2%20int_123");
     assert!(call.url.as_str().ends_with(&call.path_and_query), "{}", call.url);
 }
 
@@ -150,6 +167,89 @@ fn plans_say_what_the_definitions_say() {
     assert!(spritz.self_authenticating && spritz.probe && spritz.propagation.is_none());
 }
 
+const EVERY_KIND_OF_VALUE: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+params: { id: { description: the id } }
+extra_secrets: { further: { description: a further one } }
+auth: [ { body: {} } ]
+self: possible
+grace: { requested: { default: 2h, max: 4h } }
+lifetime: 720h
+answer: { secret: /key }
+regenerate:
+  path: /rotate
+  body:
+    json:
+      fixed: { truth: true, number: 3, nothing: null, list: [1, "a {{b}}"] }
+      name: "keyturn {rotation_id} of {id}"
+      grace: ["{grace_seconds}", "{grace_minutes}", "{grace_hours}", "{grace_milliseconds}", "{grace_hours}h"]
+      until: ["{grace_end_rfc3339}", "{grace_end_unix_seconds}", "{grace_end_unix_milliseconds}"]
+      expires: ["{lifetime_end_date}", "{lifetime_days}"]
+      secrets: ["{secret}", "{further}"]
+"#;
+
+fn every_kind(yaml: &str) -> BoundDefinition {
+    let definition = Definition::parse(yaml).unwrap_or_else(|found| panic!("{found:#?}"));
+    bind(&definition, Binding { extra_secrets: vec!["further".into()], ..binding(&[("id", "x\"y")]) })
+        .unwrap()
+}
+
+#[test]
+fn a_json_body_holds_every_kind_of_value_with_its_type() {
+    let body: serde_json::Value = serde_json::from_slice(&written(&every_kind(EVERY_KIND_OF_VALUE))).unwrap();
+    assert_eq!(
+        body,
+        serde_json::json!({
+            "fixed": { "truth": true, "number": 3, "nothing": null, "list": [1, "a {b}"] },
+            "name": "keyturn 019360f0-0000-7000-8000-000000000001 of x\"y",
+            "grace": [7200, 120, 2, 7_200_000, "2h"],
+            "until": ["2026-11-26T14:00:00Z", 1_795_701_600, 1_795_701_600_500_i64],
+            "expires": ["2026-12-26", 30],
+            "secrets": ["s\"&cret", "a b"],
+        })
+    );
+}
+
+#[test]
+fn a_form_is_encoded_piece_by_piece() {
+    let (head, _) = EVERY_KIND_OF_VALUE.split_once("    json:").unwrap();
+    let form = r#"    form: { a: "{secret}={further}", "b c": true, d: "{grace_seconds}", e: "{lifetime_end_date}", f: "{id}" }"#;
+    let body = written(&every_kind(&format!("{head}{form}")));
+    assert_eq!(body, b"a=s%22%26cret%3Da%20b&b%20c=true&d=7200&e=2026-12-26&f=x%22y"[..]);
+}
+
+#[test]
+fn a_body_without_its_secret_is_never_sent() {
+    let bound = every_kind(EVERY_KIND_OF_VALUE);
+    let filling = Filling {
+        rotation: None,
+        signer: &SecretValue::new("s".into()),
+        extra: &[],
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let missing = write(bound.wire.regenerate.body.as_ref().unwrap(), filling).unwrap_err();
+    assert_eq!(missing, "the secret further is missing");
+}
+
+#[test]
+fn a_key_that_would_expire_before_its_next_rotation_is_refused() {
+    let definition = Definition::parse(EVERY_KIND_OF_VALUE).unwrap();
+    let every = |days: u64| Binding {
+        extra_secrets: vec!["further".into()],
+        schedule: Schedule {
+            cadence: Cadence::Every(Duration::from_hours(24 * days)),
+            ..binding(&[]).schedule
+        },
+        ..binding(&[("id", "x")])
+    };
+    assert!(bind(&definition, every(20)).is_ok());
+    let found = bind(&definition, every(30)).unwrap_err();
+    assert!(found[0].to_string().contains("would expire before its next rotation"), "{found:#?}");
+}
+
 #[test]
 fn grace_can_be_asked_for_only_where_it_is_granted() {
     let ask = |name: &str, params, grace| {
@@ -159,7 +259,7 @@ fn grace_can_be_asked_for_only_where_it_is_granted() {
     };
     let spritz = ask("spritz/integrator-secret", SPRITZ, 600).unwrap();
     assert_eq!(spritz.plan().grace, Some(Duration::from_mins(10)));
-    assert_eq!(spritz.wire.regenerate.body.unwrap(), br#"{"oldSecretValidForSeconds":600}"#);
+    assert_eq!(written(&spritz), br#"{"oldSecretValidForSeconds":600}"#[..]);
     assert!(ask("spritz/integrator-secret", SPRITZ, 0).unwrap_err()[0].contains("lock-out"));
     assert!(ask("spritz/integrator-secret", SPRITZ, 3601).unwrap_err()[0].contains("no such long window"));
     assert!(ask("publicsquare/api-key", PUBLICSQUARE, 60).unwrap_err()[0].contains("no grace window"));

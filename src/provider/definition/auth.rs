@@ -1,11 +1,11 @@
 //! How a definition says that calls are authenticated.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hmac::HmacAuth;
 use crate::provider::template::Template;
 
 /// Who authenticates the regenerate call.
@@ -20,6 +20,17 @@ pub enum SelfSigning {
     Never,
 }
 
+impl SelfSigning {
+    /// Whether the key may sign for itself: no, yes, or both, the better one first.
+    pub const fn ways(self) -> &'static [bool] {
+        match self {
+            Self::Always => &[true],
+            Self::Possible => &[false, true],
+            Self::Never => &[false],
+        }
+    }
+}
+
 /// One way to authenticate a call with the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -30,6 +41,10 @@ pub enum AuthScheme {
     Basic(BasicAuth),
     /// The secret signs the request.
     Hmac(HmacAuth),
+    /// The secret stands in the body of the regenerate call, where that holds `{secret}`.
+    Body(BodyAuth),
+    /// The secret is exchanged for an access token.
+    Oauth2(Oauth2Auth),
 }
 
 impl AuthScheme {
@@ -39,6 +54,8 @@ impl AuthScheme {
             Self::Header(header) => (&header.id, "header"),
             Self::Basic(basic) => (&basic.id, "basic"),
             Self::Hmac(hmac) => (&hmac.id, "hmac"),
+            Self::Body(body) => (&body.id, "body"),
+            Self::Oauth2(oauth2) => (&oauth2.id, "oauth2"),
         };
         id.as_deref().unwrap_or(kind)
     }
@@ -58,139 +75,84 @@ pub struct HeaderAuth {
     pub prefix: String,
 }
 
-/// HTTP Basic, with the secret as the password.
+/// HTTP Basic, with the secret on the side that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The scheme's name, `basic` where nothing is said.
     #[serde(default)]
     pub id: Option<String>,
-    /// The user name, usually a parameter.
-    pub username: Template,
+    /// The user name, usually a parameter. Left out: the secret is the user name.
+    #[serde(default)]
+    pub username: Option<Template>,
+    /// The password, often empty. Left out: the secret is the password.
+    #[serde(default)]
+    pub password: Option<Template>,
 }
 
-/// A signature over the request, with the secret as the key.
+/// The secret in the body; it says nothing further, for the body shows the place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HmacAuth {
-    /// The scheme's name, `hmac` where nothing is said.
+pub struct BodyAuth {
+    /// The scheme's name, `body` where nothing is said.
     #[serde(default)]
     pub id: Option<String>,
-    /// The hash under the HMAC.
-    pub algorithm: HashAlgorithm,
-    /// How the secret's text becomes the key's bytes.
+}
+
+/// The secret of an OAuth 2 client, which is exchanged for an access token that authenticates the calls.
+///
+/// The token is kept in memory until shortly before its end. If none is given, no call is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth2Auth {
+    /// The scheme's name, `oauth2` where nothing is said.
     #[serde(default)]
-    pub key_encoding: KeyEncoding,
-    /// What is signed, of `{timestamp}`, `{method}`, `{path_and_query}`, `{body_hash}` and parameters. The
-    /// query is canonical: sorted by name, percent-encoded, and without `?` where there is none.
-    pub message: Template,
-    /// How the time is written.
-    pub timestamp: TimestampFormat,
-    /// What `{body_hash}` is.
+    pub id: Option<String>,
+    /// The address below which tokens are asked for. Left out: the one of all other calls.
     #[serde(default)]
-    pub body_hash: BodyHash,
-    /// What `{signature}` looks like in a header.
+    pub base_url: Option<String>,
+    /// The path of the token endpoint.
+    pub path: Template,
+    /// The client's id, usually a parameter.
+    pub client_id: Template,
+    /// Where the client's id and secret stand in the request for a token.
     #[serde(default)]
-    pub signature: Signature,
-    /// The headers, of `{timestamp}`, `{signature}` and parameters.
-    pub headers: BTreeMap<String, Template>,
-    /// How far the two clocks may be apart. Time is taken from the provider's `Date` when ours is far off.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    #[schemars(with = "String")]
-    pub skew: Duration,
+    pub client_auth: ClientAuth,
+    /// The kind of grant.
+    #[serde(default = "Oauth2Auth::default_grant_type")]
+    pub grant_type: String,
+    /// Further fields of that request, such as `scope` or `audience`; their values are templates of parameters.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Template>,
 }
 
-/// A hash function.
+impl Oauth2Auth {
+    fn default_grant_type() -> String {
+        "client_credentials".to_owned()
+    }
+}
+
+/// Where an OAuth 2 client's id and secret stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum HashAlgorithm {
-    /// SHA-256.
+pub enum ClientAuth {
+    /// In HTTP Basic.
     #[default]
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
+    Basic,
+    /// In the form, as `client_id` and `client_secret`.
+    Post,
 }
 
-/// How a secret's text becomes a key's bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyEncoding {
-    /// Its UTF-8 bytes.
-    #[default]
-    Utf8,
-    /// Hexadecimal, of either case.
-    Hex,
-    /// Base64 with padding.
-    Base64,
-}
-
-/// How bytes are written as text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TextEncoding {
-    /// Lower-case hexadecimal.
-    #[default]
-    Hex,
-    /// Base64 with padding.
-    Base64,
-}
-
-/// How a time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TimestampFormat {
-    /// Seconds since 1970.
-    UnixSeconds,
-    /// Milliseconds since 1970.
-    UnixMilliseconds,
-    /// RFC 3339 in UTC with whole seconds.
-    Rfc3339,
-}
-
-/// The hash of the body inside a signed message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BodyHash {
-    /// The hash.
-    pub algorithm: HashAlgorithm,
-    /// How it is written.
-    pub encoding: TextEncoding,
-    /// What a request without a body has in its place.
-    pub empty_body: EmptyBody,
-}
-
-/// What stands for the hash of a body that is not there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EmptyBody {
-    /// Nothing at all.
-    #[default]
-    EmptyText,
-    /// The hash of zero bytes.
-    HashOfNothing,
-}
-
-/// How a signature is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Signature {
-    /// How its bytes are written.
-    pub encoding: TextEncoding,
-    /// What stands before it, such as `sha256=`.
-    pub prefix: String,
-}
-
-/// A further secret that is sent along as a header.
+/// A further secret that is sent along: as a header, or in the body, where `{its_name}` stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtraSecret {
     /// What it is and where a person finds it.
     pub description: String,
-    /// The header's name.
-    pub header: String,
-    /// What stands before the secret, such as `Bearer ` with its space.
+    /// The header's name. Left out: the body holds the secret.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// What stands before the secret in its header, such as `Bearer ` with its space.
     #[serde(default)]
     pub prefix: String,
     /// Whether a credential may do without it.

@@ -1,4 +1,4 @@
-//! How a definition describes requests and where their answers hold what.
+//! How a definition describes requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Among, SecretEncoding};
+use super::body::Body;
 use crate::provider::template::{Pointer, Template};
 
 /// The call that makes the new key.
@@ -17,12 +19,9 @@ pub struct Regenerate {
     pub method: Method,
     /// The path below the base URL, to the last slash as the provider writes it.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
-    /// Fixed headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The body; none, where nothing is said.
     #[serde(default)]
     pub body: Option<Body>,
@@ -52,67 +51,23 @@ impl Method {
     }
 }
 
-/// A request's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Body {
-    /// A flat JSON object.
-    Json(BTreeMap<String, BodyValue>),
-}
-
-/// One value in a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum BodyValue {
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Number(i64),
-    /// A text, in which `{name}` stands for a parameter.
-    Text(Template),
-    /// Something that keyturn knows.
-    From {
-        /// What.
-        from: Fact,
-    },
-}
-
-/// What keyturn can put into a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fact {
-    /// The grace window that the credential asks for, in whole seconds.
-    GraceSeconds,
-}
-
-/// Where the answer of the regenerate call holds what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AnswerShape {
-    /// The statuses that carry the new key.
-    #[serde(default = "just_200")]
-    pub statuses: Vec<u16>,
-    /// The statuses that say that the provider acted, and do not carry the new key.
-    #[serde(default = "just_204")]
-    pub without_value: Vec<u16>,
-    /// The new key. Missing or `null`: the provider acted and did not show it.
-    pub secret: Pointer,
-    /// When the old key dies, as an RFC 3339 time.
-    #[serde(default)]
-    pub previous_expires_at: Option<Pointer>,
-}
-
 /// The request that reads the current key back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
     /// The path of the GET.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The key in its answer.
     pub secret: Pointer,
+    /// The list of which one element counts; `secret` then begins in that element.
+    #[serde(default)]
+    pub among: Option<Among>,
+    /// How the key is written.
+    #[serde(default)]
+    pub encoding: SecretEncoding,
     /// How long a change may take to show; before that, "unchanged" proves nothing.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
@@ -125,9 +80,9 @@ pub struct Read {
 pub struct Probe {
     /// The path of the GET.
     pub path: Template,
-    /// A fixed query.
+    /// The query; its values are templates of parameters.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, Template>,
     /// The statuses that show that the key is accepted.
     #[serde(default = "just_200")]
     pub accepted: Vec<u16>,
@@ -136,44 +91,8 @@ pub struct Probe {
     pub not_accepted: Vec<u16>,
 }
 
-/// Where an error answer holds what may be shown of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProblemShape {
-    /// The provider's own code, or the problem's type.
-    pub code: Pointer,
-    /// A short summary.
-    pub title: Pointer,
-    /// An explanation.
-    pub detail: Pointer,
-    /// The provider's reference for the request.
-    pub request_id: Option<Pointer>,
-    /// The invalid fields: a list of names, a list of objects, or an object whose keys are the names.
-    pub invalid_fields: Pointer,
-    /// In a list of objects, the member that holds the name.
-    pub invalid_field_name: String,
-}
-
-impl Default for ProblemShape {
-    /// The members of RFC 9457, and `errors` as most providers add it.
-    fn default() -> Self {
-        Self {
-            code: Pointer::literal("/type"),
-            title: Pointer::literal("/title"),
-            detail: Pointer::literal("/detail"),
-            request_id: None,
-            invalid_fields: Pointer::literal("/errors"),
-            invalid_field_name: "field".into(),
-        }
-    }
-}
-
 fn just_200() -> Vec<u16> {
     vec![200]
-}
-
-fn just_204() -> Vec<u16> {
-    vec![204]
 }
 
 fn just_401() -> Vec<u16> {

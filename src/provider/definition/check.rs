@@ -1,11 +1,14 @@
 //! What can be wrong with a definition that is well-formed.
 
+mod answers;
+mod auth;
+mod errors;
 mod requests;
 
 use super::{Definition, Grace, SelfSigning};
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, did_you_mean};
 use crate::provider::base_url;
-use crate::provider::nearest::did_you_mean;
+use crate::provider::fact::Fact;
 use crate::provider::template::Template;
 
 /// All mistakes of a definition, in the order of its members.
@@ -15,9 +18,12 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     environments(definition, &mut found);
     params(definition, &mut found);
     paths(definition, &mut found);
-    requests::auth(definition, &mut found);
-    requests::regenerate(definition, &mut found);
-    statuses(definition, &mut found);
+    auth::mistakes(definition, &mut found);
+    requests::mistakes(definition, &mut found);
+    requests::lengths(definition, &mut found);
+    requests::idempotency(definition, &mut found);
+    answers::mistakes(definition, &mut found);
+    errors::mistakes(definition, &mut found);
     capabilities(definition, &mut found);
     found
 }
@@ -34,9 +40,11 @@ fn name(definition: &Definition, found: &mut Vec<Mistake>) {
 
 fn environments(definition: &Definition, found: &mut Vec<Mistake>) {
     for (name, url) in &definition.environments {
-        if let Err(mistake) = base_url::parse(url) {
-            found.push(mistake.under(&format!("environments.{name}")));
+        let place = format!("environments.{name}");
+        if let Err(mistake) = base_url::check(url) {
+            found.push(mistake.under(&place));
         }
+        known_names(definition, &place, url, &[], found);
     }
     if !definition.environments.contains_key(&definition.default_environment) {
         let names = definition.environments.keys().map(String::as_str);
@@ -48,7 +56,8 @@ fn environments(definition: &Definition, found: &mut Vec<Mistake>) {
 }
 
 /// Names that templates already have a meaning for.
-const RESERVED: [&str; 6] = ["resource", "timestamp", "method", "path_and_query", "body_hash", "signature"];
+const RESERVED: [&str; 9] =
+    ["resource", "timestamp", "method", "path", "path_and_query", "body", "body_hash", "nonce", "signature"];
 
 fn params(definition: &Definition, found: &mut Vec<Mistake>) {
     for (name, param) in &definition.params {
@@ -57,7 +66,7 @@ fn params(definition: &Definition, found: &mut Vec<Mistake>) {
         if name.is_empty() || !characters_ok {
             found.push(Mistake::new(&path, "a parameter's name is made of a-z, 0-9 and '_'"));
         }
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name.as_str()) || Fact::named(name).is_some() {
             found.push(Mistake::new(&path, "templates give this name a meaning already; choose another"));
         }
         if param.max_length == 0 {
@@ -119,33 +128,6 @@ fn known_names(
                 Mistake::new(place, format!("{{{name}}} stands for nothing")).hint(did_you_mean(name, names)),
             );
         }
-    }
-}
-
-fn statuses(definition: &Definition, found: &mut Vec<Mistake>) {
-    let answer = &definition.answer;
-    if answer.statuses.is_empty() {
-        found.push(Mistake::new("answer.statuses", "no status carries the new key"));
-    }
-    let success = |status: &u16| (200..300).contains(status);
-    if !answer.statuses.iter().chain(&answer.without_value).all(success) {
-        found.push(Mistake::new("answer", "a success has a status from 200 to 299"));
-    }
-    if answer.statuses.iter().any(|status| answer.without_value.contains(status)) {
-        found.push(Mistake::new("answer.without_value", "the same status carries the new key"));
-    }
-    if let Some(probe) = &definition.probe {
-        if probe.accepted.is_empty() || probe.not_accepted.is_empty() {
-            found.push(Mistake::new("probe", "it needs statuses for both answers"));
-        }
-        if probe.accepted.iter().any(|status| probe.not_accepted.contains(status)) {
-            found.push(Mistake::new("probe.not_accepted", "the same status shows that the key is accepted"));
-        }
-    }
-    if let Some(status) = definition.idempotency.as_ref().and_then(|idempotency| idempotency.in_progress)
-        && !(400..500).contains(&status)
-    {
-        found.push(Mistake::new("idempotency.in_progress", "a refusal has a status from 400 to 499"));
     }
 }
 

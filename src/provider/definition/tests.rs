@@ -19,6 +19,15 @@ fn mistakes(change: impl FnOnce(&mut Definition)) -> Vec<String> {
     check::mistakes(&definition).into_iter().map(|mistake| mistake.to_string()).collect()
 }
 
+fn template(text: &str) -> Template {
+    Template::try_from(text.to_owned()).unwrap()
+}
+
+fn json(name: &str, text: &str) -> Body {
+    let value = BodyValue::Scalar(Scalar::Text(template(text)));
+    Body::Json(BodyValue::Object(BTreeMap::from([(name.to_owned(), value)])))
+}
+
 #[test]
 fn what_is_not_said_is_read_carefully() {
     let definition = Definition::parse(SMALL).unwrap();
@@ -33,31 +42,50 @@ fn what_is_not_said_is_read_carefully() {
 }
 
 #[test]
-fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
+fn what_cannot_be_read_shows_its_place_and_nothing_of_the_file() {
     let instead = |old: &str, new: &str| {
         assert!(SMALL.contains(old), "{old}");
         SMALL.replace(old, new)
     };
     for (yaml, expected) in [
-        (instead("title: Example", "titel: canary"), "line 3, column 1: there is no such field"),
-        (instead("title: Example", "titel: canary"), "did you mean \"title\"?"),
-        (instead("title: Example", "canary-4711: x"), "line 3"),
-        (instead("title: Example", "title: [canary]"), "another kind"),
-        (instead("title: Example\n", ""), "the field title is missing"),
-        (instead("self: possible", "self: canary-4711"), "known: always, possible, never"),
-        (instead("self: possible", "self: alway"), "did you mean \"always\"?"),
-        (instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"), "known: header, basic, hmac"),
-        (instead("[ { header: { name: X-Key } } ]", "canary-4711"), "another kind"),
-        (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "another kind"),
-        (instead("{ secret: /key }", "{ secret: canary/key }"), "begins with '/'"),
+        (
+            instead("title: Example", "title: Example\ntitel: canary"),
+            "line 4, column 1: there is no such field",
+        ),
+        (instead("title: Example", "title: Example\ntitel: canary"), "did you mean \"title\"?"),
+        (instead("title: Example", "title: Example\ncanary.4711: x"), "line 4"),
+        (
+            instead("X-Key }", "X-Key, canary: x }"),
+            "auth[0].header: line 7, column 34: there is no such field",
+        ),
+        (
+            instead("title: Example", "title: [canary]"),
+            "title: line 3, column 1: expected text, found a list",
+        ),
+        (instead("title: Example", "title: 4711"), "put it in quotes"),
+        (instead("title: Example\n", ""), "title: line 2, column 1: it is missing"),
+        (instead("self: possible", "self: canary-4711"), "one of: always, possible, never"),
+        (
+            instead("[ { header: { name: X-Key } } ]", "[ { canary: {} } ]"),
+            "known: header, basic, hmac, body, oauth2",
+        ),
+        (
+            instead("[ { header: { name: X-Key } } ]", "canary-4711"),
+            "auth: line 7, column 1: expected a list",
+        ),
+        (instead("{ secret: /key }", "{ secret: /key, statuses: [canary] }"), "answer.statuses[0]: line 10"),
+        (instead("{ secret: /key }", "{ secret: /key, statuses: [70000] }"), "answer.statuses[0]: line 10"),
+        (instead("{ secret: /key }", "{ secret: canary/key }"), "answer.secret: line 10, column 11: a JSON"),
         (instead("{ secret: /key }", "{ secret: /canary~ }"), "'~' is written '~0'"),
         (instead("{id}/rotate", "{id/canary"), "between '{' and '}'"),
         (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
-        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [canary] } }"), "another kind"),
-        (instead("{id}/rotate\"", "{id}\", method: canary"), "known: POST, PUT, PATCH"),
-        (format!("{SMALL}lock: canary\n"), "line 11"),
+        (instead("{id}/rotate\"", "{id}\", body: { json: { a: 1.5 } }"), "regenerate.body.json"),
+        (instead("{id}/rotate\"", "{id}\", body: { form: { a: [canary] } }"), "regenerate.body.form.a"),
+        (instead("{id}/rotate\"", "{id}\", method: canary"), "one of: POST, PUT, PATCH"),
+        (format!("{SMALL}lock: canary\n"), "lock: line 11, column 1: what stands here cannot be read"),
         (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
-        (format!("{SMALL}grace: {{ fixed: canary }}\n"), "a duration is 30s"),
+        (format!("{SMALL}grace: {{ fixed: canary }}\n"), "grace.fixed: line 11, column 10"),
+        (format!("{SMALL}grace: canary\n"), "grace: line 11, column 1"),
         (format!("{SMALL}sources: *canary\n"), "cannot be read"),
         (format!("{SMALL}sources: !canary x\n"), "line 11"),
         (format!("{SMALL}title: [canary-4711"), "line 11"),
@@ -65,14 +93,52 @@ fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
         ("canary-4711\n".to_owned(), "line 1"),
         ("canary-4711: [\n---\n".to_owned(), "line"),
         ("-----BEGIN CANARY canary-----\ncanary\n".to_owned(), "line"),
-        ("{\"canary\": 1}".to_owned(), "no such field"),
     ] {
         let found = Definition::parse(&yaml).unwrap_err();
         let text = found[0].to_string();
-        assert_eq!(found.len(), 1, "{yaml}");
-        assert!(text.contains(expected) && text.contains("line"), "{yaml}{text}");
+        assert_eq!(found.len(), 1, "{yaml}{found:#?}");
+        assert!(text.contains(expected) && text.contains("line"), "{expected}\n{yaml}{text}");
         assert!(!text.contains("canary") && !text.contains('\n'), "{yaml}{text}");
     }
+}
+
+#[test]
+fn all_that_cannot_be_read_is_found_at_once_in_the_order_of_the_file() {
+    let yaml = SMALL
+        .replace("title: Example", "titel: Example")
+        .replace("{ secret: /key }", "{ secret: key, statuses: [two] }")
+        .replace("/keys/{id}/rotate", "/keys/{id")
+        + "lock: soon\ngrace: { fixed: 1 day or so }\nredo: { max_calls: 2, times: 3 }\n";
+    let found = Definition::parse(&yaml).unwrap_err();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expected = [
+        "title: line 2, column 1: it is missing",
+        "line 3, column 1: there is no such field",
+        "regenerate.path: line 9, column 15: between",
+        "answer.secret: line 10, column 11: a JSON pointer",
+        "answer.statuses[0]: line 10, column 35: expected a number",
+        "lock: line 11, column 1: what stands here",
+        "grace.fixed: line 12, column 10: what stands here",
+        "redo: line 13, column 23: there is no such field",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{expected}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_a_definition_means_is_checked_with_places_too() {
+    let yaml = SMALL.replace("name: X-Key", "name: X Key").replace("{id}/rotate", "{idd}/rotate");
+    let found = Definition::parse(&yaml).unwrap_err();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "auth[0].header: line 7, column 11: it is not a header's name",
+            "regenerate.path: line 9, column 15: {idd} stands for nothing (did you mean \"id\"?)",
+        ]
+    );
 }
 
 #[test]
@@ -80,7 +146,7 @@ fn all_mistakes_are_found_at_once() {
     let found = mistakes(|definition| {
         definition.name = "Example".into();
         definition.default_environment = "lvie".into();
-        definition.environments.insert("other".into(), "http://api.example.com".into());
+        definition.environments.insert("other".into(), template("http://api.example.com"));
         definition.auth.clear();
         definition.answer.statuses.clear();
     });
@@ -91,7 +157,6 @@ fn all_mistakes_are_found_at_once() {
 
 #[test]
 fn contradictions_are_refused() {
-    let template = |text: &str| Template::try_from(text.to_owned()).unwrap();
     let cases: Vec<(&str, Vec<String>)> = vec![
         ("stands for nothing", mistakes(|it| it.regenerate.path = template("/keys/{idd}"))),
         ("begins with '/'", mistakes(|it| it.regenerate.path = template("keys/{id}"))),
@@ -116,28 +181,183 @@ fn contradictions_are_refused() {
         (
             "that the definition has not",
             mistakes(|it| {
-                let value = BodyValue::From { from: Fact::GraceSeconds };
-                it.regenerate.body = Some(Body::Json(BTreeMap::from([("grace".into(), value)])));
+                it.regenerate.body = Some(json("grace", "{grace_seconds}"));
             }),
         ),
         (
             "sent twice",
             mistakes(|it| {
-                it.idempotency =
-                    Some(Idempotency { header: "x-key".into(), replays_for: None, in_progress: None });
+                it.idempotency = Some(Idempotency { header: Some("x-key".into()), replays_for: None });
             }),
         ),
         ("the same status", mistakes(|it| it.answer.without_value = vec![200])),
         (
             "set by keyturn itself",
             mistakes(|it| {
-                it.regenerate.headers.insert("Host".into(), "other".into());
+                it.headers.insert("Host".into(), template("other"));
             }),
         ),
     ];
     for (expected, found) in cases {
         assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:#?}");
     }
+}
+
+/// Whether a changed definition is refused with these words.
+fn refuses(expected: &str, change: impl FnOnce(&mut Definition)) {
+    let found = mistakes(change);
+    assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:#?}");
+}
+
+#[test]
+fn a_body_that_holds_no_secret_or_the_wrong_one_is_refused() {
+    let by_body = || vec![AuthScheme::Body(BodyAuth { id: None })];
+    refuses("did you mean \"grace_seconds\"", |it| it.regenerate.body = Some(json("a", "{grace_secnds}")));
+    refuses("{secret}, but no scheme", |it| it.regenerate.body = Some(json("a", "{secret}")));
+    refuses("the body should hold the secret", |it| it.auth = by_body());
+    refuses("only a body authenticates", |it| {
+        it.auth = by_body();
+        it.regenerate.body = Some(json("a", "{secret}"));
+        it.read = Some(Read {
+            path: template("/keys/{id}"),
+            query: BTreeMap::new(),
+            secret: Pointer::literal("/key"),
+            among: None,
+            encoding: SecretEncoding::Text,
+            lag: Duration::ZERO,
+        });
+    });
+    refuses("either the user name or the password", |it| {
+        it.auth = vec![AuthScheme::Basic(BasicAuth { id: None, username: None, password: None })];
+    });
+}
+
+#[test]
+fn a_signature_that_somebody_could_use_again_is_refused() {
+    let hmac = |message: &str, headers: &[(&str, &str)]| {
+        let yaml = format!(
+            "{{ algorithm: sha1, message: {message:?}, timestamp: http_date, headers: {{}}, skew: 5m }}"
+        );
+        let mut hmac: HmacAuth = serde_saphyr::from_str(&yaml).unwrap();
+        hmac.headers = headers.iter().map(|(name, text)| ((*name).to_owned(), template(text))).collect();
+        vec![AuthScheme::Hmac(hmac)]
+    };
+    let sent = [("Date", "{timestamp}"), ("X-Signature", "{signature}")];
+    let with_nonce = [sent[0], sent[1], ("X-Nonce", "{nonce}")];
+    assert_eq!(mistakes(|it| it.auth = hmac("{timestamp}\n{method}\n{path}\n{body}", &sent)), [""; 0]);
+    let covers_all = "{nonce}{timestamp}{method}{path_and_query}{body_hash}";
+    assert_eq!(mistakes(|it| it.auth = hmac(covers_all, &with_nonce)), [""; 0]);
+    refuses("no header holds {nonce}", |it| it.auth = hmac(covers_all, &sent));
+    let without_nonce = "{timestamp}{method}{path_and_query}{body_hash}";
+    refuses("does not cover {nonce}", |it| it.auth = hmac(without_nonce, &with_nonce));
+    refuses("does not cover {body_hash}", |it| it.auth = hmac("{timestamp}{method}{path}", &sent));
+    refuses("does not cover {path_and_query}", |it| {
+        it.regenerate.query.insert("a".into(), template("b"));
+        it.auth = hmac("{timestamp}{method}{path}{body}", &sent);
+    });
+}
+
+#[test]
+fn tokens_are_asked_for_over_https_with_fields_that_nobody_else_fills() {
+    let oauth2 = |change: fn(&mut Oauth2Auth)| {
+        let yaml = "{ path: /token, client_id: \"{id}\", parameters: { scope: all } }";
+        let mut oauth2: Oauth2Auth = serde_saphyr::from_str(yaml).unwrap();
+        change(&mut oauth2);
+        move |it: &mut Definition| it.auth = vec![AuthScheme::Oauth2(oauth2)]
+    };
+    assert_eq!(mistakes(oauth2(|_| {})), [""; 0]);
+    refuses("https only", oauth2(|it| it.base_url = Some("http://login.example.com".into())));
+    refuses("begins with '/'", oauth2(|it| it.path = template("token")));
+    refuses("stands for nothing", oauth2(|it| it.client_id = template("{client}")));
+    refuses(
+        "fills this field itself",
+        oauth2(|it| {
+            it.parameters.insert("client_secret".into(), template("x"));
+        }),
+    );
+    refuses("would be sent twice", |it| {
+        oauth2(|_| {})(it);
+        it.headers.insert("authorization".into(), template("x"));
+    });
+}
+
+#[test]
+fn no_error_claims_more_than_an_answer_can_prove() {
+    let error = |status: Option<u16>, code: Option<&str>, means| {
+        let error = ErrorMeaning { status, code: code.map(str::to_owned), means };
+        move |it: &mut Definition| it.errors.push(error)
+    };
+    assert_eq!(mistakes(error(Some(423), None, Meaning::Conflict)), [""; 0]);
+    assert_eq!(mistakes(error(Some(503), Some("not_done"), Meaning::RateLimited)), [""; 0]);
+    assert_eq!(mistakes(error(Some(400), None, Meaning::MayHaveActed)), [""; 0]);
+    refuses("fits every answer", error(None, None, Meaning::Conflict));
+    for status in [302, 408, 499, 500, 503] {
+        refuses("does not prove that the provider did nothing", error(Some(status), None, Meaning::Invalid));
+    }
+    refuses("no body is asked", error(Some(200), Some("invalid_auth"), Meaning::Unauthenticated));
+    refuses("its repetition returns the same answer", error(Some(409), None, Meaning::InProgress));
+    refuses("an empty code", error(None, Some(""), Meaning::Conflict));
+    refuses("never counts", |it| {
+        error(Some(409), None, Meaning::Conflict)(it);
+        error(Some(409), Some("x"), Meaning::Invalid)(it);
+    });
+}
+
+#[test]
+fn an_answer_without_the_key_needs_a_read() {
+    refuses("nothing says where the new key is", |it| it.answer.secret = None);
+    refuses("`secret` to look for", |it| {
+        let condition = Condition { at: Pointer::literal("/name"), is: Scalar::Bool(true) };
+        it.answer.among = Some(Among { list: Pointer::literal("/keys"), condition });
+        it.answer.secret = None;
+    });
+    refuses("stands for nothing", |it| {
+        it.success = Some(Condition { at: Pointer::literal("/ok"), is: Scalar::Text(template("{yes}")) });
+    });
+}
+
+#[test]
+fn a_further_secret_is_sent_in_one_place() {
+    let with = |header: Option<&str>, optional, body: Option<&str>| {
+        let (header, body) = (header.map(str::to_owned), body.map(|text| json("client", text)));
+        move |it: &mut Definition| {
+            let description = "a further one".to_owned();
+            let extra = ExtraSecret { description, header, prefix: String::new(), optional };
+            it.extra_secrets.insert("client".into(), extra);
+            it.regenerate.body = body;
+        }
+    };
+    refuses("sent nowhere", with(None, false, None));
+    refuses("may do without it", with(None, true, Some("{client}")));
+    refuses("as a header and in the body", with(Some("X-Client"), false, Some("{client}")));
+    refuses("another meaning", |it| {
+        with(Some("X-Client"), false, None)(it);
+        it.params.insert("client".into(), it.params["id"].clone());
+    });
+}
+
+#[test]
+fn lengths_of_time_and_ids_are_asked_for_as_they_are_declared() {
+    let hour = Duration::from_hours(1);
+    let asks = |text: &str, longest: Duration| {
+        let body = json("asks", text);
+        move |it: &mut Definition| {
+            it.grace = Grace::Requested(GraceRequest { default: Duration::from_hours(1), max: longest });
+            it.regenerate.body = Some(body);
+        }
+    };
+    refuses("counts whole hours", asks("{grace_hours}", Duration::from_mins(90)));
+    refuses("counts whole days", asks("{grace_end_date}", hour));
+    refuses("a lifetime that the definition has not", |it| {
+        it.regenerate.body = Some(json("on", "{lifetime_end_date}"));
+    });
+    refuses("neither a header nor the body", |it| {
+        it.idempotency = Some(Idempotency { header: None, replays_for: None });
+    });
+    refuses("no second request is the same", |it| {
+        asks("{grace_end_rfc3339}", hour)(it);
+        it.idempotency = Some(Idempotency { header: Some("x-id".into()), replays_for: Some(hour) });
+    });
 }
 
 #[test]

@@ -1,105 +1,63 @@
-//! What can be wrong with the headers and bodies that a definition declares.
+//! What can be wrong with the headers, queries and bodies that a definition declares.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::known_names;
 use crate::mistake::Mistake;
-use crate::provider::definition::{AuthScheme, Body, BodyValue, Definition, Fact, Grace, HmacAuth};
+use crate::provider::definition::{Body, Definition, Grace};
+use crate::provider::fact::{Fact, Span};
+use crate::provider::template::Template;
 
-/// Whether the schemes and further secrets make headers that can be sent.
-pub(super) fn auth(definition: &Definition, found: &mut Vec<Mistake>) {
-    if definition.auth.is_empty() {
-        found.push(Mistake::new("auth", "at least one scheme is needed"));
+/// Whether headers, queries and the body can be sent, and mean something.
+pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
+    for (name, value) in &definition.headers {
+        let place = format!("headers.{name}");
+        header_pair(&place, name, &value.to_string(), found);
+        known_names(definition, &place, value, &[], found);
     }
-    for (index, scheme) in definition.auth.iter().enumerate() {
-        let place = format!("auth[{index}]");
-        if definition.auth.iter().take(index).any(|earlier| earlier.id() == scheme.id()) {
-            found.push(
-                Mistake::new(&place, format!("there is a scheme {:?} already", scheme.id()))
-                    .hint("give it an `id`"),
-            );
-        }
-        match scheme {
-            AuthScheme::Header(header) => {
-                header_pair(&format!("{place}.header"), &header.name, &header.prefix, found);
-            }
-            AuthScheme::Basic(basic) => {
-                known_names(definition, &format!("{place}.basic.username"), &basic.username, &[], found);
-            }
-            AuthScheme::Hmac(hmac) => hmac_scheme(definition, &format!("{place}.hmac"), hmac, found),
-        }
+    query(definition, "regenerate.query", &definition.regenerate.query, found);
+    if let Some(read) = &definition.read {
+        query(definition, "read.query", &read.query, found);
     }
-    for (name, extra) in &definition.extra_secrets {
-        header_pair(&format!("extra_secrets.{name}"), &extra.header, &extra.prefix, found);
+    if let Some(probe) = &definition.probe {
+        query(definition, "probe.query", &probe.query, found);
     }
-    if let Some(name) = duplicate_header(definition) {
-        found.push(Mistake::new("definition", format!("the header {name} would be sent twice")));
+    body(definition, found);
+}
+
+fn query(definition: &Definition, place: &str, query: &BTreeMap<String, Template>, found: &mut Vec<Mistake>) {
+    for (name, value) in query {
+        known_names(definition, &format!("{place}.{name}"), value, &[], found);
     }
 }
 
-fn hmac_scheme(definition: &Definition, place: &str, hmac: &HmacAuth, found: &mut Vec<Mistake>) {
-    let parts = ["timestamp", "method", "path_and_query", "body_hash"];
-    known_names(definition, &format!("{place}.message"), &hmac.message, &parts, found);
-    for part in parts {
-        if !hmac.message.names().any(|name| name == part) {
-            found.push(
-                Mistake::new(format!("{place}.message"), format!("the signature does not cover {{{part}}}"))
-                    .hint("sign time, method, path and body, so that nobody can reuse a signature"),
-            );
-        }
-    }
-    for (name, value) in &hmac.headers {
-        header_pair(&format!("{place}.headers"), name, "", found);
-        known_names(
-            definition,
-            &format!("{place}.headers.{name}"),
-            value,
-            &["timestamp", "signature"],
-            found,
-        );
-    }
-    for needed in ["timestamp", "signature"] {
-        if !hmac.headers.values().any(|value| value.names().any(|name| name == needed)) {
-            found.push(Mistake::new(format!("{place}.headers"), format!("no header holds {{{needed}}}")));
-        }
-    }
-    if hmac.skew.is_zero() {
-        found.push(Mistake::new(format!("{place}.skew"), "no two clocks agree that well"));
+fn body(definition: &Definition, found: &mut Vec<Mistake>) {
+    let facts = Fact::names();
+    let known: Vec<&str> =
+        facts.iter().map(String::as_str).chain(definition.extra_secrets.keys().map(String::as_str)).collect();
+    for (place, text) in definition.regenerate.body.iter().flat_map(Body::texts) {
+        known_names(definition, &format!("regenerate.body.{place}"), text, &known, found);
     }
 }
 
-/// Whether the regenerate call asks for what the definition declares, and for nothing else.
-pub(super) fn regenerate(definition: &Definition, found: &mut Vec<Mistake>) {
-    for (name, value) in &definition.regenerate.headers {
-        header_pair("regenerate.headers", name, value, found);
-    }
-    let mut asks_for_grace = false;
-    if let Some(Body::Json(members)) = &definition.regenerate.body {
-        for (name, value) in members {
-            match value {
-                BodyValue::Text(template) => {
-                    known_names(definition, &format!("regenerate.body.json.{name}"), template, &[], found);
-                }
-                BodyValue::From { from: Fact::GraceSeconds } => asks_for_grace = true,
-                BodyValue::Bool(_) | BodyValue::Number(_) => {}
-            }
-        }
-    }
+/// Whether the regenerate call asks for the lengths of time that the definition declares, and for no others.
+pub(super) fn lengths(definition: &Definition, found: &mut Vec<Mistake>) {
+    let asks_for_grace = definition.asks_for(Span::Grace).next().is_some();
     match definition.grace {
         Grace::Requested(request) => {
             if !asks_for_grace {
                 found.push(
                     Mistake::new("grace", "a window is asked for, but no body asks")
-                        .hint("add a body value { from: grace_seconds }"),
+                        .hint("add a body value \"{grace_seconds}\", or another form of it"),
                 );
             }
-            let whole = request.default.subsec_nanos() == 0 && request.max.subsec_nanos() == 0;
-            if request.default.is_zero() || request.default > request.max || !whole {
-                found.push(Mistake::new("grace.requested", "0 < default <= max, in whole seconds"));
+            if request.default.is_zero() || request.default > request.max {
+                found.push(Mistake::new("grace.requested", "0 < default <= max"));
             }
+            whole_units(definition, Span::Grace, "grace.requested", &[request.default, request.max], found);
         }
         Grace::None | Grace::Fixed(_) => {
             if asks_for_grace {
@@ -113,16 +71,66 @@ pub(super) fn regenerate(definition: &Definition, found: &mut Vec<Mistake>) {
     if definition.grace == Grace::Fixed(Duration::ZERO) {
         found.push(Mistake::new("grace.fixed", "a window of no length is no window").hint("grace: none"));
     }
-    if let Some(idempotency) = &definition.idempotency {
-        header_pair("idempotency.header", &idempotency.header, "", found);
+    match definition.lifetime {
+        Some(Duration::ZERO) => {
+            found.push(Mistake::new("lifetime", "a key that works for no time is no key"));
+        }
+        Some(lifetime) => whole_units(definition, Span::Lifetime, "lifetime", &[lifetime], found),
+        None if definition.asks_for(Span::Lifetime).next().is_some() => found.push(
+            Mistake::new("regenerate.body", "it asks for a lifetime that the definition has not")
+                .hint("write lifetime: ..."),
+        ),
+        None => {}
+    }
+}
+
+/// A length of which a unit cannot count all would be cut short on its way.
+fn whole_units(
+    definition: &Definition,
+    span: Span,
+    place: &str,
+    lengths: &[Duration],
+    found: &mut Vec<Mistake>,
+) {
+    for fact in definition.asks_for(span) {
+        let unit = fact.unit();
+        if lengths.iter().any(|length| unit.count(*length).is_none()) {
+            found.push(Mistake::new(
+                place,
+                format!("the body counts whole {}, and this is none", unit.name()),
+            ));
+        }
+    }
+}
+
+/// Whether the rotation's id is sent where it is relied on, in a request that is the same each time.
+pub(super) fn idempotency(definition: &Definition, found: &mut Vec<Mistake>) {
+    let Some(idempotency) = &definition.idempotency else { return };
+    match &idempotency.header {
+        Some(header) => header_pair("idempotency.header", header, "", found),
+        None if definition.body_facts().all(|fact| fact != Fact::RotationId) => found.push(
+            Mistake::new("idempotency", "neither a header nor the body holds the rotation's id")
+                .hint("name the `header`, or add a body value \"{rotation_id}\""),
+        ),
+        None => {}
+    }
+    if idempotency.replays_for.is_some() && definition.body_facts().any(|fact| matches!(fact, Fact::End(..)))
+    {
+        found.push(
+            Mistake::new(
+                "idempotency.replays_for",
+                "the body holds a time of day, so no second request is the same",
+            )
+            .hint("ask for a length of time instead, or do not rely on replays"),
+        );
     }
 }
 
 /// Headers that HTTP or keyturn itself sets.
-const NOT_YOURS: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "content-type", "user-agent"];
+const NOT_YOURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "user-agent"];
 
-fn header_pair(place: &str, name: &str, value: &str, found: &mut Vec<Mistake>) {
+/// Whether a header can be sent at all.
+pub(super) fn header_pair(place: &str, name: &str, value: &str, found: &mut Vec<Mistake>) {
     if HeaderName::try_from(name).is_err() {
         found.push(Mistake::new(place, "it is not a header's name"));
     } else if NOT_YOURS.contains(&name.to_ascii_lowercase().as_str()) {
@@ -131,22 +139,4 @@ fn header_pair(place: &str, name: &str, value: &str, found: &mut Vec<Mistake>) {
     if HeaderValue::try_from(value).is_err() {
         found.push(Mistake::new(place, "a header's value has no line breaks or control characters"));
     }
-}
-
-fn duplicate_header(definition: &Definition) -> Option<String> {
-    definition.auth.iter().find_map(|scheme| {
-        let of_scheme: Vec<&str> = match scheme {
-            AuthScheme::Header(header) => vec![&header.name],
-            AuthScheme::Basic(_) => vec!["Authorization"],
-            AuthScheme::Hmac(hmac) => hmac.headers.keys().map(String::as_str).collect(),
-        };
-        let mut seen = BTreeSet::new();
-        of_scheme
-            .into_iter()
-            .chain(definition.extra_secrets.values().map(|extra| extra.header.as_str()))
-            .chain(definition.idempotency.as_ref().map(|idempotency| idempotency.header.as_str()))
-            .chain(definition.regenerate.headers.keys().map(String::as_str))
-            .find(|name| !seen.insert(name.to_ascii_lowercase()))
-            .map(str::to_owned)
-    })
 }

@@ -1,23 +1,25 @@
-//! A YAML file as plain values, with the line of each.
+//! A YAML file as plain values, with the place of each, and how it is held against a schema.
+
+pub(crate) mod shape;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
-use crate::mistake::Mistake;
+use crate::mistake::{Mistake, Place};
 
 /// A file's values, and where they stand.
-pub(super) struct Document {
-    pub(super) value: Value,
-    lines: BTreeMap<String, u64>,
+pub(crate) struct Document {
+    pub(crate) value: Value,
+    places: BTreeMap<String, Place>,
 }
 
 impl Document {
     /// Reads one YAML document. What is no YAML at all is one mistake.
-    pub(super) fn parse(text: &str) -> Result<Self, Mistake> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
         // Ten thousand credentials are a normal size; the default would end before them.
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 },
@@ -25,20 +27,35 @@ impl Document {
         };
         let node: Spanned<Node> =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| unreadable(&error))?;
-        let mut lines = BTreeMap::new();
-        let value = node.value.into_json(node.referenced.line(), "", &mut lines);
-        Ok(Self { value, lines })
+        let mut places = BTreeMap::from([(String::new(), place(&node.referenced))]);
+        let value = node.value.into_json("", &mut places);
+        Ok(Self { value, places })
     }
 
-    /// The line of a place, or of the nearest one around it that is in the file.
-    pub(super) fn line(&self, path: &str) -> u64 {
+    /// The mistakes in the order of the file, each with its place, or that of the nearest thing around it.
+    pub(crate) fn in_order(&self, mistakes: Vec<Mistake>) -> Vec<Mistake> {
+        let mut placed: Vec<Mistake> = mistakes
+            .into_iter()
+            .map(|mistake| Mistake { place: self.place(&mistake.path), ..mistake })
+            .collect();
+        placed.sort_by_key(|mistake| mistake.place);
+        placed
+    }
+
+    /// Where something stands that is in the file itself.
+    pub(crate) fn own_place(&self, path: &str) -> Option<Place> {
+        self.places.get(path).copied()
+    }
+
+    /// Where something stands, or else what is around it: a field by its name, an item by its first character.
+    fn place(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
-            if let Some(line) = self.lines.get(path) {
-                return *line;
+            if let Some(place) = self.places.get(path) {
+                return Some(*place);
             }
             let Some((above, _)) = path.rfind(['.', '[']).and_then(|end| path.split_at_checked(end)) else {
-                return self.lines.get("").copied().unwrap_or(1);
+                return self.places.get("").copied();
             };
             path = above;
         }
@@ -46,40 +63,46 @@ impl Document {
 }
 
 fn unreadable(error: &serde_saphyr::Error) -> Mistake {
-    let place = error.location().map_or_else(String::new, |location| format!("line {}: ", location.line()));
     // What the library says may repeat a part of the file, and the file may hold what it should not.
-    Mistake::new("", format!("{place}this cannot be read as YAML"))
-        .hint("look for wrong indentation, a missing quote or colon, a tab, or a field given twice")
+    let mistake = Mistake::new("", "this cannot be read as YAML")
+        .hint("look for wrong indentation, a missing quote or colon, a tab, or a field given twice");
+    Mistake { place: error.location().as_ref().map(place), ..mistake }
 }
 
-/// A place one level further in.
-pub(super) fn member(path: &str, name: &str) -> String {
+fn place(location: &Location) -> Place {
+    Place { line: location.line(), column: location.column() }
+}
+
+/// A field one level further in.
+pub(crate) fn member(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 enum Node {
     Scalar(Value),
     List(Vec<Spanned<Node>>),
-    Map(Vec<(String, Spanned<Node>)>),
+    Map(Vec<(Spanned<Key>, Node)>),
 }
 
 impl Node {
-    fn into_json(self, line: u64, path: &str, lines: &mut BTreeMap<String, u64>) -> Value {
-        lines.insert(path.to_owned(), line);
+    fn into_json(self, path: &str, places: &mut BTreeMap<String, Place>) -> Value {
         match self {
             Self::Scalar(value) => value,
             Self::List(items) => items
                 .into_iter()
                 .enumerate()
                 .map(|(index, item)| {
-                    item.value.into_json(item.referenced.line(), &format!("{path}[{index}]"), lines)
+                    let path = format!("{path}[{index}]");
+                    places.insert(path.clone(), place(&item.referenced));
+                    item.value.into_json(&path, places)
                 })
                 .collect(),
             Self::Map(members) => members
                 .into_iter()
                 .map(|(name, item)| {
-                    let value = item.value.into_json(item.referenced.line(), &member(path, &name), lines);
-                    (name, value)
+                    let path = member(path, &name.value.0);
+                    places.insert(path.clone(), place(&name.referenced));
+                    (name.value.0, item.into_json(&path, places))
                 })
                 .collect(),
         }
@@ -156,8 +179,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Node, A::Error> {
         let mut map = Vec::new();
-        while let Some((name, item)) = members.next_entry::<Key, _>()? {
-            map.push((name.0, item));
+        while let Some(entry) = members.next_entry()? {
+            map.push(entry);
         }
         Ok(Node::Map(map))
     }

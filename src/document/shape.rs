@@ -1,18 +1,17 @@
 //! Holds a file against the schema: unknown and missing fields and wrong types, all at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::document::member;
-use crate::mistake::Mistake;
-use crate::provider::nearest::did_you_mean;
+use super::member;
+use crate::mistake::{Mistake, did_you_mean};
 
 /// Everything in `value` that does not fit `schema`.
 ///
 /// Whatever does not fit is cut out of `value`, or replaced by an empty stand-in, so that the rest of the file
 /// can still be read and checked.
-pub(super) fn fit(value: &mut Value, schema: &Value) -> Misfits {
+pub(crate) fn fit(value: &mut Value, schema: &Value) -> Misfits {
     let mut misfits = Misfits::default();
     Walk { root: schema, misfits: &mut misfits }.check("", value, schema);
     misfits
@@ -20,19 +19,25 @@ pub(super) fn fit(value: &mut Value, schema: &Value) -> Misfits {
 
 /// What does not fit, and where.
 #[derive(Debug, Default)]
-pub(super) struct Misfits {
-    pub(super) mistakes: Vec<Mistake>,
+pub(crate) struct Misfits {
+    pub(crate) mistakes: Vec<Mistake>,
     places: BTreeSet<String>,
+    unknown: BTreeMap<String, String>,
 }
 
 impl Misfits {
     /// Whether what is said about a place may only be a consequence of a misfit: it holds a stand-in, or one of
     /// its own fields was taken out.
-    pub(super) fn explain(&self, path: &str) -> bool {
+    pub(crate) fn explain(&self, path: &str) -> bool {
         let ends = path.match_indices(['.', '[']).map(|(end, _)| end).chain([path.len()]);
         let is_below = ends.filter_map(|end| path.get(..end)).any(|above| self.places.contains(above));
         is_below
             || self.places.iter().any(|place| place.rsplit_once('.').is_some_and(|(above, _)| above == path))
+    }
+
+    /// What is around a field that the schema does not know, whose name is only the file's.
+    pub(crate) fn around_unknown(&self, path: &str) -> Option<&str> {
+        self.unknown.get(path).map(String::as_str)
     }
 
     fn add(&mut self, path: &str, mistake: Mistake) {
@@ -49,19 +54,20 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Whether the value, as it is now, fits; where it does not, the caller takes it out.
     fn check(&mut self, path: &str, value: &mut Value, schema: &'a Value) -> bool {
+        if value.is_null() && self.takes_null(schema) {
+            return true;
+        }
         let candidates = self.alternatives(schema);
-        let Some(schema) = candidates.iter().find(|schema| accepts(schema, value)) else {
-            let wanted: BTreeSet<&str> = candidates.iter().map(|schema| in_words(schema)).collect();
-            let wanted = wanted.into_iter().collect::<Vec<_>>().join(" or ");
-            let mistake = Mistake::new(path, format!("expected {wanted}, found {}", kind(value)));
-            let is_plain = matches!(value, Value::Number(_) | Value::Bool(_));
-            let words = candidates.iter().find_map(|schema| words(schema));
-            let hint = match words {
-                Some(words) => one_of(&words),
-                None if is_plain && wanted.contains("text") => "put it in quotes".into(),
-                None => description(schema).to_owned(),
+        let of_its_kind: Vec<&'a Value> =
+            candidates.iter().copied().filter(|schema| accepts(schema, value)).collect();
+        let Some(schema) = chosen(&of_its_kind, value) else {
+            let mistake = match value {
+                Value::Object(members) if !of_its_kind.is_empty() => {
+                    no_such_choice(path, members, &of_its_kind)
+                }
+                _ => another_kind(path, value, &candidates, description(schema)),
             };
-            self.misfits.add(path, with_hint(mistake, &hint));
+            self.misfits.add(path, mistake);
             // A section of the file itself has no caller that could take it out.
             *value = self.stand_in(candidates.first().copied().unwrap_or(schema));
             return false;
@@ -76,16 +82,21 @@ impl<'a> Walk<'a> {
                 }
                 true
             }
-            Value::String(text) => self.check_word(path, text, schema),
+            Value::String(text) => self.check_word(path, text, &of_its_kind),
             _ => true,
         }
     }
 
     fn check_members(&mut self, path: &str, members: &mut Map<String, Value>, schema: &'a Value) -> bool {
-        // An empty field is one that is left out.
-        members.retain(|_, value| !value.is_null());
         let known = schema.get("properties").and_then(Value::as_object);
         let other = schema.get("additionalProperties").filter(|other| other.is_object());
+        // An empty field is one that is left out, unless it may be empty and has to be there.
+        members.retain(|name, value| {
+            let must_be_there = required(schema).find(|(known, _)| known == name).map(|(_, schema)| schema);
+            let own =
+                must_be_there.or_else(|| other.filter(|_| known.is_none_or(|it| !it.contains_key(name))));
+            !value.is_null() || own.is_some_and(|schema| self.takes_null(schema))
+        });
         let names: Vec<String> = members.keys().cloned().collect();
         for name in names {
             let place = member(path, &name);
@@ -95,6 +106,7 @@ impl<'a> Walk<'a> {
             } else {
                 let known = known.into_iter().flat_map(Map::keys).map(String::as_str);
                 let mistake = Mistake::new(&*place, "there is no such field");
+                self.misfits.unknown.insert(place.clone(), path.to_owned());
                 self.misfits.add(&place, mistake.hint(did_you_mean(&name, known)));
                 false
             };
@@ -120,8 +132,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_word(&mut self, path: &str, text: &str, schema: &Value) -> bool {
-        let Some(words) = words(schema).filter(|words| !words.contains(&text)) else { return true };
+    fn check_word(&mut self, path: &str, text: &str, schemas: &[&'a Value]) -> bool {
+        let words: Option<Vec<Vec<&str>>> = schemas.iter().map(|schema| words(schema)).collect();
+        let Some(words) = words.map(|words| words.concat()).filter(|words| !words.contains(&text)) else {
+            return true;
+        };
         self.misfits.add(path, Mistake::new(path, "there is no such word").hint(one_of(&words)));
         false
     }
@@ -142,6 +157,12 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn takes_null(&self, schema: &'a Value) -> bool {
+        let schema = self.resolve(schema);
+        let either = ["anyOf", "oneOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten();
+        types(schema).contains(&"null") || either.into_iter().any(|schema| self.takes_null(schema))
+    }
+
     fn resolve(&self, schema: &'a Value) -> &'a Value {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
         target.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(schema)
@@ -151,6 +172,9 @@ impl<'a> Walk<'a> {
     fn stand_in(&self, schema: &'a Value) -> Value {
         let alternatives = self.alternatives(schema);
         let Some(schema) = alternatives.first() else { return Value::Null };
+        if let Some(word) = words(schema).and_then(|words| words.first().copied()) {
+            return word.into();
+        }
         match types(schema).first() {
             Some(&"object") => {
                 required(schema).map(|(name, schema)| (name.to_owned(), self.stand_in(schema))).collect()
@@ -169,8 +193,47 @@ fn required(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
     names.filter_map(Value::as_str).filter_map(|name| Some((name, schema.get("properties")?.get(name)?)))
 }
 
+/// The schema that is meant: of several kinds of fields, the one that has a field of this name.
+fn chosen<'a>(schemas: &[&'a Value], value: &Value) -> Option<&'a Value> {
+    match (schemas, value) {
+        ([_, _, ..], Value::Object(members)) => schemas
+            .iter()
+            .copied()
+            .find(|schema| members.keys().any(|name| required(schema).any(|(tag, _)| tag == name))),
+        _ => schemas.first().copied(),
+    }
+}
+
+/// The words of which a text must be one, where any text will not do.
 fn words(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(word) = schema.get("const") {
+        return Some(word.as_str().into_iter().collect());
+    }
     Some(schema.get("enum")?.as_array()?.iter().filter_map(Value::as_str).collect())
+}
+
+fn no_such_choice(path: &str, members: &Map<String, Value>, schemas: &[&Value]) -> Mistake {
+    let known: Vec<&str> = schemas.iter().flat_map(|schema| required(schema)).map(|(name, _)| name).collect();
+    let mistake = Mistake::new(path, "there is no such choice");
+    match members.keys().next() {
+        Some(name) => mistake.hint(did_you_mean(name, known.into_iter())),
+        None => mistake.hint(one_of(&known)),
+    }
+}
+
+fn another_kind(path: &str, value: &Value, schemas: &[&Value], description: &str) -> Mistake {
+    let wanted: BTreeSet<&str> = schemas.iter().map(|schema| in_words(schema)).collect();
+    let wanted = wanted.into_iter().collect::<Vec<_>>().join(" or ");
+    let mistake = Mistake::new(path, format!("expected {wanted}, found {}", kind(value)));
+    let is_plain = matches!(value, Value::Number(_) | Value::Bool(_));
+    let words: Vec<&str> = schemas.iter().filter_map(|schema| words(schema)).flatten().collect();
+    if !words.is_empty() {
+        mistake.hint(one_of(&words))
+    } else if is_plain && wanted.contains("text") {
+        mistake.hint("put it in quotes")
+    } else {
+        with_hint(mistake, description)
+    }
 }
 
 fn one_of(words: &[&str]) -> String {
@@ -223,6 +286,11 @@ fn description(schema: &Value) -> &str {
     schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn with_hint(mistake: Mistake, hint: &str) -> Mistake {
-    if hint.is_empty() { mistake } else { mistake.hint(hint.trim_end_matches('.')) }
+/// The first sentence of a description says what a person needs who got the field wrong.
+fn with_hint(mistake: Mistake, description: &str) -> Mistake {
+    let text = description.replace('\n', " ");
+    match text.split(". ").next().map(|sentence| sentence.trim_end_matches('.')) {
+        None | Some("") => mistake,
+        Some(sentence) => mistake.hint(sentence),
+    }
 }

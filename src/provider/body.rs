@@ -1,0 +1,209 @@
+//! A request's body: written at once into a buffer of its whole size, which is wiped with its last holder.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use percent_encoding::utf8_percent_encode;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use zeroize::Zeroizing;
+
+use super::fact::TimeForm;
+use super::signing::QUERY_ENCODED;
+use crate::ids::RotationId;
+use crate::secret::SecretValue;
+
+/// A body in which only what differs from call to call is left open.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    Json(Value),
+    /// The fields of a form; their values are neither lists nor objects.
+    Form(Vec<(String, Value)>),
+}
+
+/// One value of a body.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Number(i64),
+    Text(Vec<Piece>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+/// A part of a text.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    Fixed(String),
+    RotationId,
+    /// The secret that signs the call.
+    Signer,
+    /// A further secret, by its name.
+    Extra(String),
+    /// The moment that is so long after the call.
+    End(Duration, TimeForm),
+}
+
+/// What the open parts of one request are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filling<'a> {
+    /// The rotation that the request belongs to; only a regenerate call has one.
+    pub(super) rotation: Option<RotationId>,
+    pub(super) signer: &'a SecretValue,
+    pub(super) extra: &'a [(String, SecretValue)],
+    pub(super) now: Timestamp,
+}
+
+/// The whole body. An error says what is missing, and shows no secret.
+pub(super) fn write(body: &Body, filling: Filling<'_>) -> Result<Bytes, String> {
+    if let Some(name) = missing(body, filling) {
+        return Err(format!("the secret {name} is missing"));
+    }
+    let mut size = Count(0);
+    write_to(&mut size, body, filling).map_err(cannot_be_written)?;
+    // Its whole size at once: a buffer that grows leaves copies of the secrets behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
+    write_to(&mut *bytes, body, filling).map_err(cannot_be_written)?;
+    Ok(Bytes::from_owner(bytes))
+}
+
+fn cannot_be_written(_: io::Error) -> String {
+    "the request's body cannot be written".to_owned()
+}
+
+/// Counts what is written, and keeps nothing of it.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_to(out: &mut impl Write, body: &Body, filling: Filling<'_>) -> io::Result<()> {
+    match body {
+        Body::Json(value) => serde_json::to_writer(out, &Filled { value, filling }).map_err(io::Error::from),
+        Body::Form(fields) => {
+            for (index, (name, value)) in fields.iter().enumerate() {
+                let between = if index == 0 { "" } else { "&" };
+                write!(out, "{between}{}=", utf8_percent_encode(name, QUERY_ENCODED))?;
+                write_field(out, value, filling)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_field(out: &mut impl Write, value: &Value, filling: Filling<'_>) -> io::Result<()> {
+    match value {
+        Value::Bool(value) => write!(out, "{value}"),
+        Value::Number(value) => write!(out, "{value}"),
+        Value::Text(pieces) => pieces.iter().try_for_each(|piece| {
+            piece.visit(filling, |text| write!(out, "{}", utf8_percent_encode(text, QUERY_ENCODED)))
+        }),
+        Value::Null | Value::List(_) | Value::Object(_) => Ok(()),
+    }
+}
+
+fn missing<'a>(body: &'a Body, filling: Filling<'_>) -> Option<&'a str> {
+    match body {
+        Body::Json(value) => value.missing(filling),
+        Body::Form(fields) => fields.iter().find_map(|(_, value)| value.missing(filling)),
+    }
+}
+
+impl Value {
+    fn missing(&self, filling: Filling<'_>) -> Option<&str> {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => None,
+            Self::Text(pieces) => pieces.iter().find_map(|piece| match piece {
+                Piece::Extra(name) if secret(filling, name).is_none() => Some(name.as_str()),
+                _ => None,
+            }),
+            Self::List(items) => items.iter().find_map(|item| item.missing(filling)),
+            Self::Object(members) => members.iter().find_map(|(_, member)| member.missing(filling)),
+        }
+    }
+}
+
+fn secret<'a>(filling: Filling<'a>, name: &str) -> Option<&'a SecretValue> {
+    filling.extra.iter().find(|(given, _)| given == name).map(|(_, secret)| secret)
+}
+
+impl Piece {
+    /// Shows the piece's text to `see`, in clear and without a copy of it.
+    fn visit<E>(&self, filling: Filling<'_>, see: impl FnOnce(&str) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::Fixed(text) => see(text),
+            Self::RotationId => filling.rotation.map_or(Ok(()), |id| see(&id.to_string())),
+            Self::Signer => see(filling.signer.expose()),
+            Self::Extra(name) => secret(filling, name).map_or(Ok(()), |secret| see(secret.expose())),
+            Self::End(after, form) => see(&form.text(end(filling, *after))),
+        }
+    }
+}
+
+fn end(filling: Filling<'_>, after: Duration) -> Timestamp {
+    filling.now.checked_add(after).unwrap_or(Timestamp::MAX)
+}
+
+/// A value with its open parts filled in, as JSON sees it.
+struct Filled<'a> {
+    value: &'a Value,
+    filling: Filling<'a>,
+}
+
+impl Serialize for Filled<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let filled = |value| Filled { value, filling: self.filling };
+        match self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Number(value) => serializer.serialize_i64(*value),
+            Value::Text(pieces) => match number(pieces, self.filling) {
+                Some(number) => serializer.serialize_i64(number),
+                None => serializer.collect_str(&Joined { pieces, filling: self.filling }),
+            },
+            Value::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                items.iter().try_for_each(|item| list.serialize_element(&filled(item)))?;
+                list.end()
+            }
+            Value::Object(members) => {
+                let mut object = serializer.serialize_map(Some(members.len()))?;
+                members
+                    .iter()
+                    .try_for_each(|(name, member)| object.serialize_entry(name, &filled(member)))?;
+                object.end()
+            }
+        }
+    }
+}
+
+/// A moment that stands alone and is counted is a number.
+fn number(pieces: &[Piece], filling: Filling<'_>) -> Option<i64> {
+    match pieces {
+        [Piece::End(after, form)] => form.number(end(filling, *after)),
+        _ => None,
+    }
+}
+
+/// The pieces one after the other. Private, for it shows secrets.
+struct Joined<'a> {
+    pieces: &'a [Piece],
+    filling: Filling<'a>,
+}
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| piece.visit(self.filling, |text| f.write_str(text)))
+    }
+}

@@ -1,0 +1,189 @@
+//! What a right definition is worth a second look for: risks, and what it declares in vain.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Definition, Grace, SelfSigning};
+use crate::mistake::Place;
+
+/// One thing to know about a definition. It is no mistake: the definition is used as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about, such as `grace`.
+    pub path: String,
+    /// Where that stands in the file, where it came from one.
+    pub place: Option<Place>,
+    /// What is so, and what follows from it.
+    pub what: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// All findings, what can cost a key first.
+pub(super) fn findings(definition: &Definition) -> Vec<Finding> {
+    let mut found = Vec::new();
+    lost_answer(definition, &mut found);
+    second_call(definition, &mut found);
+    new_key(definition, &mut found);
+    probe(definition, &mut found);
+    evidence(definition, &mut found);
+    found
+}
+
+fn finding(path: &str, what: impl Into<String>, help: &str) -> Finding {
+    Finding { path: path.to_owned(), place: None, what: what.into(), help: help.to_owned() }
+}
+
+fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
+    let signs_itself = definition.self_signing != SelfSigning::Never;
+    let dies_at_once = definition.grace == Grace::None;
+    let has_replay = definition.idempotency.as_ref().is_some_and(|it| it.replays_for.is_some());
+    let has_means = has_replay || definition.read.is_some() || definition.redo.is_some();
+    if signs_itself && dies_at_once {
+        let help = match definition.self_signing {
+            SelfSigning::Always => "a credential must accept this by name (accept_lock_out)",
+            _ => {
+                "let another credential sign; one that signs for itself must accept this by name (accept_lock_out)"
+            }
+        };
+        found.push(finding(
+            "self",
+            "a key that signs its own regeneration is dead after the call: if the answer is lost, nobody can sign \
+             anything any more (a lock-out)",
+            help,
+        ));
+    }
+    if !has_means {
+        found.push(finding(
+            "regenerate",
+            "a lost answer cannot be settled: there is no replay, no read and no second call, so a person is called \
+             at once",
+            "declare what the provider has, if its documentation says so",
+        ));
+    } else if definition.self_signing == SelfSigning::Always && dies_at_once {
+        found.push(finding(
+            "self",
+            "read and replay are declared in vain: a dead key signs neither",
+            "leave them out, or declare the grace window that keeps the old key alive",
+        ));
+    }
+}
+
+/// The margin that the core keeps free at the end of a grace window, a call and the wait after it, by default.
+const REDO_NEEDS: Duration = Duration::from_mins(3);
+/// A claim, the quarter of it that a living holder has, and a call, by default.
+const TAKEOVER_NEEDS: Duration = Duration::from_mins(3);
+
+fn second_call(definition: &Definition, found: &mut Vec<Finding>) {
+    let replays_for = definition.idempotency.as_ref().and_then(|it| it.replays_for);
+    if replays_for.is_some_and(|window| window <= TAKEOVER_NEEDS) {
+        found.push(finding(
+            "idempotency.replays_for",
+            "this is shorter than a claim: a replica that takes over finds the window closed",
+            "declare a read or a second call too, if the provider allows one",
+        ));
+    }
+    if definition.redo.is_none() {
+        return;
+    }
+    if definition.read.is_some() {
+        found.push(finding(
+            "redo",
+            "it is declared in vain: where the key can be read, the read settles a lost answer",
+            "leave redo out",
+        ));
+    }
+    if definition.lock.is_some() {
+        found.push(finding(
+            "lock",
+            "after a rotation the provider refuses, or punishes, another; so it does with the second call that redo \
+             makes",
+            "leave redo out, unless the lock does not count for a call whose answer was lost",
+        ));
+    }
+    let longest = match definition.grace {
+        Grace::None => None,
+        Grace::Fixed(grace) => Some(grace),
+        Grace::Requested(request) => Some(request.default),
+    };
+    if definition.self_signing == SelfSigning::Always && longest.is_some_and(|grace| grace <= REDO_NEEDS) {
+        found.push(finding(
+            "grace",
+            "the window is over before a second call may be made: a lost request is waited out first, and two \
+             minutes are kept free at its end",
+            "ask for a longer window, or leave redo out",
+        ));
+    }
+}
+
+/// What applications need to read the entry again.
+const APPLICATIONS_NEED: Duration = Duration::from_mins(5);
+
+fn new_key(definition: &Definition, found: &mut Vec<Finding>) {
+    let Some(propagation) = definition.propagation else { return };
+    if definition.probe.is_none() {
+        found.push(finding(
+            "propagation",
+            "without a probe the new key is published by the clock alone, whether the provider accepts it or not",
+            "declare a probe, if the provider has a harmless request that the key can sign",
+        ));
+    }
+    let longest = if definition.probe.is_some() { propagation.deadline } else { propagation.delay };
+    let grace = match definition.grace {
+        Grace::None => Duration::ZERO,
+        Grace::Fixed(grace) => grace,
+        Grace::Requested(request) => request.default,
+    };
+    if grace < longest.saturating_add(APPLICATIONS_NEED) {
+        found.push(finding(
+            "grace",
+            "the old key may be dead before applications have the new one: they get it only once it is usable",
+            "ask for a longer window, if the provider grants one",
+        ));
+    }
+}
+
+/// Words in a path of which a harmless request has none.
+const ACTS: [&str; 9] =
+    ["activate", "create", "delete", "generate", "logout", "reset", "revoke", "roll", "rotate"];
+
+fn probe(definition: &Definition, found: &mut Vec<Finding>) {
+    match &definition.probe {
+        Some(probe) => {
+            let path = probe.path.to_string().to_lowercase();
+            if let Some(act) = ACTS.into_iter().find(|act| path.contains(act)) {
+                found.push(finding(
+                    "probe.path",
+                    format!("\"{act}\" in its path sounds like a side effect; the probe is repeated many times"),
+                    "probe with a request that only looks",
+                ));
+            }
+        }
+        None if definition.read.is_none() => found.push(finding(
+            "probe",
+            "without a probe and without a read nothing shows that the new key works, and nothing compares provider \
+             and Vault between rotations",
+            "declare a probe, if the provider has a harmless request that the key can sign",
+        )),
+        None => {}
+    }
+}
+
+fn evidence(definition: &Definition, found: &mut Vec<Finding>) {
+    if definition.sources.is_empty() {
+        found.push(finding(
+            "sources",
+            "no page is named from which this was written, so nobody can hold it against the provider's words",
+            "list the pages of the provider's documentation",
+        ));
+    }
+    if !definition.unconfirmed.is_empty() {
+        let count = definition.unconfirmed.len();
+        found.push(finding(
+            "unconfirmed",
+            format!("statements that are assumed and not confirmed: {count}"),
+            "read them, and try them on an account that can do without its keys",
+        ));
+    }
+}

@@ -1,0 +1,190 @@
+//! A rehearsal: a definition's rotation, run by the real engine over real HTTP, with one thing that goes wrong.
+//!
+//! The provider is a simulator on this machine that is derived from the same definition, Vault and escrow are in
+//! memory, and time jumps over every wait. So it shows what keyturn makes of what the definition *says*, not
+//! whether the provider does what it says.
+
+mod clock;
+mod escrow;
+mod scene;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use self::clock::StageClock;
+use self::escrow::MemoryEscrow;
+use self::store::MemoryStore;
+use crate::clock::Clock as _;
+use crate::engine::{self, Adapters, Credential, RotateRequest};
+use crate::ids::{FieldPath, InvalidId, ReplicaId, RotationId};
+use crate::mistake::Mistake;
+use crate::provider::definition::AuthScheme;
+use crate::provider::simulator::{Simulator, Trouble};
+use crate::provider::{
+    self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind, bind_loosely,
+};
+use crate::rotation::State;
+use crate::secret::SecretValue;
+
+pub use scene::{Ending, Scene};
+
+/// Why there was no rehearsal.
+#[derive(Debug)]
+pub enum Error {
+    /// The definition cannot be bound to these parameters.
+    Binding(Vec<Mistake>),
+    /// This machine stood in the way; nothing is known of the definition.
+    Stage(String),
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Stage(format!("the simulator cannot listen on this machine: {error}"))
+    }
+}
+
+impl From<provider::Error> for Error {
+    fn from(error: provider::Error) -> Self {
+        Self::Stage(error.to_string())
+    }
+}
+
+impl From<InvalidId> for Error {
+    fn from(error: InvalidId) -> Self {
+        Self::Stage(error.0)
+    }
+}
+
+/// Plays every scene that a definition has, for each one who may sign.
+pub async fn rehearse(
+    definition: &Definition,
+    params: &BTreeMap<String, String>,
+) -> Result<Vec<Scene>, Error> {
+    let mut scenes = Vec::new();
+    for own in definition.self_signing.ways() {
+        let binding = Binding { params: params.clone(), self_authenticating: *own, ..usual(definition) };
+        let bound = bind(definition, binding.clone()).map_err(Error::Binding)?;
+        for trouble in scene::troubles(definition, bound.plan()) {
+            scenes.push(play(definition, binding.clone(), trouble).await?);
+        }
+    }
+    Ok(scenes)
+}
+
+fn usual(definition: &Definition) -> Binding {
+    Binding { extra_secrets: definition.extra_secrets.keys().cloned().collect(), ..Binding::usual() }
+}
+
+/// The longest that a scene may take on the real clock; they take milliseconds.
+const SCENE_MAX: Duration = Duration::from_secs(30);
+
+async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Result<Scene, Error> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    let bound = bound_here(definition, binding, &listener)?;
+    let clock = StageClock::start();
+    let props = Props::new(definition, &bound)?;
+    let store = Arc::new(MemoryStore::new(
+        clock.clone(),
+        props.credential.store.clone(),
+        Simulator::<StageClock>::key_number(0),
+        props.secrets(),
+    ));
+    let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
+    let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
+    let adapters = Adapters {
+        provider: HttpProvider::new(
+            bound.clone(),
+            clock.clone(),
+            Transport::new(&TransportOptions::default())?,
+        )?,
+        store: Arc::clone(&store),
+        escrow: Arc::new(MemoryEscrow::default()),
+        clock: clock.clone(),
+        replica: ReplicaId::from_uuid(uuid::Uuid::now_v7()),
+        new_rotation_id: || RotationId::from_uuid(uuid::Uuid::now_v7()),
+    };
+    let shutdown = CancellationToken::new();
+    let mut ended = store.ended();
+    let (handle, task) = engine::spawn(props.credential, adapters, shutdown.clone());
+    let request = RotateRequest { emergency: false, request_id: None, caller: None };
+    handle.rotate(request).await.map_err(|rejection| Error::Stage(rejection.to_string()))?;
+    let waited = tokio::time::timeout(SCENE_MAX, ended.wait_for(Option::is_some)).await;
+    let state: Option<State> = waited.ok().and_then(|seen| seen.ok()?.clone());
+    shutdown.cancel();
+    task.await.map_err(|error| Error::Stage(format!("a defect in keyturn: {error}")))?;
+    serving.abort();
+    Ok(scene::judge(trouble, &bound, state.as_ref(), &simulator, &store.value(), clock.monotonic()))
+}
+
+/// The definition, bound to a simulator on this machine below the same path; nothing else is called.
+fn bound_here(
+    definition: &Definition,
+    binding: Binding,
+    listener: &TcpListener,
+) -> Result<BoundDefinition, Error> {
+    let there = bind(definition, binding.clone()).map_err(Error::Binding)?;
+    let address = listener.local_addr()?;
+    let path = there.base_url().path().trim_end_matches('/');
+    let mut here = definition.clone();
+    for scheme in &mut here.auth {
+        if let AuthScheme::Oauth2(oauth2) = scheme {
+            oauth2.base_url = None;
+        }
+    }
+    let base_url = Some(format!("http://{address}{path}"));
+    let bound = bind_loosely(&here, Binding { base_url, ..binding }).map_err(Error::Binding)?;
+    let is_here = |url: &Url| url.host_str() == Some("127.0.0.1") && url.port() == Some(address.port());
+    if bound.addresses().all(is_here) {
+        Ok(bound)
+    } else {
+        Err(Error::Stage("a request would leave this machine".to_owned()))
+    }
+}
+
+/// The places of one invented credential.
+struct Props {
+    credential: Credential,
+}
+
+impl Props {
+    fn new(definition: &Definition, bound: &BoundDefinition) -> Result<Self, Error> {
+        let signer: FieldPath = "rehearsal/signer#key".parse()?;
+        let extra = definition
+            .extra_secrets
+            .keys()
+            .enumerate()
+            .map(|(index, name)| Ok((name.clone(), format!("rehearsal/further#secret{index}").parse()?)));
+        let credential = Credential {
+            name: "rehearsal".parse()?,
+            provider: definition.name.clone(),
+            store: "rehearsal/entry#key".parse()?,
+            signer: (!bound.plan().self_authenticating).then_some(signer),
+            extra: extra.collect::<Result<_, InvalidId>>()?,
+        };
+        Ok(Self { credential })
+    }
+
+    fn secrets(&self) -> BTreeMap<FieldPath, SecretValue> {
+        let signer = self.credential.signer.iter().map(|place| (place.clone(), admin()));
+        signer.chain(self.credential.extra.iter().map(|(_, place)| (place.clone(), further()))).collect()
+    }
+
+    fn extra(&self) -> Vec<(String, SecretValue)> {
+        self.credential.extra.iter().map(|(name, _)| (name.clone(), further())).collect()
+    }
+}
+
+/// The separate credential; like every key in a rehearsal it is hexadecimal, base64 and plain text at once.
+fn admin() -> SecretValue {
+    SecretValue::new("ad".repeat(16))
+}
+
+fn further() -> SecretValue {
+    SecretValue::new("fe".repeat(16))
+}

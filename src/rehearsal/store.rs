@@ -1,0 +1,150 @@
+//! Vault for one rehearsal, in memory. Its keys are invented, and it says how the rotation ended.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+use tokio::sync::watch;
+
+use super::clock::StageClock;
+use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
+use crate::rotation::{Phase, State};
+use crate::secret::SecretValue;
+use crate::vault::{Entry, Error, Needs, Record, Stamp, Store, WriteError};
+
+/// One record, one entry, and the secrets that sign.
+#[derive(Debug)]
+pub(super) struct MemoryStore {
+    clock: StageClock,
+    place: FieldPath,
+    held: watch::Sender<Held>,
+    ended: watch::Sender<Option<State>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    record: Option<Record>,
+    record_version: KvVersion,
+    value: SecretValue,
+    stamp: Option<Stamp>,
+    entry_version: KvVersion,
+    secrets: BTreeMap<FieldPath, SecretValue>,
+}
+
+impl MemoryStore {
+    /// A store whose entry holds `value` at `place`.
+    pub(super) fn new(
+        clock: StageClock,
+        place: FieldPath,
+        value: SecretValue,
+        secrets: BTreeMap<FieldPath, SecretValue>,
+    ) -> Self {
+        let held = Held {
+            record: None,
+            record_version: KvVersion(0),
+            value,
+            stamp: None,
+            entry_version: KvVersion(1),
+            secrets,
+        };
+        Self { clock, place, held: watch::Sender::new(held), ended: watch::Sender::new(None) }
+    }
+
+    /// The state in which the rotation came to its end, once it has.
+    pub(super) fn ended(&self) -> watch::Receiver<Option<State>> {
+        self.ended.subscribe()
+    }
+
+    /// What an application reads now.
+    pub(super) fn value(&self) -> SecretValue {
+        self.held.borrow().value.duplicate()
+    }
+
+    fn entry(&self) -> Entry {
+        let held = self.held.borrow();
+        let fields = Map::from_iter([(self.place.field.clone(), held.value.expose().into())]);
+        let stamps = held.stamp.iter().map(|stamp| (self.place.field.clone(), stamp.clone()));
+        Entry::new(held.entry_version, fields, stamps.collect())
+    }
+}
+
+impl Store for MemoryStore {
+    async fn preflight(&self, _: &Needs) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn read_record(&self, _: &CredentialName) -> Result<Option<(Record, KvVersion)>, Error> {
+        let held = self.held.borrow();
+        Ok(held.record.as_ref().map(|record| (copy(record), held.record_version)))
+    }
+
+    async fn record_version(&self, _: &CredentialName) -> Result<KvVersion, Error> {
+        Ok(self.held.borrow().record_version)
+    }
+
+    async fn write_record(
+        &self,
+        _: &CredentialName,
+        record: &Record,
+        cas: KvVersion,
+    ) -> Result<KvVersion, WriteError> {
+        if cas != self.held.borrow().record_version {
+            return Err(WriteError::Conflict);
+        }
+        let version = KvVersion(cas.0 + 1);
+        self.held.send_modify(|held| {
+            held.record = Some(copy(record));
+            held.record_version = version;
+        });
+        let state = &record.state;
+        let has_ended = match state.phase {
+            Phase::Idle => !state.history.is_empty(),
+            Phase::Halted { .. } => true,
+            _ => false,
+        };
+        self.clock.run(state.phase != Phase::Idle && !has_ended);
+        if has_ended {
+            self.ended.send_replace(Some(state.clone()));
+        }
+        Ok(version)
+    }
+
+    async fn read_entry(&self, _: &VaultPath) -> Result<Entry, Error> {
+        Ok(self.entry())
+    }
+
+    async fn publish(
+        &self,
+        _: &FieldPath,
+        entry: &Entry,
+        value: &SecretValue,
+        stamp: &Stamp,
+    ) -> Result<KvVersion, WriteError> {
+        if entry.version != self.held.borrow().entry_version {
+            return Err(WriteError::Conflict);
+        }
+        let version = KvVersion(entry.version.0 + 1);
+        self.held.send_modify(|held| {
+            held.value = value.duplicate();
+            held.stamp = Some(stamp.clone());
+            held.entry_version = version;
+        });
+        Ok(version)
+    }
+
+    async fn read_secret(&self, place: &FieldPath) -> Result<SecretValue, Error> {
+        let held = self.held.borrow();
+        let found = if *place == self.place { Some(&held.value) } else { held.secrets.get(place) };
+        found.map(SecretValue::duplicate).ok_or_else(|| Error::FieldMissing { place: place.clone() })
+    }
+}
+
+fn copy(record: &Record) -> Record {
+    let identities = record.identities.iter().map(|(id, identity)| (*id, identity.duplicate()));
+    Record {
+        state: record.state.clone(),
+        fingerprint_key: record.fingerprint_key.clone(),
+        identities: identities.collect(),
+        staged: record.staged.as_ref().map(SecretValue::duplicate),
+        unknown: record.unknown.clone(),
+    }
+}

@@ -1,0 +1,229 @@
+//! What each definition in the catalogue sends, to the last header, and what it makes of each documented answer.
+//!
+//! Real requests to a local server, with secrets masked, held against `tests/golden/providers/`.
+
+mod cases;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use keyturn::provider::describe::if_answer_is_lost;
+use keyturn::provider::{
+    Answer, Binding, BoundDefinition, Catalog, Definition, HttpProvider, Probe, Provider, Reading, bind,
+};
+use keyturn::rotation::{Doubt, Outcome};
+use keyturn::secret::SecretValue;
+
+use super::server::{Behaviour, Server, answer};
+use super::{StoppedClock, binding, is, name_of, provider_of, rotation, secret, signer};
+use cases::{CASES, Case};
+
+const SIGNER: &str = "SIGNER-SECRET";
+const NEW: &str = "NEW-KEY";
+/// A secret in clear, and what is shown in its place.
+const MASKS: [(&str, &str); 5] = [
+    (SIGNER, "<signer>"),
+    ("EXTRA-SECRET", "<further secret>"),
+    ("ACCESS-TOKEN", "<access token>"),
+    (NEW, "<new key>"),
+    // The user name before the signer's secret, and base64 of both.
+    ("d3NAQ29tcGFueS5BY21lOlNJR05FUi1TRUNSRVQ=", "<base64 of ws@Company.Acme:signer>"),
+];
+
+#[tokio::test]
+async fn every_definition_sends_and_understands_what_is_written_down() {
+    let catalog = Catalog::embedded();
+    let written: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(written, catalog.names().collect(), "each definition has a case, and each case a definition");
+    let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("providers");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/providers");
+    fs::create_dir_all(&here).unwrap();
+    let mut wrong = Vec::new();
+    for name in catalog.names() {
+        let mut page = String::new();
+        for case in CASES.iter().filter(|case| case.name == name) {
+            page.push_str(&shown(case, catalog.get(name).unwrap()).await);
+        }
+        for (clear, _) in &MASKS[..4] {
+            assert!(!page.contains(clear), "{name} shows {clear}:\n{page}");
+        }
+        let file = format!("{}.txt", name.replace('/', "-"));
+        fs::write(here.join(&file), &page).unwrap();
+        if fs::read_to_string(golden.join(&file)).ok().as_ref() != Some(&page) {
+            wrong.push(format!("{file}:\n{page}"));
+        }
+    }
+    let pages = fs::read_dir(&golden).map_or(0, Iterator::count);
+    assert!(
+        wrong.is_empty() && pages == written.len(),
+        "{} differ; take them over with: cp target/tmp/providers/* tests/golden/providers/\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+async fn shown(case: &Case, definition: &Definition) -> String {
+    let mut page = format!("## {} {}\n", case.name, case.about);
+    let bound = bind(definition, of_case(case, definition)).unwrap();
+    writeln!(page, "\nlost answer: {}", if_answer_is_lost(bound.plan())).unwrap();
+    page.push_str("\nregenerate\n");
+    page.push_str(&requests(case, definition, &bound, Step::Regenerate).await);
+    if bound.plan().read.is_some() || definition.read.is_some() {
+        page.push_str("\nread\n");
+        page.push_str(&requests(case, definition, &bound, Step::Read).await);
+    }
+    if definition.probe.is_some() {
+        page.push_str("\nprobe with the new key\n");
+        page.push_str(&requests(case, definition, &bound, Step::Probe).await);
+    }
+    for (step, answers) in [("answers", case.answers), ("answers to the read", case.read)] {
+        if !answers.is_empty() {
+            writeln!(page, "\n{step}").unwrap();
+        }
+        for (status, body) in answers {
+            let server = Server::start(answering(*status, body)).await;
+            let provider = at(case, definition, &bound, &server);
+            let (signer_secret, extra) = (secret(SIGNER), extra_of(definition));
+            let meant = if step == "answers" {
+                let response = provider.regenerate(rotation(), signer(&signer_secret, &extra)).await;
+                let residue = if response.residue.is_some() { "; the body is kept" } else { "" };
+                format!("{}{residue}", outcome(&response.outcome))
+            } else {
+                reading(&provider.read(signer(&signer_secret, &extra)).await)
+            };
+            writeln!(page, "{}\n  {meant}", format!("{status} {body}").trim_end()).unwrap();
+        }
+    }
+    page.push('\n');
+    masked(page)
+}
+
+/// A server that gives an access token to whoever asks for one, and this answer to everything else.
+fn answering(status: u16, body: &str) -> Behaviour {
+    let token = r#"{"access_token":"ACCESS-TOKEN","token_type":"Bearer","expires_in":86400}"#;
+    Behaviour::AnswerTokensAnd(answer(200, "", token), answer(status, "", body))
+}
+
+fn masked(mut page: String) -> String {
+    for (clear, mask) in MASKS {
+        page = page.replace(clear, mask);
+    }
+    page
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Regenerate,
+    Read,
+    Probe,
+}
+
+/// The requests of one step as they came, with the address that they go to in earnest.
+async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition, step: Step) -> String {
+    let mut server = Server::start(answering(200, "{}")).await;
+    let provider = at(case, definition, bound, &server);
+    let (signer_secret, extra) = (secret(SIGNER), extra_of(definition));
+    match step {
+        Step::Regenerate => drop(provider.regenerate(rotation(), signer(&signer_secret, &extra)).await),
+        Step::Read => drop(provider.read(signer(&signer_secret, &extra)).await),
+        Step::Probe => {
+            let probe = provider.probe(&secret(NEW), &extra).await;
+            assert!(matches!(probe, Probe::Accepted), "{}: {probe:?}", case.name);
+        }
+    }
+    let site = bound.base_url().origin().ascii_serialization();
+    let requests = server.requests();
+    assert!(!requests.is_empty());
+    requests.iter().map(|request| one_request(request, &site)).collect()
+}
+
+fn one_request(request: &str, site: &str) -> String {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let (first, headers) = head.split_once("\r\n").unwrap();
+    let mut headers: Vec<&str> = headers.lines().collect();
+    headers.retain(|line| !line.starts_with("host: ") && !line.starts_with("user-agent: "));
+    headers.sort_unstable();
+    let (method, path) = first.strip_suffix(" HTTP/1.1").unwrap().split_once(' ').unwrap();
+    let mut text = format!("  {method} {site}{path}\n");
+    for line in headers {
+        writeln!(text, "  {line}").unwrap();
+    }
+    if !body.is_empty() {
+        writeln!(text, "\n  {body}").unwrap();
+    }
+    text
+}
+
+/// The provider, bound as in earnest, but at a local server.
+fn at(
+    case: &Case,
+    definition: &Definition,
+    bound: &BoundDefinition,
+    server: &Server,
+) -> HttpProvider<StoppedClock> {
+    let path = bound.base_url().path().trim_end_matches('/');
+    let local = format!("http://127.0.0.1:{}{path}", server.port);
+    let mut definition = definition.clone();
+    let chosen = case.environment.unwrap_or(&definition.default_environment).to_owned();
+    definition.environments.insert(chosen, local.try_into().unwrap());
+    let mut here = of_case(case, &definition);
+    // What only the address needed is not used any more.
+    let unused = bind(&definition, here.clone()).err().into_iter().flatten();
+    for mistake in unused.filter(|mistake| mistake.message.starts_with("nothing uses it")) {
+        here.params.remove(mistake.path.strip_prefix("params.").unwrap());
+    }
+    provider_of(&definition, here)
+}
+
+fn of_case(case: &Case, definition: &Definition) -> Binding {
+    Binding {
+        base_url: None,
+        environment: case.environment.map(str::to_owned),
+        auth_scheme: case.scheme.map(str::to_owned),
+        self_authenticating: case.itself,
+        accepts_lock_out: true,
+        extra_secrets: definition.extra_secrets.keys().cloned().collect(),
+        ..binding(String::new(), case.params)
+    }
+}
+
+fn extra_of(definition: &Definition) -> Vec<(String, SecretValue)> {
+    definition.extra_secrets.keys().map(|name| (name.clone(), secret("EXTRA-SECRET"))).collect()
+}
+
+fn outcome(outcome: &Outcome<Answer>) -> String {
+    let said = match outcome {
+        Outcome::Applied(answer) => return applied(answer),
+        Outcome::AppliedNoValue => return "made a key, and does not show it".to_owned(),
+        Outcome::NotApplied(refusal) => {
+            let wait = refusal.retry_after.map(|wait| format!("; stays away for {}s", wait.as_secs()));
+            format!("made no key: {}{}", refusal.problem, wait.unwrap_or_default())
+        }
+        Outcome::Unknown(Doubt::Status { problem } | Doubt::Unreadable { problem }) => {
+            format!("may have made a key: {problem}")
+        }
+        Outcome::Unknown(_) => "may have made a key".to_owned(),
+    };
+    format!("{said} [{}]", name_of(outcome))
+}
+
+fn applied(answer: &Answer) -> String {
+    assert!(is(&answer.secret, NEW), "another key was taken");
+    match answer.previous_expires_at {
+        Some(end) => format!("made the new key; the old one works until {end}"),
+        None => "made the new key; the old one is taken to be dead".to_owned(),
+    }
+}
+
+fn reading(reading: &Reading) -> String {
+    match reading {
+        Reading::Value(answer) => {
+            assert!(is(&answer.secret, NEW), "another key was read");
+            "shows the key".to_owned()
+        }
+        Reading::Unavailable(problem) => format!("shows nothing: {problem}"),
+        Reading::Refused(refusal) => format!("refuses: {} [{}]", refusal.problem, refusal.class.code()),
+    }
+}

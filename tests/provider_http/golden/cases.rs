@@ -1,0 +1,573 @@
+//! One case for each way in which a definition is used, with the answers that its provider documents.
+
+/// One definition, bound in one way.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) params: &'static [(&'static str, &'static str)],
+    pub(super) itself: bool,
+    pub(super) scheme: Option<&'static str>,
+    pub(super) environment: Option<&'static str>,
+    /// Status and body of answers to the regenerate call.
+    pub(super) answers: &'static [(u16, &'static str)],
+    /// Status and body of answers to the read.
+    pub(super) read: &'static [(u16, &'static str)],
+}
+
+/// The usual: signed by another credential, with the first scheme, in the first environment.
+const PLAIN: Case = Case {
+    name: "",
+    about: "",
+    params: &[],
+    itself: false,
+    scheme: None,
+    environment: None,
+    answers: &[],
+    read: &[],
+};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "adyen/api-key",
+        about: "of a company, signed by another credential",
+        params: &[("company_id", "Acme"), ("api_credential_id", "S2-1")],
+        answers: &[
+            (200, r#"{"apiKey":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"type":"t","errorCode":"29_001","title":"Bad request","status":400,"requestId":"PSP1"}"#,
+            ),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized","status":401}"#),
+            (403, r#"{"errorCode":"00_403","title":"Forbidden","status":403}"#),
+            (
+                422,
+                r#"{"errorCode":"30_011","title":"Invalid","status":422,"invalidFields":[{"name":"id","value":"x"}]}"#,
+            ),
+            (500, r#"{"errorCode":"00_500","title":"Internal","status":500}"#),
+            (204, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/api-key",
+        about: "of a merchant, signed with Basic",
+        params: &[("merchant_id", "Shop"), ("api_credential_id", "S2-1"), ("ws_user", "ws@Company.Acme")],
+        scheme: Some("basic"),
+        environment: Some("test"),
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/api-key",
+        about: "of a company, signed by itself",
+        params: &[("company_id", "Acme"), ("api_credential_id", "S2-1")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/client-key",
+        about: "of a company",
+        params: &[("company_id", "Acme"), ("api_credential_id", "S2-1")],
+        answers: &[
+            (200, r#"{"clientKey":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"type":"t","errorCode":"29_001","title":"Bad request","status":400,"requestId":"PSP1"}"#,
+            ),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized","status":401}"#),
+            (403, r#"{"errorCode":"00_403","title":"Forbidden","status":403}"#),
+            (
+                422,
+                r#"{"errorCode":"30_011","title":"Invalid","status":422,"invalidFields":[{"name":"id","value":"x"}]}"#,
+            ),
+            (500, r#"{"errorCode":"00_500","title":"Internal","status":500}"#),
+            (204, ""),
+        ],
+        read: &[
+            (200, r#"{"id":"S2-1","clientKey":"NEW-KEY","roles":[]}"#),
+            (200, r#"{"id":"S2-1"}"#),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized"}"#),
+            (500, "{}"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/own-client-key",
+        about: "of the caller",
+        answers: &[
+            (200, r#"{"clientKey":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"type":"t","errorCode":"29_001","title":"Bad request","status":400,"requestId":"PSP1"}"#,
+            ),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized","status":401}"#),
+        ],
+        read: &[(200, r#"{"id":"S2-1","clientKey":"NEW-KEY","roles":[]}"#)],
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/webhook-hmac-key",
+        about: "of a company",
+        params: &[("company_id", "Acme"), ("webhook_id", "S2-W1")],
+        answers: &[
+            (200, r#"{"hmacKey":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"type":"t","errorCode":"29_001","title":"Bad request","status":400,"requestId":"PSP1"}"#,
+            ),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized","status":401}"#),
+            (403, r#"{"errorCode":"00_403","title":"Forbidden","status":403}"#),
+            (
+                422,
+                r#"{"errorCode":"30_011","title":"Invalid","status":422,"invalidFields":[{"name":"id","value":"x"}]}"#,
+            ),
+            (500, r#"{"errorCode":"00_500","title":"Internal","status":500}"#),
+            (204, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "adyen/webhook-hmac-key",
+        about: "of a merchant",
+        params: &[("merchant_id", "Shop"), ("webhook_id", "S2-W1")],
+        ..PLAIN
+    },
+    Case {
+        name: "publicsquare/api-key",
+        about: "signed by another credential",
+        params: &[("id", "key_7Ay5mcUXAxwrN6wQEQUVEHBCJ")],
+        answers: &[
+            (200, r#"{"id":"key_1","key":"NEW-KEY","name":"n","permissions":[]}"#),
+            (200, r#"{"id":"key_1","key":null,"name":"n"}"#),
+            (400, r#"{"title":"Invalid","status":400,"errors":{"id":["wrong"]}}"#),
+            (401, r#"{"title":"Unauthorized","status":401}"#),
+            (403, r#"{"title":"Forbidden","status":403}"#),
+            (404, r#"{"title":"Not found","status":404}"#),
+            (409, ""),
+            (429, ""),
+            (500, ""),
+        ],
+        read: &[(200, r#"{"id":"key_1","key":"NEW-KEY"}"#), (200, r#"{"key":null}"#), (404, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "publicsquare/api-key",
+        about: "signed by itself",
+        params: &[("id", "key_7Ay5mcUXAxwrN6wQEQUVEHBCJ")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "publicsquare/publishable-key",
+        about: "signed by another credential",
+        params: &[("id", "key_7Ay5mcUXAxwrN6wQEQUVEHBCJ")],
+        answers: &[
+            (200, r#"{"id":"key_1","key":"NEW-KEY","name":"n","permissions":[]}"#),
+            (200, r#"{"id":"key_1","key":null,"name":"n"}"#),
+        ],
+        read: &[(200, r#"{"id":"key_1","key":"NEW-KEY"}"#), (200, r#"{"key":null}"#), (404, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "spritz/integrator-secret",
+        about: "signed by itself",
+        params: &[("integrator_key", "int_123")],
+        itself: true,
+        answers: &[
+            (200, r#"{"secret":"NEW-KEY","oldSecretExpiresAt":"2023-11-14T23:13:20.000Z"}"#),
+            (200, r#"{"secret":"NEW-KEY"}"#),
+            (401, r#"{"type":"urn:problem-type:auth:unauthorized","title":"Unauthorized","status":401}"#),
+            (404, r#"{"title":"Not found","status":404}"#),
+            (409, r#"{"type":"urn:problem-type:resource:conflict","title":"Conflict","status":409}"#),
+            (
+                500,
+                r#"{"type":"urn:problem-type:system:internal-error","title":"Internal","status":500,"retryable":true}"#,
+            ),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "cloudflare/api-token",
+        about: "of an account, signed by another credential",
+        params: &[("account_id", "a1b2"), ("account_token_id", "t1")],
+        answers: &[
+            (200, r#"{"success":true,"errors":[],"messages":[],"result":"NEW-KEY"}"#),
+            (200, r#"{"success":true,"errors":[],"result":null}"#),
+            (200, r#"{"success":false,"errors":[{"code":1000,"message":"failed"}],"result":null}"#),
+            (400, r#"{"success":false,"errors":[{"code":1001,"message":"invalid"}]}"#),
+            (403, r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
+            (429, r#"{"success":false,"errors":[{"code":10429,"message":"rate limited"}]}"#),
+            (502, "<html>"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "cloudflare/api-token",
+        about: "of a user, signed by itself",
+        params: &[("user_token_id", "t1")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "cloudflare/turnstile-secret",
+        about: "signed by another credential",
+        params: &[("account_id", "a1b2"), ("sitekey", "0x4AAA")],
+        answers: &[
+            (
+                200,
+                r#"{"success":true,"errors":[],"messages":[],"result":{"sitekey":"0x4AAA","secret":"NEW-KEY"}}"#,
+            ),
+            (200, r#"{"success":true,"errors":[],"result":null}"#),
+            (200, r#"{"success":false,"errors":[{"code":1000,"message":"failed"}],"result":null}"#),
+            (400, r#"{"success":false,"errors":[{"code":1001,"message":"invalid"}]}"#),
+            (403, r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
+            (429, r#"{"success":false,"errors":[{"code":10429,"message":"rate limited"}]}"#),
+            (502, "<html>"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "cloudflare/access-service-token",
+        about: "signed by another credential",
+        params: &[("account_id", "a1b2"), ("service_token_id", "f174e90a-fafe-4643-bbbc-4a0ed4fc8415")],
+        answers: &[
+            (
+                200,
+                r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"c.access","client_secret":"NEW-KEY"}}"#,
+            ),
+            (200, r#"{"success":true,"errors":[],"result":null}"#),
+            (200, r#"{"success":false,"errors":[{"code":1000,"message":"failed"}],"result":null}"#),
+            (400, r#"{"success":false,"errors":[{"code":1001,"message":"invalid"}]}"#),
+            (403, r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
+            (429, r#"{"success":false,"errors":[{"code":10429,"message":"rate limited"}]}"#),
+            (502, "<html>"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "auth0/client-secret",
+        about: "signed by another credential",
+        params: &[
+            ("domain", "acme.eu.auth0.com"),
+            ("client_id", "rotated"),
+            ("management_client_id", "manager"),
+        ],
+        answers: &[
+            (200, r#"{"client_id":"rotated","client_secret":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"statusCode":400,"error":"Bad Request","message":"invalid","errorCode":"invalid_uri"}"#,
+            ),
+            (401, r#"{"statusCode":401,"error":"Unauthorized","message":"Invalid token"}"#),
+            (
+                403,
+                r#"{"statusCode":403,"error":"Forbidden","message":"Insufficient scope","errorCode":"insufficient_scope"}"#,
+            ),
+            (404, r#"{"statusCode":404,"error":"Not Found","message":"no such client"}"#),
+            (429, r#"{"statusCode":429,"error":"Too Many Requests"}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "auth0/client-secret",
+        about: "signed by a Management API token",
+        params: &[("domain", "acme.eu.auth0.com"), ("client_id", "rotated")],
+        scheme: Some("header"),
+        ..PLAIN
+    },
+    Case {
+        name: "gitlab/personal-access-token",
+        about: "signed by itself",
+        itself: true,
+        answers: &[
+            (
+                200,
+                r#"{"id":34992,"name":"n","revoked":false,"active":true,"expires_at":"2023-12-14","token":"NEW-KEY"}"#,
+            ),
+            (400, r#"{"message":"400 Bad request"}"#),
+            (401, r#"{"message":"401 Unauthorized"}"#),
+            (403, r#"{"error":"insufficient_scope","error_description":"more privileges are needed"}"#),
+            (404, r#"{"message":"404 Not Found"}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "gitlab/resource-access-token",
+        about: "of a project, signed by itself",
+        params: &[("project_id", "42")],
+        itself: true,
+        answers: &[(
+            200,
+            r#"{"id":34992,"name":"n","revoked":false,"active":true,"expires_at":"2023-12-14","token":"NEW-KEY"}"#,
+        )],
+        ..PLAIN
+    },
+    Case {
+        name: "gitlab/resource-access-token",
+        about: "of a group, signed by itself",
+        params: &[("group_id", "7")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "heroku/client-secret",
+        about: "signed by another credential",
+        params: &[("client_id", "01234567-89ab-cdef-0123-456789abcdef")],
+        answers: &[
+            (200, r#"{"id":"0","name":"n","secret":"NEW-KEY"}"#),
+            (401, r#"{"id":"unauthorized","message":"Invalid credentials provided."}"#),
+            (403, r#"{"id":"forbidden","message":"no access"}"#),
+            (404, r#"{"id":"not_found","message":"no such thing"}"#),
+            (429, r#"{"id":"rate_limit","message":"too many"}"#),
+            (503, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "heroku/authorization-token",
+        about: "signed by another credential",
+        params: &[("authorization_id", "01234567-89ab-cdef-0123-456789abcdef")],
+        answers: &[
+            (200, r#"{"id":"0","access_token":{"id":"1","token":"NEW-KEY"}}"#),
+            (200, r#"{"id":"0","access_token":null}"#),
+            (401, r#"{"id":"unauthorized","message":"Invalid credentials provided."}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "heroku/authorization-token",
+        about: "signed by itself",
+        params: &[("authorization_id", "01234567-89ab-cdef-0123-456789abcdef")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "pagerduty/calendar-key",
+        about: "signed by another credential",
+        params: &[("user_id", "PXPGF42")],
+        answers: &[
+            (200, r#"{"private_url_key":"NEW-KEY"}"#),
+            (401, r#"{"error":{"message":"Unauthorized","code":2006}}"#),
+            (404, r#"{"error":{"message":"Not Found","code":2100,"errors":["no such user"]}}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "square/webhook-signature-key",
+        about: "signed by another credential",
+        params: &[("subscription_id", "wbhk_1")],
+        answers: &[
+            (200, r#"{"signature_key":"NEW-KEY"}"#),
+            (200, r#"{"errors":[]}"#),
+            (
+                400,
+                r#"{"errors":[{"category":"INVALID_REQUEST_ERROR","code":"BAD_REQUEST","detail":"no","field":"idempotency_key"}]}"#,
+            ),
+            (401, r#"{"errors":[{"category":"AUTHENTICATION_ERROR","code":"UNAUTHORIZED","detail":"no"}]}"#),
+            (429, r#"{"errors":[{"category":"RATE_LIMIT_ERROR","code":"RATE_LIMITED"}]}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "square/webhook-signature-key",
+        about: "in the sandbox",
+        params: &[("subscription_id", "wbhk_1")],
+        environment: Some("sandbox"),
+        ..PLAIN
+    },
+    Case {
+        name: "plaid/item-access-token",
+        about: "signed by itself",
+        params: &[("client_id", "c1")],
+        itself: true,
+        answers: &[
+            (200, r#"{"new_access_token":"NEW-KEY","request_id":"r1"}"#),
+            (
+                400,
+                r#"{"error_type":"INVALID_INPUT","error_code":"INVALID_ACCESS_TOKEN","error_message":"could not find it","display_message":null,"request_id":"r1"}"#,
+            ),
+            (
+                400,
+                r#"{"error_code":"INVALID_API_KEYS","error_message":"wrong SIGNER-SECRET","request_id":"r2"}"#,
+            ),
+            (429, r#"{"error_code":"RATE_LIMIT","error_message":"slow down"}"#),
+            (500, r#"{"error_code":"INTERNAL_SERVER_ERROR","error_message":"sorry"}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "lithic/auth-stream-secret",
+        about: "signed by another credential",
+        answers: &[
+            (200, ""),
+            (200, "{}"),
+            (204, ""),
+            (401, r#"{"debugging_request_id":"d1","message":"no"}"#),
+            (429, r#"{"message":"slow down"}"#),
+            (500, ""),
+        ],
+        read: &[(200, r#"{"secret":"NEW-KEY"}"#), (200, "{}"), (401, r#"{"message":"no"}"#)],
+        ..PLAIN
+    },
+    Case {
+        name: "hcp-terraform/team-token",
+        about: "signed by another credential",
+        params: &[("team_id", "team-BUHBEM97xboT8TVz")],
+        answers: &[
+            (
+                201,
+                r#"{"data":{"id":"4111","type":"authentication-tokens","attributes":{"token":"NEW-KEY","expired-at":null}}}"#,
+            ),
+            (200, r#"{"data":{"attributes":{"token":"NEW-KEY"}}}"#),
+            (201, r#"{"data":{"attributes":{"token":null}}}"#),
+            (404, r#"{"errors":[{"status":"404","title":"not found"}]}"#),
+            (422, r#"{"errors":[{"status":"422","title":"invalid","detail":"expired-at"}]}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "openai/webhook-secret",
+        about: "signed by another credential",
+        params: &[("webhook_endpoint_id", "we_1")],
+        answers: &[
+            (
+                200,
+                r#"{"id":"we_1","object":"webhook_endpoint","signing_secret":"NEW-KEY","signing_secret_hint":"...KEY"}"#,
+            ),
+            (
+                401,
+                r#"{"error":{"message":"Incorrect API key","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#,
+            ),
+            (404, r#"{"error":{"message":"no such endpoint","code":null}}"#),
+            (429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "clerk/oauth-application-secret",
+        about: "signed by another credential",
+        params: &[("oauth_application_id", "oauthapp_123")],
+        answers: &[
+            (200, r#"{"id":"oauthapp_123","client_id":"c","client_secret":"NEW-KEY"}"#),
+            (
+                403,
+                r#"{"errors":[{"code":"authorization_invalid","message":"no","long_message":"not allowed"}],"clerk_trace_id":"t1"}"#,
+            ),
+            (404, r#"{"errors":[{"code":"resource_not_found","message":"no"}]}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "insforge/api-key",
+        about: "signed by itself",
+        params: &[("host", "acme.region.insforge.app")],
+        itself: true,
+        answers: &[
+            (
+                200,
+                r#"{"success":true,"message":"rotated","apiKey":"NEW-KEY","oldKeyExpiresAt":"2023-11-15T22:13:20.000Z"}"#,
+            ),
+            (200, r#"{"success":false,"message":"failed"}"#),
+            (400, r#"{"error":"INVALID_INPUT","message":"wrong","statusCode":400,"nextActions":"look"}"#),
+            (403, r#"{"error":"FORBIDDEN","message":"no"}"#),
+            (500, r#"{"error":"INTERNAL_ERROR","message":"sorry"}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "insforge/api-key",
+        about: "signed by another credential",
+        params: &[("host", "acme.region.insforge.app")],
+        ..PLAIN
+    },
+    Case {
+        name: "insforge/anon-key",
+        about: "signed by another credential",
+        params: &[("host", "acme.region.insforge.app")],
+        answers: &[(
+            200,
+            r#"{"success":true,"message":"rotated","anonKey":"NEW-KEY","oldKeyExpiresAt":"2023-11-15T22:13:20.000Z"}"#,
+        )],
+        ..PLAIN
+    },
+    Case {
+        name: "aiinbx/webhook-secret",
+        about: "signed by another credential",
+        params: &[("endpoint_id", "wh_0123456789abcdef0123456789abcdef")],
+        answers: &[
+            (200, r#"{"secret":"NEW-KEY","previous_secret_expires_at":"2023-11-15T22:13:20Z"}"#),
+            (200, r#"{"secret":"NEW-KEY","previous_secret_expires_at":null}"#),
+            (
+                400,
+                r#"{"type":"t","title":"Invalid","status":400,"detail":"d","code":"invalid","request_id":"r1","issues":[{"path":"grace_seconds","message":"m"}]}"#,
+            ),
+            (401, r#"{"title":"Unauthorized","code":"unauthorized"}"#),
+            (403, r#"{"title":"Forbidden","code":"forbidden"}"#),
+            (404, r#"{"title":"Not found","code":"not_found"}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "coss/webhook-secret",
+        about: "of an own endpoint",
+        params: &[("webhook_endpoint_id", "whep_1")],
+        answers: &[
+            (
+                200,
+                r#"{"object":"webhook_endpoint","id":"whep_1","secret":"NEW-KEY","previous_secret_expires_at":"2023-11-15T22:13:20.000Z"}"#,
+            ),
+            (
+                401,
+                r#"{"error":{"type":"authentication_error","code":"invalid_api_key","message":"no","request_id":"r1"}}"#,
+            ),
+            (404, r#"{"error":{"code":"not_found","message":"no such endpoint"}}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "coss/webhook-secret",
+        about: "of a customer's endpoint",
+        params: &[("application", "customer_8812"), ("hook_endpoint_id", "hep_1")],
+        ..PLAIN
+    },
+    Case {
+        name: "solidgate/api-key",
+        about: "signed by another credential",
+        params: &[("id", "akey_163f12")],
+        answers: &[
+            (
+                200,
+                r#"{"id":"akey_163f12","name":"n","rotate_secret":"NEW-KEY","rotate_at":"2023-11-15T22:13:20Z"}"#,
+            ),
+            (400, r#"{"error":{"code":"invalid","message":"no"}}"#),
+            (401, ""),
+            (409, ""),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "abyssale/signing-secret",
+        about: "signed by another credential",
+        answers: &[
+            (200, r#"{"secret":"NEW-KEY","created_at_ts":1755561234}"#),
+            (401, r#"{"message":"Unauthorized: missing or invalid API key.","id":"unauthorized"}"#),
+            (409, r#"{"message":"already rotated","id":"conflict"}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+];
