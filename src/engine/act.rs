@@ -193,7 +193,7 @@ where
         match self.on_disk(move |escrow| escrow.seal(&name, id, &identity, &sealed)).await {
             Ok(()) => {
                 if let Some(in_hand) = &mut self.in_hand {
-                    in_hand.sealed = true;
+                    (in_hand.sealed, in_hand.in_slot) = (true, true);
                 }
             }
             Err(Interruption::Held(cause)) => self.note(

@@ -151,9 +151,15 @@ where
                 return Ok(None);
             }
             Effect::Erase { rotation_id } => {
-                self.hands.erase(rotation_id).await;
-                // The new key may have outdated them.
-                if !self.hands.chores.orphans.is_empty() {
+                let in_hand =
+                    self.hands.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == rotation_id);
+                let in_slot = in_hand.is_some_and(|in_hand| in_hand.in_slot);
+                if in_slot {
+                    self.hands.erase(rotation_id).await;
+                }
+                self.hands.forget();
+                // What else is in the slot may be another key; and the new key may have outdated others.
+                if !in_slot || !self.hands.chores.orphans.is_empty() {
                     self.hands.look_after_leftovers(state, None).await?;
                 }
                 return Ok(None);

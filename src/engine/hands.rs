@@ -171,7 +171,7 @@ where
     pub(super) fn take_in_hand(&mut self, rotation: &Rotation, answer: provider::Answer) -> Answer {
         let (rotation_id, call) = (rotation.rotation_id, rotation.calls);
         let identity = self.identity(rotation_id);
-        let in_hand = InHand { rotation_id, call, answer, identity, sealed: false };
+        let in_hand = InHand { rotation_id, call, answer, identity, sealed: false, in_slot: false };
         let facts = self.facts(&in_hand);
         self.in_hand = Some(in_hand);
         facts

@@ -12,8 +12,10 @@ pub(super) struct InHand {
     pub(super) answer: provider::Answer,
     /// What the escrow seals to; kept beside the key, whatever becomes of the record.
     pub(super) identity: Option<SecretValue>,
-    /// Whether the escrow has it.
+    /// Whether the escrow has it, or the record.
     pub(super) sealed: bool,
+    /// Whether this replica's own slot has it; a holder before may have left another call's answer there.
+    pub(super) in_slot: bool,
 }
 
 impl std::fmt::Debug for InHand {

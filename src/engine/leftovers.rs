@@ -128,6 +128,13 @@ where
         let sealed = self.on_disk(move |escrow| escrow.open(&name, id, &opens)).await.ok()?;
         let (previous_expires_at, received_at) = (sealed.previous_expires_at, sealed.received_at);
         let answer = provider::Answer { secret: sealed.secret, previous_expires_at, received_at };
-        Some(InHand { rotation_id: id, call: sealed.call, answer, identity: Some(identity), sealed: true })
+        Some(InHand {
+            rotation_id: id,
+            call: sealed.call,
+            answer,
+            identity: Some(identity),
+            sealed: true,
+            in_slot: true,
+        })
     }
 }

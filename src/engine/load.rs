@@ -110,7 +110,14 @@ where
         let answer = provider::Answer { secret, previous_expires_at, received_at };
         let identity = self.identity(id);
         // Vault has it, so the escrow need not.
-        self.in_hand = Some(InHand { rotation_id: id, call: facts.call, answer, identity, sealed: true });
+        self.in_hand = Some(InHand {
+            rotation_id: id,
+            call: facts.call,
+            answer,
+            identity,
+            sealed: true,
+            in_slot: false,
+        });
         Ok(())
     }
 
@@ -146,7 +153,14 @@ where
             received_at: sealed.received_at,
         };
         let identity = self.identity(id);
-        self.in_hand = Some(InHand { rotation_id: id, call: sealed.call, answer, identity, sealed: true });
+        self.in_hand = Some(InHand {
+            rotation_id: id,
+            call: sealed.call,
+            answer,
+            identity,
+            sealed: true,
+            in_slot: true,
+        });
         Ok(self.answer_facts(id).map_or(Holding::Sent, Holding::Answer))
     }
 

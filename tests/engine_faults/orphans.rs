@@ -296,6 +296,27 @@ async fn die_while_settling(plan: &Plan, death: Death, with_others: bool) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_answer_outlives_the_close_of_its_rotation_by_the_very_replica_that_has_it() {
+    let world = World::new(staged(plan_redo()));
+    let (a, mut b) = (world.replica(1).await, world.replica(2).await);
+    let frozen = Gate::new();
+    world.mint.next(CallFault::Frozen(frozen.clone()));
+    a.rotate().await;
+    frozen.reached().await;
+    b.until_phase("staged").await;
+    frozen.release();
+    a.until("its own answer", |_| !a.disk.sealed().is_empty()).await;
+    assert_eq!(a.sealed_keys(), ["key-2"]);
+    b.kill().await;
+    // A takes the rotation over, and publishes the key of B's call, which the record has.
+    a.until_rotated(1).await;
+    assert_eq!((world.published().as_str(), a.sealed_keys()), ("key-1", vec!["key-2".into()]));
+    hours(3).await;
+    world.assert_rotated("key-2", 2);
+    assert_eq!((a.conditions(), a.disk.slots()), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_one_credential_is_told_keeps_the_others_of_the_account_away_before_they_begin() {
     let world = World::new(plan_none());
     let account = Account::default();
