@@ -67,6 +67,8 @@ fn mistakes_in_the_yaml_show_their_line_and_nothing_of_the_file() {
         (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
         (instead("{id}/rotate\"", "{id}\", body: { json: { a: 1.5 } }"), "another kind"),
         (instead("{id}/rotate\"", "{id}\", body: { form: { a: [canary] } }"), "another kind"),
+        (instead("{id}/rotate\"", "{id}\", body: { json: { a: [ \"{canary\" ] } }"), "between '{' and '}'"),
+        (instead("{id}/rotate\"", "{id}\", body: { form: { a: \"canary}\" } }"), "'}' without '{'"),
         (instead("{id}/rotate\"", "{id}\", method: canary"), "known: POST, PUT, PATCH"),
         (format!("{SMALL}lock: canary\n"), "line 11"),
         (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
@@ -260,6 +262,44 @@ fn an_answer_without_the_key_needs_a_read() {
     });
     refuses("stands for nothing", |it| {
         it.success = Some(Condition { at: Pointer::literal("/ok"), is: Scalar::Text(template("{yes}")) });
+    });
+}
+
+#[test]
+fn capabilities_that_contradict_each_other_are_refused() {
+    let hour = Duration::from_hours(1);
+    let replays = || Some(Idempotency { header: Some("X-Id".into()), replays_for: Some(hour) });
+    let read = || serde_saphyr::from_str::<Read>("{ path: '/keys/{id}', secret: /key, lag: 1m }").ok();
+    refuses("signs the repeated call, but no grace window", |it| {
+        it.self_signing = SelfSigning::Always;
+        it.idempotency = replays();
+    });
+    refuses("signs the read, but no grace window", |it| {
+        it.self_signing = SelfSigning::Always;
+        it.read = read();
+    });
+    let with_grace = mistakes(|it| {
+        it.self_signing = SelfSigning::Always;
+        it.grace = Grace::Fixed(hour);
+        (it.idempotency, it.read, it.redo) = (replays(), read(), Some(Redo { max_calls: 2 }));
+    });
+    assert_eq!(with_grace, [""; 0]);
+    refuses("while its lock lasts", |it| {
+        it.redo = Some(Redo { max_calls: 2 });
+        it.lock = Some(hour);
+    });
+    let slow = Propagation { delay: hour, poll: Duration::from_secs(1), deadline: hour * 2 };
+    refuses("dead before the new one counts", |it| {
+        it.propagation = Some(slow);
+        it.grace = Grace::Requested(GraceRequest { default: hour, max: hour });
+    });
+    refuses("expires before it counts", |it| {
+        it.propagation = Some(slow);
+        it.lifetime = Some(hour);
+    });
+    refuses("nothing uses it", |it| {
+        let param = it.params["id"].clone();
+        it.params.insert("other".into(), param);
     });
 }
 
