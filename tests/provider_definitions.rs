@@ -135,15 +135,13 @@ async fn each_risk_and_each_vain_declaration_is_found() {
         ("", "regenerate: \"a lost answer cannot be settled"),
         ("", "probe: \"without a probe and without a read"),
         ("", "sources: \"no page is named"),
-        ("read: { path: /key, secret: /key, lag: 1s }", "self: \"read and replay are declared in vain"),
         (
             &format!("{fixed}redo: {{ max_calls: 2 }}\nread: {{ path: /key, secret: /key, lag: 1s }}"),
             "redo: \"it is",
         ),
-        (&format!("{fixed}redo: {{ max_calls: 2 }}\nlock: 2h"), "lock: \"after a rotation"),
         ("grace: { fixed: 2m }\nredo: { max_calls: 2 }", "grace: \"the window is over before a second call"),
         (
-            "idempotency: { header: Idempotency-Key, replays_for: 1m }",
+            &format!("{fixed}idempotency: {{ header: Idempotency-Key, replays_for: 1m }}"),
             "idempotency.replays_for: \"this is shorter",
         ),
         (&format!("{fixed}propagation: {{ delay: 5m }}"), "propagation: \"without a probe the new key"),

@@ -153,6 +153,26 @@ impl Definition {
         self.body_names().filter_map(Fact::named)
     }
 
+    /// All templates, for a look at what they name.
+    fn all_templates(&self) -> impl Iterator<Item = &Template> {
+        let of_auth = self.auth.iter().flat_map(AuthScheme::templates);
+        self.environments.values().chain(&self.resource).chain(of_auth).chain(self.call_templates())
+    }
+
+    /// The templates that count whatever environment, resource and scheme are chosen.
+    pub(super) fn call_templates(&self) -> impl Iterator<Item = &Template> {
+        let read = self.read.iter().flat_map(|read| std::iter::once(&read.path).chain(read.query.values()));
+        let probe =
+            self.probe.iter().flat_map(|probe| std::iter::once(&probe.path).chain(probe.query.values()));
+        let regenerate = std::iter::once(&self.regenerate.path).chain(self.regenerate.query.values());
+        let body = self.regenerate.body.iter().flat_map(Body::texts).map(|(_, text)| text);
+        let lists =
+            [&self.answer.among].into_iter().chain(self.read.iter().map(|read| &read.among)).flatten();
+        let conditions = lists.map(|among| &among.condition).chain(&self.success);
+        let conditions = conditions.filter_map(|condition| condition.is.text());
+        regenerate.chain(self.headers.values()).chain(read).chain(probe).chain(body).chain(conditions)
+    }
+
     /// Whether any request has a query.
     fn has_a_query(&self) -> bool {
         let read = self.read.iter().map(|read| &read.query);

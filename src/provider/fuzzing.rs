@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::answer::{self, BodyEnd, Received};
@@ -31,6 +31,21 @@ use crate::secret::{Fingerprint, FingerprintKey, SecretValue};
 /// Stands for whatever may not be shown.
 const CANARY: &str = "canary-4711-old";
 
+/// Parameters that are what they seem, and some that are not.
+const PARAMS: [&str; 11] = [
+    "a",
+    "..",
+    "../../admin",
+    "a/b?c#d",
+    "%2e%2e%2f",
+    "x@evil.example",
+    "evil.example",
+    "evil.example.",
+    "\\..\\a",
+    "é",
+    "//evil",
+];
+
 /// A definition is read or refused with reasons; what it builds stays below its base URL, whatever the parameters.
 pub fn definition(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
@@ -43,9 +58,7 @@ pub fn definition(data: &[u8]) -> bool {
     };
     let shown = serde_saphyr::to_string(&definition).unwrap_or_default();
     assert!(Definition::parse(&shown).as_ref() == Ok(&definition), "what is shown cannot be read again");
-    for value in
-        ["a", "..", "../../admin", "a/b?c#d", "%2e%2e%2f", "x@evil.example", "\\..\\a", "é", "//evil"]
-    {
+    for value in PARAMS {
         for chosen in 0..definition.resource.len().clamp(1, 3) {
             for environment in definition.environments.keys().take(3) {
                 for scheme in definition.auth.iter().take(3) {
@@ -97,6 +110,7 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
         match bind(definition, binding.clone()) {
             Ok(bound) => {
                 let wire = &bound.wire;
+                is_declared(definition, &binding, bound.base_url());
                 let read = wire.read.iter().map(|read| &read.call);
                 let probe = wire.probe.iter().map(|probe| &probe.call);
                 for call in std::iter::once(&wire.regenerate).chain(read).chain(probe) {
@@ -118,6 +132,19 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
             }
         }
     }
+}
+
+/// Whatever a parameter holds, the host ends as the definition says.
+fn is_declared(definition: &Definition, binding: &Binding, base: &Url) {
+    let template = binding.environment.as_ref().and_then(|name| definition.environments.get(name));
+    let text = template.map_or_else(String::new, ToString::to_string).to_ascii_lowercase();
+    let host =
+        text.split_once("://").map_or("", |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    let end = host.rsplit('}').next().unwrap_or_default();
+    let is_plain = end.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let real = base.host_str().unwrap_or_default();
+    let is_name = matches!(base.host(), Some(Host::Domain(_)));
+    assert!(!is_plain || !is_name || real.ends_with(end), "{real} does not end with {end}");
 }
 
 /// A token is asked for below the address of all calls, or below one that a scheme declares.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Binding;
 use crate::mistake::{Mistake, did_you_mean};
-use crate::provider::definition::{AuthScheme, Body, Definition, Param};
+use crate::provider::definition::{AuthScheme, Definition, Param};
 use crate::provider::template::Template;
 
 /// Checks all parameters and says which of the definition's resources they choose.
@@ -91,38 +91,8 @@ fn needed<'d>(
     scheme: Option<&'d AuthScheme>,
     chosen: impl Iterator<Item = &'d Template>,
 ) -> BTreeSet<&'d str> {
-    let regenerate = &definition.regenerate;
-    let mut templates: Vec<&Template> = vec![&regenerate.path];
-    templates.extend(regenerate.query.values().chain(definition.headers.values()).chain(chosen));
-    for (path, query) in definition
-        .read
-        .iter()
-        .map(|read| (&read.path, &read.query))
-        .chain(definition.probe.iter().map(|probe| (&probe.path, &probe.query)))
-    {
-        templates.push(path);
-        templates.extend(query.values());
-    }
     let own_scheme = definition.auth.first().filter(|_| definition.probe.is_some());
-    for scheme in scheme.into_iter().chain(own_scheme) {
-        match scheme {
-            AuthScheme::Basic(basic) => templates.extend(basic.username.iter().chain(&basic.password)),
-            AuthScheme::Hmac(hmac) => {
-                templates.push(&hmac.message);
-                templates.extend(hmac.headers.values());
-            }
-            AuthScheme::Oauth2(oauth2) => {
-                templates.extend([&oauth2.path, &oauth2.client_id]);
-                templates.extend(oauth2.parameters.values());
-            }
-            AuthScheme::Header(_) | AuthScheme::Body(_) => {}
-        }
-    }
-    let among = [&definition.answer.among].into_iter().chain(definition.read.iter().map(|read| &read.among));
-    let conditions = among.flatten().map(|among| &among.condition).chain(&definition.success);
-    templates.extend(conditions.filter_map(|condition| condition.is.text()));
-    let texts = regenerate.body.iter().flat_map(Body::texts);
-    templates.extend(texts.map(|(_, text)| text));
-    let names = templates.into_iter().flat_map(Template::names);
+    let of_schemes = scheme.into_iter().chain(own_scheme).flat_map(AuthScheme::templates);
+    let names = definition.call_templates().chain(chosen).chain(of_schemes).flat_map(Template::names);
     names.filter(|name| definition.params.contains_key(*name)).collect()
 }

@@ -121,6 +121,15 @@ pub(super) fn who_signs(
                 .hint(format!("leave it out, or write {}", own_scheme.unwrap_or_default())),
         );
     }
+    if binding.self_authenticating && grace.is_none() && definition.answer.secret.is_none() {
+        found.push(
+            Mistake::new(
+                "auth",
+                "the new key can only be read back, and the old one is dead before it could sign the read",
+            )
+            .hint("let a separate credential sign under `auth`"),
+        );
+    }
     match (definition.self_signing, binding.self_authenticating) {
         (SelfSigning::Always, false) => found.push(
             Mistake::new("auth", "only the key itself can sign its regeneration, so no other is needed")

@@ -135,6 +135,16 @@ fn who_signs_must_fit_the_definition() {
 }
 
 #[test]
+fn a_key_that_can_only_be_read_needs_somebody_alive_to_read_it() {
+    let mut definition = Catalog::embedded().get("publicsquare/api-key").unwrap().clone();
+    definition.answer.secret = None;
+    let own = Binding { self_authenticating: true, accepts_lock_out: true, ..binding(PUBLICSQUARE) };
+    let found = bind(&definition, own).unwrap_err();
+    assert!(found[0].to_string().contains("can only be read back"), "{found:#?}");
+    assert!(bind(&definition, binding(PUBLICSQUARE)).is_ok());
+}
+
+#[test]
 fn a_dead_key_signs_no_replay_no_read_and_no_second_call() {
     let separate = plan_of("publicsquare/api-key", binding(PUBLICSQUARE));
     assert_eq!(separate.replay, Some(Duration::from_hours(24)));

@@ -61,6 +61,20 @@ impl AuthScheme {
     }
 }
 
+impl AuthScheme {
+    /// All its templates.
+    pub(in crate::provider) fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Header(_) | Self::Body(_) => Vec::new(),
+            Self::Basic(basic) => basic.username.iter().chain(&basic.password).collect(),
+            Self::Hmac(hmac) => std::iter::once(&hmac.message).chain(hmac.headers.values()).collect(),
+            Self::Oauth2(oauth2) => {
+                [&oauth2.path, &oauth2.client_id].into_iter().chain(oauth2.parameters.values()).collect()
+            }
+        }
+    }
+}
+
 /// The secret as a header's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,11 @@
 //! How a definition writes a request's body.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::provider::template::Template;
 
@@ -34,7 +36,7 @@ impl Body {
 }
 
 /// One value of a JSON body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum BodyValue {
     /// `null`.
@@ -72,7 +74,7 @@ impl BodyValue {
 /// `{rotation_id}`; `{secret}`, which signs the call; of the grace window `{grace_seconds}`, `_minutes`, `_hours`,
 /// `_days`, `_milliseconds`, and its end `{grace_end_rfc3339}`, `_date`, `_unix_seconds`, `_unix_milliseconds`; the
 /// same of the new key's `{lifetime_…}`. A number that stands alone in its text is sent as a number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Scalar {
     /// A truth value.
@@ -81,6 +83,93 @@ pub enum Scalar {
     Number(i64),
     /// A text.
     Text(Template),
+}
+
+impl<'de> Deserialize<'de> for BodyValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadValue)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadScalar)
+    }
+}
+
+/// By hand, so that a mistake in a template is named: an untagged enum only says that no variant fits.
+struct ReadScalar;
+
+impl Visitor<'_> for ReadScalar {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a truth value, a whole number or a text")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar, E> {
+        i64::try_from(value)
+            .map(Scalar::Number)
+            .map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+        Template::try_from(text.to_owned()).map(Scalar::Text).map_err(E::custom)
+    }
+}
+
+struct ReadValue;
+
+impl<'de> Visitor<'de> for ReadValue {
+    type Value = BodyValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value as JSON has it, without fractions")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<BodyValue, E> {
+        Ok(BodyValue::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<BodyValue, E> {
+        ReadScalar.visit_bool(value).map(BodyValue::Scalar)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<BodyValue, E> {
+        ReadScalar.visit_i64(value).map(BodyValue::Scalar)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<BodyValue, E> {
+        ReadScalar.visit_u64(value).map(BodyValue::Scalar)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<BodyValue, E> {
+        ReadScalar.visit_str(text).map(BodyValue::Scalar)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<BodyValue, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(BodyValue::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<BodyValue, A::Error> {
+        let mut object = BTreeMap::new();
+        while let Some((name, member)) = members.next_entry()? {
+            object.insert(name, member);
+        }
+        Ok(BodyValue::Object(object))
+    }
 }
 
 impl Scalar {

@@ -2,10 +2,11 @@
 
 mod answers;
 mod auth;
+mod capabilities;
 mod errors;
 mod requests;
 
-use super::{Definition, Grace, SelfSigning};
+use super::Definition;
 use crate::mistake::{Mistake, did_you_mean};
 use crate::provider::base_url;
 use crate::provider::fact::Fact;
@@ -24,7 +25,7 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     requests::idempotency(definition, &mut found);
     answers::mistakes(definition, &mut found);
     errors::mistakes(definition, &mut found);
-    capabilities(definition, &mut found);
+    capabilities::mistakes(definition, &mut found);
     found
 }
 
@@ -68,6 +69,12 @@ fn params(definition: &Definition, found: &mut Vec<Mistake>) {
         }
         if RESERVED.contains(&name.as_str()) || Fact::named(name).is_some() {
             found.push(Mistake::new(&path, "templates give this name a meaning already; choose another"));
+        }
+        if !definition.all_templates().any(|template| template.names().any(|used| used == name)) {
+            found.push(
+                Mistake::new(&path, "nothing uses it")
+                    .hint(format!("write {{{name}}} where it belongs, or leave it out")),
+            );
         }
         if param.max_length == 0 {
             found.push(Mistake::new(format!("{path}.max_length"), "no value has so few characters"));
@@ -127,36 +134,6 @@ fn known_names(
             found.push(
                 Mistake::new(place, format!("{{{name}}} stands for nothing")).hint(did_you_mean(name, names)),
             );
-        }
-    }
-}
-
-fn capabilities(definition: &Definition, found: &mut Vec<Mistake>) {
-    if let Some(redo) = definition.redo {
-        if redo.max_calls < 2 {
-            found.push(Mistake::new("redo.max_calls", "the first call counts, so it is 2 or more"));
-        }
-        if definition.self_signing == SelfSigning::Always && definition.grace == Grace::None {
-            found.push(
-                Mistake::new("redo", "the old key signs the second call, but no grace window keeps it alive")
-                    .hint("declare the grace window, or leave redo out"),
-            );
-        }
-    }
-    if let Some(propagation) = definition.propagation {
-        if propagation.poll.is_zero() {
-            found.push(Mistake::new("propagation.poll", "the provider would be asked without a pause"));
-        }
-        if definition.probe.is_some() && propagation.deadline <= propagation.delay {
-            found.push(Mistake::new("propagation.deadline", "it ends before the first probe"));
-        }
-        if let Grace::Fixed(grace) = definition.grace
-            && propagation.delay >= grace
-        {
-            found.push(Mistake::new(
-                "propagation.delay",
-                "the old key is dead before the new one counts as usable",
-            ));
         }
     }
 }

@@ -61,12 +61,6 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
              at once",
             "declare what the provider has, if its documentation says so",
         ));
-    } else if definition.self_signing == SelfSigning::Always && dies_at_once {
-        found.push(finding(
-            "self",
-            "read and replay are declared in vain: a dead key signs neither",
-            "leave them out, or declare the grace window that keeps the old key alive",
-        ));
     }
 }
 
@@ -92,14 +86,6 @@ fn second_call(definition: &Definition, found: &mut Vec<Finding>) {
             "redo",
             "it is declared in vain: where the key can be read, the read settles a lost answer",
             "leave redo out",
-        ));
-    }
-    if definition.lock.is_some() {
-        found.push(finding(
-            "lock",
-            "after a rotation the provider refuses, or punishes, another; so it does with the second call that redo \
-             makes",
-            "leave redo out, unless the lock does not count for a call whose answer was lost",
         ));
     }
     let longest = match definition.grace {

@@ -81,6 +81,11 @@ fn what_cannot_be_read_shows_its_place_and_nothing_of_the_file() {
         (instead("{id}/rotate", "id}/canary"), "'}' without '{'"),
         (instead("{id}/rotate\"", "{id}\", body: { json: { a: 1.5 } }"), "regenerate.body.json"),
         (instead("{id}/rotate\"", "{id}\", body: { form: { a: [canary] } }"), "regenerate.body.form.a"),
+        (
+            instead("{id}/rotate\"", "{id}\", body: { json: { a: [ \"{canary\" ] } }"),
+            "regenerate.body.json.a[0]: line 9, column",
+        ),
+        (instead("{id}/rotate\"", "{id}\", body: { form: { a: \"canary}\" } }"), "'}' without '{'"),
         (instead("{id}/rotate\"", "{id}\", method: canary"), "one of: POST, PUT, PATCH"),
         (format!("{SMALL}lock: canary\n"), "lock: line 11, column 1: what stands here cannot be read"),
         (format!("{SMALL}lock: 3 canary\n"), "a duration is 30s"),
@@ -135,6 +140,7 @@ fn what_a_definition_means_is_checked_with_places_too() {
     assert_eq!(
         found,
         [
+            "params.id: line 6, column 11: nothing uses it (write {id} where it belongs, or leave it out)",
             "auth[0].header: line 7, column 11: it is not a header's name",
             "regenerate.path: line 9, column 15: {idd} stands for nothing (did you mean \"id\"?)",
         ]
@@ -313,6 +319,44 @@ fn an_answer_without_the_key_needs_a_read() {
     });
     refuses("stands for nothing", |it| {
         it.success = Some(Condition { at: Pointer::literal("/ok"), is: Scalar::Text(template("{yes}")) });
+    });
+}
+
+#[test]
+fn capabilities_that_contradict_each_other_are_refused() {
+    let hour = Duration::from_hours(1);
+    let replays = || Some(Idempotency { header: Some("X-Id".into()), replays_for: Some(hour) });
+    let read = || serde_saphyr::from_str::<Read>("{ path: '/keys/{id}', secret: /key, lag: 1m }").ok();
+    refuses("signs the repeated call, but no grace window", |it| {
+        it.self_signing = SelfSigning::Always;
+        it.idempotency = replays();
+    });
+    refuses("signs the read, but no grace window", |it| {
+        it.self_signing = SelfSigning::Always;
+        it.read = read();
+    });
+    let with_grace = mistakes(|it| {
+        it.self_signing = SelfSigning::Always;
+        it.grace = Grace::Fixed(hour);
+        (it.idempotency, it.read, it.redo) = (replays(), read(), Some(Redo { max_calls: 2 }));
+    });
+    assert_eq!(with_grace, [""; 0]);
+    refuses("while its lock lasts", |it| {
+        it.redo = Some(Redo { max_calls: 2 });
+        it.lock = Some(hour);
+    });
+    let slow = Propagation { delay: hour, poll: Duration::from_secs(1), deadline: hour * 2 };
+    refuses("dead before the new one counts", |it| {
+        it.propagation = Some(slow);
+        it.grace = Grace::Requested(GraceRequest { default: hour, max: hour });
+    });
+    refuses("expires before it counts", |it| {
+        it.propagation = Some(slow);
+        it.lifetime = Some(hour);
+    });
+    refuses("nothing uses it", |it| {
+        let param = it.params["id"].clone();
+        it.params.insert("other".into(), param);
     });
 }
 
