@@ -76,6 +76,7 @@ fn of_success(facts: &AnswerFacts, received: &Received) -> Response {
             secret: SecretValue::new(secret),
             previous_expires_at: previous_expiry(facts, &json, received.at),
             received_at: received.at,
+            key_id: None,
         })),
         Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
             Response { outcome: Outcome::AppliedNoValue, residue: residue(&received.body) }
@@ -197,6 +198,7 @@ pub(super) fn of_read(facts: &AnswerFacts, secret: &Pointer, received: &Received
             // At the latest: when the change was made, a read does not say.
             previous_expires_at: facts.grace_fixed.and_then(|grace| received.at.checked_add(grace).ok()),
             received_at: received.at,
+            key_id: None,
         }),
         Found::Nothing | Found::SomethingElse => unavailable("the answer holds no key"),
     }

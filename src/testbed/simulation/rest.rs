@@ -41,6 +41,11 @@ fn rests(world: &World, credential: usize) -> bool {
     if !all_run || !is_settled(world, &state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
         return false;
     }
+    if state.phase == Phase::Idle
+        && world.judge.docket(credential, |docket| docket.is_cleared(world.clock.now())) == Some(false)
+    {
+        return false;
+    }
     let kept = world.newest_kept(credential);
     let verdict = world.judge.docket(credential, |docket| {
         if state.phase == Phase::Idle {
