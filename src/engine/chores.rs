@@ -114,10 +114,13 @@ where
         let examine_at = (!chores.orphans.is_empty()).then_some(chores.examine_at);
         let compare_at = self.can_ask().then_some(chores.compare_at);
         let list_at = self.looks_for_strays().then_some(chores.list_at);
-        let revoke_at = chores.owed.iter().map(|owed| owed.at).min();
-        let next = [examine_at, compare_at, list_at, revoke_at].into_iter().flatten().min()?;
         let quiet_at = self.seen_at.saturating_add(quiet_for(self.plan()));
-        let left = next.max(quiet_at).saturating_sub(self.clock.monotonic());
+        let asks_at =
+            [examine_at, compare_at, list_at].into_iter().flatten().min().map(|at| at.max(quiet_at));
+        // What is owed needs no quiet: its key can reach the entry no more.
+        let revoke_at = chores.owed.iter().map(|owed| owed.at).min();
+        let next = [asks_at, revoke_at].into_iter().flatten().min()?;
+        let left = next.saturating_sub(self.clock.monotonic());
         Some(self.provider.quiet_left().map_or(left, |quiet| left.max(quiet)))
     }
 
@@ -130,7 +133,13 @@ where
     pub(super) async fn do_chore(&mut self, state: &State) -> Option<Event> {
         let now = self.clock.monotonic();
         self.signer = None;
-        if let Some(event) = self.clear_away(state).await {
+        if let Some(event) = self.revoke_what_is_due(state).await {
+            return Some(event);
+        }
+        if self.unchanged_for() < quiet_for(self.plan()) {
+            return None;
+        }
+        if let Some(event) = self.find_strays(state).await {
             return Some(event);
         }
         if self.can_ask() && self.chores.compare_at <= now {

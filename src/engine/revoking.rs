@@ -67,20 +67,30 @@ where
         self.plan().creates.as_ref().is_some_and(|creates| creates.lists)
     }
 
-    /// Revokes the first key that is due, or else looks for strays, if it is time.
-    pub(super) async fn clear_away(&mut self, state: &State) -> Option<Event> {
+    /// Revokes the first key that is due.
+    pub(super) async fn revoke_what_is_due(&mut self, state: &State) -> Option<Event> {
         let now = self.clock.monotonic();
-        let cleared = if self.chores.owed.iter().any(|owed| owed.at <= now) {
-            self.revoke_next(state).await
-        } else if self.looks_for_strays() && self.chores.list_at <= now {
-            self.look_for_strays(state).await
-        } else {
+        if !self.chores.owed.iter().any(|owed| owed.at <= now) {
             return None;
-        };
-        if let Err(interruption) = &cleared {
+        }
+        let revoked = self.revoke_next(state).await;
+        self.found_out(revoked)
+    }
+
+    /// Looks for strays, if it is time.
+    pub(super) async fn find_strays(&mut self, state: &State) -> Option<Event> {
+        if !self.looks_for_strays() || self.chores.list_at > self.clock.monotonic() {
+            return None;
+        }
+        let found = self.look_for_strays(state).await;
+        self.found_out(found)
+    }
+
+    fn found_out(&self, found: Result<Option<Event>, Interruption>) -> Option<Event> {
+        if let Err(interruption) = &found {
             tracing::debug!(credential = %self.credential.name, ?interruption, "nothing was cleared away");
         }
-        cleared.ok().flatten()
+        found.ok().flatten()
     }
 
     /// Revokes the key that has been due for longest, unless anything speaks against it.

@@ -21,10 +21,9 @@ pub(crate) enum Chore {
 /// What there is to do now.
 pub(crate) fn next(world: &World, rules: &Rules, who: usize, state: &Known) -> Option<Chore> {
     let quiet_ms = u64::try_from(quiet_for(&rules.plan).as_millis()).unwrap();
-    if unchanged_ms(world, who) < quiet_ms {
-        return None;
-    }
-    some_day(world, rules, who, state, |due_at| due_at <= at(world.tick))
+    let quiet = unchanged_ms(world, who) >= quiet_ms;
+    let next = some_day(world, rules, who, state, |due_at| due_at <= at(world.tick));
+    next.filter(|chore| quiet || matches!(chore, Chore::Revoke(_)))
 }
 
 /// What there is to do, now or later, where nothing else comes in between.
