@@ -61,6 +61,7 @@ fn answer(secret: &str) -> SealedAnswer {
         previous_expires_at: Some("2026-11-22T00:00:00Z".parse().unwrap()),
         received_at: "2026-11-21T00:00:00.5Z".parse().unwrap(),
         call: 1,
+        key_id: Some("AKIA-1".parse().unwrap()),
     }
 }
 

@@ -11,6 +11,8 @@
 
 #[path = "../../tests/model/book.rs"]
 mod book;
+#[path = "../../tests/model/chores.rs"]
+mod chores;
 #[path = "../../tests/model/effects.rs"]
 mod effects;
 #[path = "../../tests/model/encode.rs"]

@@ -34,6 +34,7 @@ pub(super) fn rejected(rejection: &Rejection, credential: &CredentialName, now: 
         Rejection::Stopping => Code::Unavailable,
         Rejection::GraceWindowOpen { .. }
         | Rejection::TooSoon { .. }
+        | Rejection::KeySlotsFull { .. }
         | Rejection::Paused { .. }
         | Rejection::NotOpen { .. }
         | Rejection::TooLateToCancel { .. }
@@ -62,7 +63,9 @@ fn metadata(rejection: &Rejection, credential: &CredentialName) -> HashMap<Strin
 
 const fn not_before(rejection: &Rejection) -> Option<Timestamp> {
     match rejection {
-        Rejection::GraceWindowOpen { until } | Rejection::TooSoon { until } => Some(*until),
+        Rejection::GraceWindowOpen { until }
+        | Rejection::TooSoon { until }
+        | Rejection::KeySlotsFull { until } => Some(*until),
         _ => None,
     }
 }

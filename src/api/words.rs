@@ -29,11 +29,12 @@ pub(super) fn failure(refusal: &Refusal) -> String {
     format!("{what}{}. Nothing was changed: the old key still stands. {next}.", quoted(&refusal.problem))
 }
 
-/// A rotation whose lost call turned out never to have taken effect.
+/// A rotation whose lost call took nothing from the old key.
 pub(super) fn not_applied(doubt: &Doubt) -> String {
     format!(
-        "{}. A read at the provider then showed that the call never took effect: the old key still stands. \
-         keyturn tries again by itself; see the credential's retry.",
+        "{}. The old key still stands: a read at the provider showed that the call never took effect, or keys live \
+         side by side there, and one that the call may have made is revoked. Whether keyturn tries again by itself \
+         says the credential's retry.",
         happened(doubt)
     )
 }

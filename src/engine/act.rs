@@ -39,6 +39,7 @@ where
         self.version = written?;
         self.seen_at = started;
         self.heard = None;
+        self.note_what_is_owed(state);
         self.keep_the_time_of(state.phase.rotation().map(|open| open.rotation_id));
         match state.phase {
             Phase::Intended { .. } => crash::point("after-intent"),
@@ -188,6 +189,7 @@ where
             previous_expires_at: in_hand.answer.previous_expires_at,
             received_at: in_hand.answer.received_at,
             call: in_hand.call,
+            key_id: in_hand.answer.key_id.clone(),
         };
         let name = self.credential.name.clone();
         match self.on_disk(move |escrow| escrow.seal(&name, id, &identity, &sealed)).await {
@@ -235,12 +237,14 @@ where
         self.holds_claim(rotation)?;
         let place = self.credential.store.clone();
         let started = self.clock.monotonic();
+        // Before the record is compared: who closes the rotation without this key writes the entry again, so that this
+        // write fails.
+        if self.entry.is_none() {
+            self.entry = Some(self.store.read_entry(&place.path).await?);
+        }
         // Somebody else may have settled the rotation since the last save: that is seen before anything is written.
         if self.store.record_version(&self.credential.name).await? != self.version {
             return Err(Interruption::Reload);
-        }
-        if self.entry.is_none() {
-            self.entry = Some(self.store.read_entry(&place.path).await?);
         }
         let (Some(entry), Some(in_hand)) = (&self.entry, &self.in_hand) else {
             return Err(Interruption::Reload);
@@ -255,6 +259,7 @@ where
             published_at: self.clock.now(),
             previous_expires_at: in_hand.answer.previous_expires_at,
             call: in_hand.call,
+            key_id: in_hand.answer.key_id.clone(),
         };
         let written = self.store.publish(&place, entry, &in_hand.answer.secret, &stamp).await;
         self.entry = None;

@@ -1,6 +1,8 @@
-//! What a task does while no rotation is open: it settles orphan answers, and compares provider with Vault.
+//! What a task does while no rotation is open: it revokes what is owed, looks for strays, settles orphan answers, and
+//! compares provider with Vault.
 //!
-//! It only reads, so that it can be dropped at any moment: whatever a person wants comes first.
+//! It can be dropped at any moment, for whatever a person wants comes first: it only reads, and what it writes outside
+//! the record can be done again.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,11 +12,14 @@ use jiff::Timestamp;
 
 use super::hands::Hands;
 use super::interruption::Interruption;
+use super::revoking::Owed;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::{CredentialName, ReplicaId, RotationId};
 use crate::provider::{self, Probe, Provider};
-use crate::rotation::{Baseline, Event, Evidence, Phase, State, Verdict, quiet_for, tells_at};
+use crate::rotation::{
+    Baseline, Event, Evidence, Phase, State, Verdict, is_as_recorded, quiet_for, tells_at,
+};
 use crate::secret::{Fingerprint, SecretValue};
 use crate::vault::Store;
 
@@ -29,6 +34,11 @@ pub(super) struct Chores {
     tells_at: Option<Timestamp>,
     compare_at: Duration,
     comparisons: u32,
+    /// Keys that the record says are to be revoked.
+    pub(super) owed: Vec<Owed>,
+    /// When the provider's keys are listed, and when that was tried last.
+    pub(super) list_at: Duration,
+    pub(super) listed_at: Duration,
 }
 
 impl Chores {
@@ -41,6 +51,9 @@ impl Chores {
             tells_at: None,
             compare_at,
             comparisons: 0,
+            owed: Vec::new(),
+            list_at: now,
+            listed_at: now,
         }
     }
 
@@ -94,14 +107,20 @@ where
 {
     /// How long until the next chore; `None` where there is none.
     pub(super) fn chore_in(&self, state: &State) -> Option<Duration> {
-        if state.phase != Phase::Idle || !self.can_ask() {
+        if state.phase != Phase::Idle {
             return None;
         }
         let chores = &self.chores;
         let examine_at = (!chores.orphans.is_empty()).then_some(chores.examine_at);
-        let next = examine_at.map_or(chores.compare_at, |at| at.min(chores.compare_at));
+        let compare_at = self.can_ask().then_some(chores.compare_at);
+        let list_at = self.looks_for_strays().then_some(chores.list_at);
         let quiet_at = self.seen_at.saturating_add(quiet_for(self.plan()));
-        let left = next.max(quiet_at).saturating_sub(self.clock.monotonic());
+        let asks_at =
+            [examine_at, compare_at, list_at].into_iter().flatten().min().map(|at| at.max(quiet_at));
+        // What is owed needs no quiet: its key can reach the entry no more.
+        let revoke_at = chores.owed.iter().map(|owed| owed.at).min();
+        let next = [asks_at, revoke_at].into_iter().flatten().min()?;
+        let left = next.saturating_sub(self.clock.monotonic());
         Some(self.provider.quiet_left().map_or(left, |quiet| left.max(quiet)))
     }
 
@@ -114,7 +133,16 @@ where
     pub(super) async fn do_chore(&mut self, state: &State) -> Option<Event> {
         let now = self.clock.monotonic();
         self.signer = None;
-        if self.chores.compare_at <= now {
+        if let Some(event) = self.revoke_what_is_due(state).await {
+            return Some(event);
+        }
+        if self.unchanged_for() < quiet_for(self.plan()) {
+            return None;
+        }
+        if let Some(event) = self.find_strays(state).await {
+            return Some(event);
+        }
+        if self.can_ask() && self.chores.compare_at <= now {
             self.chores.compare_at = now.saturating_add(COMPARE_AGAIN);
             self.chores.comparisons = self.chores.comparisons.wrapping_add(1);
             if self.compare_with_vault().await {
@@ -201,19 +229,28 @@ where
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
         let Some(published) = entry.field(&place.field) else { return Ok(None) };
-        let (ahead, entry_version) = (self.is_ahead_of_record(&entry), entry.version);
+        let ahead = self.is_ahead_of_record(&entry);
         // A publication that follows is based on the very entry that is compared here.
         self.entry = Some(entry);
         let Some(rotation_id) = self.next_orphan().filter(|_| !ahead) else { return Ok(None) };
         let Some(found) = self.opened(rotation_id).await else { return Ok(None) };
         let answer = self.facts(&found);
         self.chores.tells_at = tells_at(state, &answer);
-        let Some(evidence) = self.evidence(&found.answer.secret, &published).await? else { return Ok(None) };
         let entry_key = self.fingerprint(&published);
+        let entry_version = self.entry_version().unwrap_or_default();
+        let evidence = match &self.plan().creates {
+            None => self.evidence(&found.answer.secret, &published).await?,
+            Some(_) if !is_as_recorded(state, Some(&entry_key)) => None,
+            Some(_) => {
+                self.fence_the_entry().await?;
+                Some(Evidence::Beside)
+            }
+        };
+        let Some(evidence) = evidence else { return Ok(None) };
         tracing::info!(credential = %self.credential.name, %rotation_id, ?evidence,
             orphan = %answer.fingerprint, published = %entry_key, "asked which key lives");
         self.in_hand = Some(found);
-        let baseline = Baseline { provider: None, entry: Some(entry_key), entry_version };
+        let baseline = Baseline { entry: Some(entry_key), entry_version, ..Baseline::default() };
         let unchanged_for = self.unchanged_for();
         let (replica, epoch, now) = (self.replica, self.epoch(), self.now());
         Ok(Some(Event::Orphaned {
@@ -260,7 +297,7 @@ where
         })
     }
 
-    async fn accepts(&mut self, key: &SecretValue) -> Result<Verdict, Interruption> {
+    pub(super) async fn accepts(&mut self, key: &SecretValue) -> Result<Verdict, Interruption> {
         if !self.plan().probe {
             return Ok(Verdict::NoProbe);
         }

@@ -388,6 +388,7 @@ impl From<NotNow> for Rejection {
             NotNow::Paused { reason } => Self::Paused { reason },
             NotNow::GraceWindowOpen { until } => Self::GraceWindowOpen { until },
             NotNow::TooSoon { until } => Self::TooSoon { until },
+            NotNow::KeySlotsFull { until } => Self::KeySlotsFull { until },
         }
     }
 }

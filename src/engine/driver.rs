@@ -175,6 +175,7 @@ where
             Effect::Seal => self.busy(open, Work::Seal).await?,
             Effect::Probe => self.busy(open, Work::Probe).await?,
             Effect::Publish => self.busy(open, Work::Publish).await?,
+            Effect::Fence => self.busy(open, Work::Fence).await?,
             Effect::Verify => self.busy(open, Work::Verify).await?,
         };
         Ok(Some(event))
@@ -206,6 +207,7 @@ where
                 Work::Seal => Ok(hands.seal().await),
                 Work::Probe => hands.probe().await,
                 Work::Publish => hands.publish(open).await,
+                Work::Fence => hands.fence(open).await,
                 Work::Verify => hands.verify(open).await,
             }
         });
@@ -279,6 +281,7 @@ enum Work {
     Seal,
     Probe,
     Publish,
+    Fence,
     Verify,
 }
 

@@ -190,6 +190,15 @@ pub enum Rejection {
         /// Until when.
         until: Timestamp,
     },
+    /// The provider lets no further key live before an old one is revoked.
+    #[error(
+        "the provider has no place for a further key until an old one is revoked, which is due at {until:.0}; keyturn does \
+         it by itself, unless a condition of the credential says otherwise"
+    )]
+    KeySlotsFull {
+        /// When the first old key is due.
+        until: Timestamp,
+    },
     /// The credential is paused.
     #[error("the credential is paused ({reason}); resume it, or ask for an emergency rotation")]
     Paused {
@@ -240,6 +249,7 @@ impl Rejection {
             Self::InProgress { .. } => "ROTATION_IN_PROGRESS",
             Self::GraceWindowOpen { .. } => "GRACE_WINDOW_OPEN",
             Self::TooSoon { .. } => "TOO_SOON",
+            Self::KeySlotsFull { .. } => "KEY_SLOTS_FULL",
             Self::Paused { .. } => "CREDENTIAL_PAUSED",
             Self::NotOpen { .. } => "ROTATION_NOT_OPEN",
             Self::TooLateToCancel { .. } => "TOO_LATE_TO_CANCEL",

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::Anchor;
@@ -164,11 +164,17 @@ where
             previous_expires_at: in_hand.answer.previous_expires_at,
             received_at: in_hand.answer.received_at,
             call: in_hand.call,
+            key_id: in_hand.answer.key_id.clone(),
         }
     }
 
     /// Takes a key that the provider showed into the hand; gives what is known of it.
-    pub(super) fn take_in_hand(&mut self, rotation: &Rotation, answer: provider::Answer) -> Answer {
+    pub(super) fn take_in_hand(&mut self, rotation: &Rotation, mut answer: provider::Answer) -> Answer {
+        if let Some(creates) = &self.plan().creates {
+            // At the earliest: it is revoked so long after the close.
+            let revoke_after = SignedDuration::try_from(creates.revoke_after).unwrap_or(SignedDuration::MAX);
+            answer.previous_expires_at = answer.received_at.checked_add(revoke_after).ok();
+        }
         let (rotation_id, call) = (rotation.rotation_id, rotation.calls);
         let identity = self.identity(rotation_id);
         let in_hand = InHand { rotation_id, call, answer, identity, sealed: false, in_slot: false };

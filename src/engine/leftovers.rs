@@ -77,6 +77,11 @@ where
                     rotations have begun since), so only an operator's break-glass key can: `age --decrypt`. If \
                     the key in Vault does not work, put this one there; then remove the file";
         }
+        if self.plan().creates.is_some() {
+            self.chores.orphans.push_back(id);
+            return "nobody needs its key, for it killed none: keyturn revokes it at the provider, and erases the file by \
+                    itself";
+        }
         if state.given_up() == Some(id) {
             return "as a person decided about it, it is left alone. Check that the key in Vault works, then remove \
                     the file";
@@ -127,7 +132,12 @@ where
         let opens = identity.duplicate();
         let sealed = self.on_disk(move |escrow| escrow.open(&name, id, &opens)).await.ok()?;
         let (previous_expires_at, received_at) = (sealed.previous_expires_at, sealed.received_at);
-        let answer = provider::Answer { secret: sealed.secret, previous_expires_at, received_at };
+        let answer = provider::Answer {
+            secret: sealed.secret,
+            previous_expires_at,
+            received_at,
+            key_id: sealed.key_id,
+        };
         Some(InHand {
             rotation_id: id,
             call: sealed.call,

@@ -8,8 +8,8 @@ use crate::clock::Clock;
 use crate::escrow::{Escrow, Slot};
 use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
-use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State};
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State, is_wanted};
+use crate::secret::FingerprintKey;
 use crate::vault::{Record, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -33,6 +33,7 @@ where
         self.took(Share::Vault, started);
         self.keep_the_time_of(record.state.phase.rotation().map(|open| open.rotation_id));
         let state = record.state.clone().believed_at(self.now());
+        self.note_what_is_owed(&state);
         self.record = Some(record);
         self.signer = None;
         self.entry = None;
@@ -107,7 +108,8 @@ where
             self.let_go().await?;
         }
         let (previous_expires_at, received_at) = (facts.previous_expires_at, facts.received_at);
-        let answer = provider::Answer { secret, previous_expires_at, received_at };
+        let answer =
+            provider::Answer { secret, previous_expires_at, received_at, key_id: facts.key_id.clone() };
         let identity = self.identity(id);
         // Vault has it, so the escrow need not.
         self.in_hand = Some(InHand {
@@ -151,6 +153,7 @@ where
             secret: sealed.secret,
             previous_expires_at: sealed.previous_expires_at,
             received_at: sealed.received_at,
+            key_id: sealed.key_id,
         };
         let identity = self.identity(id);
         self.in_hand = Some(InHand {
@@ -171,20 +174,30 @@ where
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        // A stamp can be copied beside another value; where the key is in hand, it must be the one.
-        let held = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
-        let ours = |value: &SecretValue| held.as_ref().is_none_or(|held| *held == self.fingerprint(value));
-        let found = found.filter(|stamp| stamp.call == rotation.calls);
-        let published = found.zip(entry.field(field).filter(ours)).map(|(stamp, value)| {
+        let published = found.zip(entry.field(field)).map(|(stamp, value)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&value),
                 previous_expires_at: stamp.previous_expires_at,
                 received_at: stamp.published_at,
                 call: stamp.call,
+                key_id: stamp.key_id.clone(),
             };
             (answer, entry.version)
         });
         self.entry = Some(entry);
-        Ok(published)
+        let Some((answer, version)) =
+            published.filter(|(answer, _)| is_wanted(self.plan(), rotation, answer))
+        else {
+            return Ok(None);
+        };
+        let creates = self.plan().creates.is_some();
+        match self.answer_facts(rotation.rotation_id) {
+            // Keys live side by side, and another call's was published: the one in hand is left to be revoked.
+            Some(held) if creates && held.call != answer.call => self.let_go().await?,
+            // A stamp can be copied beside another value; where the key is in hand, it must be the one.
+            Some(held) if held.fingerprint != answer.fingerprint => return Ok(None),
+            _ => {}
+        }
+        Ok(Some((answer, version)))
     }
 }

@@ -3,8 +3,8 @@
 //! Read it in this order: [`Handle`] is how the program speaks to a task and [`Snapshot`] what it sees of it;
 //! `driver` is the loop (load, step, run effects, rest); `hands` holds the outsides and the secret in flight,
 //! `anchor` keeps its time, and `load`, `preflight` and `act` are what it does with them; `desk` answers commands; `interruption` says what
-//! ends a run of effects and how long to wait before everything is read afresh; `leftovers` and `chores` look after
-//! what rotations that are not open have left.
+//! ends a run of effects and how long to wait before everything is read afresh; `leftovers`, `chores` and `revoking` look
+//! after what rotations that are not open have left.
 
 mod act;
 mod anchor;
@@ -21,6 +21,7 @@ mod leftovers;
 mod load;
 mod preflight;
 mod rest;
+mod revoking;
 #[cfg(feature = "testbed")]
 pub mod scripted;
 mod show;

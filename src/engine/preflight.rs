@@ -64,6 +64,7 @@ where
             provider: self.provider_baseline().await?,
             entry: field.map(|value| self.fingerprint(&value)),
             entry_version: self.entry_version().unwrap_or_default(),
+            key_id: None,
         };
         let drifted = |condition: &Condition| condition.code == "DRIFT";
         if baseline.provider.is_some() {

@@ -51,7 +51,7 @@ where
     pub(super) fn show_effect(&mut self, state: &State, effect: &Effect) {
         let activity = match effect {
             Effect::Preflight { .. } => Activity::Preflight,
-            Effect::Save => Activity::Saving,
+            Effect::Save | Effect::Fence => Activity::Saving,
             Effect::Call => Activity::Calling,
             Effect::Read => Activity::Reading,
             Effect::Seal => Activity::Sealing,

@@ -138,6 +138,11 @@ impl Condition {
         matches!(self.code, "ORPHAN_ANSWER" | "ORPHAN_CALL" | "RESIDUE")
     }
 
+    /// Whether it tells of a key that is owed and not revoked yet.
+    pub(super) fn is_of_a_revocation(&self) -> bool {
+        matches!(self.code, "REVOCATION_HELD" | "REVOCATION_REFUSED")
+    }
+
     /// Whether it tells what a comparison of provider and Vault showed.
     pub(super) fn is_of_a_comparison(&self) -> bool {
         matches!(self.code, "DRIFT" | "PUBLISHED_KEY_REFUSED")

@@ -170,6 +170,7 @@ impl Escrow for FileEscrow {
             previous_expires_at: answer.previous_expires_at,
             received_at: Some(answer.received_at),
             call: Some(answer.call),
+            key_id: answer.key_id.as_ref(),
         };
         self.seal_by(content, identity, overwrite)
     }
@@ -189,6 +190,7 @@ impl Escrow for FileEscrow {
             previous_expires_at: None,
             received_at: None,
             call: None,
+            key_id: None,
         };
         self.seal_residue_by(content, identity, overwrite)
     }
@@ -225,6 +227,7 @@ impl Escrow for FileEscrow {
             previous_expires_at: opened.previous_expires_at,
             received_at,
             call,
+            key_id: opened.key_id,
         })
     }
 
@@ -290,6 +293,7 @@ mod tests {
             previous_expires_at: None,
             received_at: Some(Timestamp::UNIX_EPOCH),
             call: Some(1),
+            key_id: None,
         }
     }
 

@@ -51,6 +51,7 @@ fn comes_back_or_not_at_all(text: &str, identity: &Identity) {
         previous_expires_at: None,
         received_at: None,
         call: Some(1),
+        key_id: None,
     };
     let Ok(mut bytes) = sealed::seal(content, &IDENTITY, &[]) else { return };
     let key = FingerprintKey::new("fuzzing".into());

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CredentialName, RotationId};
+use crate::ids::{CredentialName, KeyId, RotationId};
 use crate::secret::SecretValue;
 
 pub use error::Error;
@@ -63,6 +63,8 @@ pub struct SealedAnswer {
     pub received_at: Timestamp,
     /// Which call of the rotation brought it.
     pub call: u32,
+    /// The provider's id of the key, where keys live side by side.
+    pub key_id: Option<KeyId>,
 }
 
 /// A slot as a listing shows it.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::directory::open_unfollowed;
 use super::error::Error;
-use crate::ids::{CredentialName, RotationId};
+use crate::ids::{CredentialName, KeyId, RotationId};
 use crate::secret::SecretValue;
 
 /// What a sealed file holds.
@@ -35,6 +35,8 @@ pub struct Opened {
     pub received_at: Option<Timestamp>,
     /// Which call of the rotation brought it; not known of a residue.
     pub call: Option<u32>,
+    /// The provider's id of the key, where keys live side by side.
+    pub key_id: Option<KeyId>,
 }
 
 /// Opens a sealed file with an identity: the rotation's own, or one of an operator's.
@@ -93,6 +95,7 @@ pub(super) struct Sealing<'a> {
     pub(super) previous_expires_at: Option<Timestamp>,
     pub(super) received_at: Option<Timestamp>,
     pub(super) call: Option<u32>,
+    pub(super) key_id: Option<&'a KeyId>,
 }
 
 /// The age file as bytes, sealed to the identity's own recipient and to the operators'.
@@ -133,6 +136,8 @@ struct Written<'a> {
     received_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a KeyId>,
 }
 
 impl Sealing<'_> {
@@ -147,6 +152,7 @@ impl Sealing<'_> {
             previous_expires_at: self.previous_expires_at,
             received_at: self.received_at,
             call: self.call,
+            key_id: self.key_id,
         };
         // Large enough that it never moves and leaves a copy behind: JSON writes a byte with at most six.
         let mut plain = Zeroizing::new(Vec::with_capacity(secret.len() * 6 + 1024));
@@ -166,6 +172,7 @@ struct Read1 {
     previous_expires_at: Option<Timestamp>,
     received_at: Option<Timestamp>,
     call: Option<u32>,
+    key_id: Option<KeyId>,
 }
 
 #[derive(Deserialize)]
@@ -205,5 +212,6 @@ pub(super) fn parse(plain: &[u8]) -> Option<Opened> {
         previous_expires_at: read.previous_expires_at,
         received_at: read.received_at,
         call: read.call,
+        key_id: read.key_id,
     })
 }

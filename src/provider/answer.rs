@@ -95,6 +95,7 @@ fn of_success(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response
             secret: SecretValue::new(secret),
             previous_expires_at,
             received_at: received.at,
+            key_id: None,
         })),
         Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
             Response { outcome: Outcome::AppliedNoValue, residue: residue(&received.body) }
@@ -269,6 +270,7 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
             secret: SecretValue::new(secret),
             previous_expires_at,
             received_at: received.at,
+            key_id: None,
         }),
         Found::Nothing | Found::SomethingElse => unavailable("the answer holds no key"),
     }

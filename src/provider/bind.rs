@@ -253,6 +253,7 @@ fn plan(
         replay: replay.filter(|_| can_sign_again),
         read: definition.read.as_ref().map(|read| read.lag).filter(|_| can_sign_again),
         redo: definition.redo.map(|redo| redo.max_calls).filter(|_| can_sign_again),
+        creates: None,
         propagation,
         probe: definition.probe.is_some(),
         call_timeout: binding.call_timeout,

@@ -35,9 +35,15 @@ pub fn steps(plan: &Plan) -> Vec<String> {
     if plan.probe {
         steps.push("Probe the provider, signed with the new key.".to_owned());
     }
-    steps.push(match plan.grace {
-        Some(grace) => format!("Close; the old key goes on to work for {} after the call.", words(grace)),
-        None => "Close; the old key is taken to be dead since the call.".to_owned(),
+    steps.push(match (&plan.creates, plan.grace) {
+        (Some(creates), _) => {
+            let after = words(creates.revoke_after);
+            format!("Close, and owe the old key in the record; it is revoked {after} later.")
+        }
+        (None, Some(grace)) => {
+            format!("Close; the old key goes on to work for {} after the call.", words(grace))
+        }
+        (None, None) => "Close; the old key is taken to be dead since the call.".to_owned(),
     });
     steps
 }
@@ -84,11 +90,22 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
             (true, Some(grace)) => format!(", signed with the old key while its {} last", words(grace)),
             _ => String::new(),
         };
-        means.push(format!(
-            "after {} in which the lost request could still act, the key is regenerated again, at most {calls} \
-             calls in all{within}",
-            words(plan.settle)
-        ));
+        let when = match plan.creates {
+            Some(_) => "at once".to_owned(),
+            None => format!("after {} in which the lost request could still act", words(plan.settle)),
+        };
+        means.push(format!("{when}, the key is regenerated again, at most {calls} calls in all{within}"));
+    }
+    if let Some(creates) = &plan.creates {
+        means.push(if creates.lists {
+            "the rotation is closed, for the old key still works, and another is tried; the key that nobody got is found \
+             by its label and revoked"
+                .to_owned()
+        } else {
+            "the rotation is closed, for the old key still works; a key that nobody got goes on to work at the provider"
+                .to_owned()
+        });
+        return format!("First {}.", means.join("; then "));
     }
     if means.is_empty() {
         let risk = if plan.self_authenticating && plan.grace.is_none() {

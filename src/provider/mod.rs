@@ -43,8 +43,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ids::RotationId;
-use crate::rotation::{Outcome, Plan, Problem, Refusal};
+use crate::ids::{KeyId, RotationId};
+use crate::rotation::{Created, Outcome, Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 
 /// The secrets with which calls are signed, by the names the definition gives them.
@@ -68,6 +68,8 @@ pub struct Answer {
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete.
     pub received_at: Timestamp,
+    /// The provider's id of the key, where keys live side by side.
+    pub key_id: Option<KeyId>,
 }
 
 /// A regenerate call's outcome, with whatever bytes of a success could not be used.
@@ -103,6 +105,28 @@ pub enum Probe {
     Unavailable(Problem),
 }
 
+/// What a listing of the keys that a provider made for rotations found.
+#[derive(Debug)]
+pub enum Listing {
+    /// The keys that carry the label of a rotation, whichever; a key that was just made may be missing.
+    Keys(Vec<Created>),
+    /// The provider could not be asked, or could not answer, now.
+    Unavailable(Problem),
+    /// The provider refused the question.
+    Refused(Refusal),
+}
+
+/// What a call to revoke one key came to. It can be made again, whatever it came to.
+#[derive(Debug)]
+pub enum Revoking {
+    /// The key is dead, or was not there any more.
+    Revoked,
+    /// The provider could not be asked, or did not say what it did.
+    Unavailable(Problem),
+    /// The provider refused; the key lives.
+    Refused(Refusal),
+}
+
 /// One provider, bound to one credential's parameters.
 pub trait Provider: Send + Sync + 'static {
     /// The facts that the core decides by.
@@ -122,4 +146,21 @@ pub trait Provider: Send + Sync + 'static {
     /// Asks the provider whether it accepts `key`, without a side effect.
     fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)])
     -> impl Future<Output = Probe> + Send;
+
+    /// Lists the keys that carry a rotation's label, where the definition declares how; else `Refused`.
+    ///
+    /// Between rotations the signer is the separate credential, or the published key where it signs for itself.
+    fn list(&self, _signer: Signer<'_>) -> impl Future<Output = Listing> + Send {
+        std::future::ready(Listing::Refused(no_such_step("list keys")))
+    }
+
+    /// Revokes one key, where the definition declares how; else `Refused`. Signed like `list`.
+    fn revoke(&self, _key: &KeyId, _signer: Signer<'_>) -> impl Future<Output = Revoking> + Send {
+        std::future::ready(Revoking::Refused(no_such_step("revoke a key")))
+    }
+}
+
+fn no_such_step(what: &str) -> Refusal {
+    let problem = Problem::local(format!("this definition has no step to {what}"));
+    Refusal { class: RefusalClass::Invalid, problem, retry_after: None }
 }

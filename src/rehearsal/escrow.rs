@@ -101,5 +101,6 @@ fn copy(answer: &SealedAnswer) -> SealedAnswer {
         previous_expires_at: answer.previous_expires_at,
         received_at: answer.received_at,
         call: answer.call,
+        key_id: answer.key_id.clone(),
     }
 }

@@ -131,6 +131,15 @@ impl Store for MemoryStore {
         Ok(version)
     }
 
+    async fn rewrite(&self, _: &VaultPath, entry: &Entry) -> Result<KvVersion, WriteError> {
+        if entry.version != self.held.borrow().entry_version {
+            return Err(WriteError::Conflict);
+        }
+        let version = KvVersion(entry.version.0 + 1);
+        self.held.send_modify(|held| held.entry_version = version);
+        Ok(version)
+    }
+
     async fn read_secret(&self, place: &FieldPath) -> Result<SecretValue, Error> {
         let held = self.held.borrow();
         let found = if *place == self.place { Some(&held.value) } else { held.secrets.get(place) };

@@ -8,6 +8,7 @@ use super::effect::Effect;
 use super::history::{Closed, ClosedAs, Decision};
 use super::orphan;
 use super::plan::Plan;
+use super::revocation;
 use super::schedule;
 use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
 use super::step::later;
@@ -23,16 +24,22 @@ pub(super) struct Closing {
 
 /// Closes the open rotation: remembered first, and only then is its escrow erased.
 ///
-/// What a person settled, or what was taken up again, keeps its slot: it may hold the only copy of another key.
+/// What a person settled, or what was taken up again, keeps its slot: it may hold the only copy of another key; so does
+/// one of several calls where keys live side by side.
 pub(super) fn close(
+    plan: &Plan,
     mut state: State,
     rotation: Rotation,
-    closing: Closing,
+    mut closing: Closing,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
+    if let (Some(creates), ClosedAs::Rotated { answer, .. }) = (&plan.creates, &mut closing.outcome) {
+        revocation::owe_old_keys(creates, &mut state, &rotation, answer, now);
+    }
     let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
     let reopened = rotation.reopened;
+    let may_hold_another = plan.creates.is_some() && rotation.calls > 1;
     if matches!(closing.outcome, ClosedAs::Rotated { .. }) && !reopened {
         orphan::outdated_by_a_rotation(&mut state.orphans);
     }
@@ -49,6 +56,7 @@ pub(super) fn close(
             closed_at: now,
             calls,
             outcome: closing.outcome,
+            entry: rotation.baseline.entry,
             timings: rotation.timings,
             reopened,
         },
@@ -56,17 +64,24 @@ pub(super) fn close(
     forget_the_oldest(&mut state.history);
     state.phase = Phase::Idle;
     state.retry = closing.retry;
-    let slot = if settled_by_hand || reopened { Effect::Leave } else { Effect::Erase { rotation_id } };
+    let slot = if settled_by_hand || reopened || may_hold_another {
+        Effect::Leave
+    } else {
+        Effect::Erase { rotation_id }
+    };
     (state, vec![Effect::Save, slot])
 }
 
-/// Keeps the history bounded; failed tries go first, so that they never push out the last success.
+/// Keeps the history bounded. Refused tries go first, for they left nothing; the last success never goes.
 fn forget_the_oldest(history: &mut Vec<Closed>) {
-    let failed =
-        |closed: &Closed| matches!(closed.outcome, ClosedAs::Failed { .. } | ClosedAs::NotApplied { .. });
+    let failed = |closed: &Closed| matches!(closed.outcome, ClosedAs::Failed { .. });
+    let rotated = |closed: &Closed| matches!(closed.outcome, ClosedAs::Rotated { .. });
     while history.len() > HISTORY_MAX {
-        let oldest = history.iter().rposition(failed).filter(|index| *index > 0);
-        history.remove(oldest.unwrap_or(history.len() - 1));
+        let refused = history.iter().rposition(failed).filter(|index| *index > 0);
+        let last_success = history.iter().position(rotated);
+        let oldest = history.len() - 1;
+        let oldest = if last_success == Some(oldest) { oldest - 1 } else { oldest };
+        history.remove(refused.unwrap_or(oldest));
     }
 }
 
@@ -113,12 +128,20 @@ pub enum NotNow {
         /// Until when.
         until: Timestamp,
     },
+    /// The provider lets no further key live before an old one is revoked.
+    KeySlotsFull {
+        /// When the first old key is due to be revoked.
+        until: Timestamp,
+    },
 }
 
 /// Whether a rotation may begin now.
 pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> Result<(), NotNow> {
     if let Some(open) = state.phase.rotation() {
         return Err(NotNow::InProgress { rotation_id: open.rotation_id });
+    }
+    if let Some(until) = revocation::slots_full_until(plan, state) {
+        return Err(NotNow::KeySlotsFull { until });
     }
     if request.emergency {
         return Ok(());
@@ -138,7 +161,12 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
 
 /// How long the record must have been unchanged before the next rotation begins: a call of the one that a person has
 /// just settled may still be on its way, and would kill the next one's key.
+///
+/// Where keys live side by side a call kills none, and nothing is waited for.
 pub fn quiet_after_decision(plan: &Plan, state: &State) -> Duration {
+    if plan.creates.is_some() {
+        return Duration::ZERO;
+    }
     let Some(settled) = state.given_up().and(state.history.first()) else { return Duration::ZERO };
     match &state.retry {
         // What the decision itself asked for, whatever clocks say by now.
@@ -151,7 +179,7 @@ pub fn quiet_after_decision(plan: &Plan, state: &State) -> Duration {
 
 /// When the schedule starts the next rotation; `None` while paused, open, or where only a request does.
 pub fn next_due(plan: &Plan, state: &State, name: &CredentialName, now: Timestamp) -> Option<Timestamp> {
-    if state.phase != Phase::Idle {
+    if state.phase != Phase::Idle || revocation::slots_full_until(plan, state).is_some() {
         return None;
     }
     let request = due_request(state);

@@ -27,6 +27,9 @@ pub enum Effect {
     Probe,
     /// Write the new key into the application's entry, by check-and-set.
     Publish,
+    /// Write the application's entry again as it is, by check-and-set, unless the open rotation has published: no write
+    /// that was on its way takes effect any more.
+    Fence,
     /// Read the application's entry back, and ask the provider whether it accepts the published key.
     Verify,
     /// Erase the escrow slot of a rotation that is closed.

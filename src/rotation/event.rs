@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::history::{Decision, Timings};
 use super::outcome::{Outcome, Problem, Refusal};
+use super::revocation::Created;
 use super::state::{Answer, Baseline, Request};
-use crate::ids::{KvVersion, ReplicaId, RotationId};
+use crate::ids::{KeyId, KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
 
 /// One thing that happened, as the shell saw it.
@@ -71,6 +72,11 @@ pub enum Event {
         /// The time.
         now: Timestamp,
     },
+    /// The open rotation has published nothing, and nobody can any more without reading the record again.
+    Fenced {
+        /// The time.
+        now: Timestamp,
+    },
     /// A wait that the core asked for is over.
     Woke {
         /// The time.
@@ -122,6 +128,23 @@ pub enum Event {
         /// The time.
         now: Timestamp,
     },
+    /// The provider listed the keys that it made for rotations, and no write of a closed rotation can reach the entry
+    /// any more.
+    Listed {
+        /// The keys.
+        keys: Vec<Created>,
+        /// What the entry holds.
+        entry: Option<Fingerprint>,
+        /// How long the record has been unchanged, on this replica's monotonic clock.
+        unchanged_for: Duration,
+        /// The time.
+        now: Timestamp,
+    },
+    /// The provider revoked a key, or did not know it any more.
+    Revoked {
+        /// Its id.
+        key_id: KeyId,
+    },
     /// A person stops the schedule.
     Paused {
         /// Why.
@@ -149,10 +172,13 @@ impl Event {
             Self::Sealed { .. } => "sealed",
             Self::Probed { .. } => "probed",
             Self::Published { .. } => "published",
+            Self::Fenced { .. } => "fenced",
             Self::Woke { .. } => "woke",
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
             Self::Orphaned { .. } => "orphaned",
+            Self::Listed { .. } => "listed",
+            Self::Revoked { .. } => "revoked",
             Self::Paused { .. } => "paused",
             Self::Unpaused => "unpaused",
             Self::Measured { .. } => "measured",
@@ -198,6 +224,8 @@ pub enum Evidence {
         /// Whether it accepts the published key.
         published: Verdict,
     },
+    /// Nobody need be asked: keys live side by side, and no write of a closed rotation can reach the entry any more.
+    Beside,
 }
 
 /// What a probe with the new key showed.

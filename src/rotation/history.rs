@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::{Doubt, Refusal};
 use super::state::{Answer, Publication, Request};
 use crate::ids::RotationId;
+use crate::secret::Fingerprint;
 
 /// A rotation that has come to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Closed {
     pub calls: u32,
     /// How it ended.
     pub outcome: ClosedAs,
+    /// What the entry held when it was intended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Fingerprint>,
     /// Where its time went.
     #[serde(default)]
     pub timings: Timings,
@@ -53,7 +57,8 @@ pub enum ClosedAs {
         /// Why.
         refusal: Refusal,
     },
-    /// A read showed that the lost call never took effect; the old key stands.
+    /// The lost call took nothing from the old key, which stands: a read showed that it never took effect, or keys live
+    /// side by side, and one that it may have made is cleared away.
     NotApplied {
         /// What had happened to the answer.
         doubt: Doubt,

@@ -9,6 +9,7 @@ mod outcome;
 mod plan;
 mod resolve;
 mod resume;
+mod revocation;
 pub mod schedule;
 mod state;
 mod step;
@@ -18,12 +19,14 @@ pub use close::{NotNow, admit, due_request, next_due, quiet_after_decision};
 pub use effect::Effect;
 pub use event::{Event, Evidence, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};
-pub use orphan::{quiet_for, tells_at};
+pub use orphan::{Orphan, Standing, quiet_for, tells_at};
 pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
-pub use plan::{Plan, Propagation};
+pub use plan::{Creates, Plan, Propagation};
 pub use resolve::possible_decisions;
+pub use resume::is_wanted;
+pub use revocation::{Created, Revocation, is_as_recorded, strays};
 pub use state::{
-    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Orphan, Pause, Phase, Publication, Request, Retry,
-    Rotation, Standing, State, Trigger, Unknown,
+    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
+    State, Trigger, Unknown,
 };
 pub use step::{IllegalEvent, Step, step};

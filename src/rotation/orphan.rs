@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::effect::Effect;
 use super::event::{Evidence, Verdict};
@@ -10,9 +11,34 @@ use super::history::{Closed, ClosedAs, Timings};
 use super::plan::Plan;
 use super::resolve::GRACE_MARGIN;
 use super::resume::Claimant;
-use super::state::{Answer, Baseline, Orphan, Phase, Rotation, Standing, State};
+use super::revocation::{Created, is_as_recorded, owe_strays};
+use super::state::{Answer, Baseline, Phase, Rotation, State};
 use super::step::{Next, later, millis, probe_deadline};
 use crate::ids::RotationId;
+use crate::secret::Fingerprint;
+
+/// An answer that came after its claim was lost, and that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The rotation that it belongs to.
+    pub rotation_id: RotationId,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// Since when it stands like this.
+    pub since: Timestamp,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How an orphan stands to the published key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The provider accepts both; the next rotation's key will be newer than both.
+    Contested,
+    /// The published key is the newer, or the very same: its slot may be erased.
+    Superseded,
+}
 
 /// How many orphans a record remembers; no more escrow identities are kept either.
 const ORPHANS_MAX: usize = 8;
@@ -45,6 +71,9 @@ pub fn tells_at(state: &State, orphan: &Answer) -> Option<Timestamp> {
 /// Settles what was found, as far as it is proven; what is not stays sealed.
 pub(super) fn settle(plan: &Plan, state: State, found: Found, claimant: &Claimant, now: Timestamp) -> Next {
     let Phase::Idle = state.phase else { return None };
+    if found.evidence == Evidence::Beside {
+        return Some(stray(plan, state, &found, now));
+    }
     // What a person has just decided is not undone.
     if found.unchanged_for < quiet_for(plan) || state.given_up() == Some(found.rotation_id) {
         return Some((state, Vec::new()));
@@ -60,6 +89,21 @@ pub(super) fn settle(plan: &Plan, state: State, found: Found, claimant: &Claiman
         }
         Proof::Either | Proof::Nothing => (state, Vec::new()),
     })
+}
+
+/// Where keys live side by side an orphan has killed nothing: it is revoked like any key that nobody needs.
+fn stray(plan: &Plan, mut state: State, found: &Found, now: Timestamp) -> (State, Vec<Effect>) {
+    let entry = found.baseline.entry.as_ref();
+    let is_closed = state.history.iter().any(|closed| closed.rotation_id == found.rotation_id);
+    let is_published = entry == Some(&found.answer.fingerprint);
+    let is_early = found.unchanged_for < quiet_for(plan);
+    if plan.creates.is_none() || !is_closed || is_published || is_early || !is_as_recorded(&state, entry) {
+        return (state, Vec::new());
+    }
+    if let Some(key_id) = found.answer.key_id.clone() {
+        owe_strays(plan, &mut state, vec![Created { key_id, rotation_id: found.rotation_id }], now);
+    }
+    remember(state, found, Standing::Superseded, now)
 }
 
 /// What the evidence proves.
@@ -80,7 +124,7 @@ fn proof(state: &State, found: &Found, now: Timestamp) -> Proof {
     match &found.evidence {
         Evidence::Shown(key) if key == published => Proof::Superseded,
         Evidence::Shown(key) if key == orphan => Proof::Newest,
-        Evidence::Shown(_) => Proof::Nothing,
+        Evidence::Shown(_) | Evidence::Beside => Proof::Nothing,
         Evidence::Probed { orphan: of_orphan, published: of_published } => {
             let told_at = found.answer.previous_expires_at.map(|until| later(until, GRACE_MARGIN));
             match (of_orphan, of_published) {

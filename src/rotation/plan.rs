@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::schedule::Schedule;
+use crate::ids::KeyId;
 
 /// The facts by which one credential is rotated, taken from its provider's definition and the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub struct Plan {
     pub read: Option<Duration>,
     /// The call can be made again safely; at most this many calls in all for one rotation.
     pub redo: Option<u32>,
+    /// The call makes another key beside the old one, which dies by a call of its own; `None`: it replaces the old one.
+    /// Such a provider has no `grace` and no `read`, and a further call waits for no other.
+    pub creates: Option<Creates>,
     /// The new key is not usable at once: it is staged first.
     pub propagation: Option<Propagation>,
     /// The provider has a harmless request that shows whether the new key is accepted.
@@ -42,4 +46,17 @@ pub struct Propagation {
     pub poll: Duration,
     /// With a probe: refused for longer than this, the rotation halts unpublished.
     pub deadline: Duration,
+}
+
+/// How keys live side by side at a provider whose call takes nothing from the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creates {
+    /// How long after its rotation was closed the old key is revoked.
+    pub revoke_after: Duration,
+    /// How many keys the provider lets live at once.
+    pub keys_max: Option<u32>,
+    /// The keys can be listed with the rotations that they were made for, so that strays are found.
+    pub lists: bool,
+    /// The id of the key that the entry held before keyturn's first rotation, where the owner knows it.
+    pub first_key: Option<KeyId>,
 }

@@ -8,8 +8,9 @@ use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::Reading;
 use super::history::{ClosedAs, Decision};
+use super::orphan::quiet_for;
 use super::outcome::{Doubt, Outcome, Refusal};
-use super::plan::Plan;
+use super::plan::{Creates, Plan};
 use super::resume::{Claimant, claim};
 use super::state::{
     Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown,
@@ -23,6 +24,8 @@ const REPLAY_DELAY: Duration = Duration::from_secs(1);
 const REPLAY_DELAY_MAX: Duration = Duration::from_mins(5);
 /// How often a provider is asked again while its answer settles nothing.
 const POLL: Duration = Duration::from_secs(5);
+/// How many tries in a row whose answers were lost are followed by another, where keys live side by side.
+const TRIES_MAX: u32 = 8;
 /// What is kept free at the end of a grace window, for a call and for clocks that differ.
 pub(super) const GRACE_MARGIN: Duration = Duration::from_mins(2);
 
@@ -67,6 +70,7 @@ pub(super) fn settle(
             let phase = Phase::Intended { rotation };
             return (State { phase, ..state }, vec![Effect::Save, Effect::Call]);
         }
+        Means::Halt(_) if plan.creates.is_some() => Effect::Fence,
         Means::Halt(reason) => return halted(state, rotation, reason, now),
     };
     (State { phase: Phase::Unknown { rotation, unknown }, ..state }, vec![Effect::Save, action])
@@ -84,7 +88,10 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
-        let quiet_at = quiet_at(plan, rotation, unknown);
+        let quiet_at = match &plan.creates {
+            Some(_) => refused_until(unknown),
+            None => quiet_at(plan, rotation, unknown),
+        };
         if old_key_signs_until(plan, rotation).is_none_or(|until| now.max(quiet_at) < until) {
             return if now < quiet_at { Means::Wait(quiet_at) } else { Means::Redo };
         }
@@ -121,9 +128,17 @@ fn quiet_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
         .max(later(unknown.since, plan.settle.max(asked)))
 }
 
+/// A call that kills nothing waits for no other, only for a provider that refused one.
+fn refused_until(unknown: &Unknown) -> Timestamp {
+    match &unknown.doubt {
+        Doubt::Refused { refusal } => later(unknown.since, refusal.retry_after.unwrap_or(POLL).max(POLL)),
+        _ => unknown.since,
+    }
+}
+
 /// Until when a self-authenticating credential's old key can sign a further call, if any call took effect.
 fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
-    plan.self_authenticating.then(|| {
+    (plan.self_authenticating && plan.creates.is_none()).then(|| {
         later(rotation.first_dispatched_at, plan.grace.unwrap_or_default().saturating_sub(GRACE_MARGIN))
     })
 }
@@ -135,6 +150,20 @@ fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
     } else {
         HaltReason::MeansExhausted { doubt }
     }
+}
+
+/// Keys live side by side, so that the lost call took nothing, and its key can reach the entry no more: another try is a
+/// rotation of its own, by itself only where the key that this one may have made is found. A full provider gets the time
+/// to be cleared before it.
+pub(super) fn fenced(plan: &Plan, state: State, now: Timestamp) -> Next {
+    let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return None };
+    let creates = plan.creates.as_ref().filter(|creates| creates.lists);
+    let cleared_in = |creates: &Creates| creates.keys_max.map(|_| quiet_for(plan).saturating_mul(2));
+    let retry = creates
+        .map(|creates| close::retry_later(&state, &rotation.request, cleared_in(creates), now))
+        .filter(|retry| retry.failures <= TRIES_MAX);
+    let outcome = ClosedAs::NotApplied { doubt: unknown.doubt };
+    plan.creates.as_ref().map(|_| close::close(plan, state, rotation, Closing { outcome, retry }, now))
 }
 
 fn halted(state: State, rotation: Rotation, reason: HaltReason, now: Timestamp) -> (State, Vec<Effect>) {
@@ -207,7 +236,7 @@ fn unchanged(
     }
     let retry = Some(close::retry_later(&state, &rotation.request, None, now));
     let outcome = ClosedAs::NotApplied { doubt: unknown.doubt };
-    close::close(state, rotation, Closing { outcome, retry }, now)
+    close::close(plan, state, rotation, Closing { outcome, retry }, now)
 }
 
 fn keep(state: State, rotation: Rotation, unknown: Unknown) -> State {
@@ -249,7 +278,7 @@ pub(super) fn decided(
     take_from_the_holder(&mut state.phase, claimant, now)?;
     let rotation = state.phase.rotation()?.clone();
     Some(match decision {
-        Decision::KeepCurrent => keep_current(state, rotation, now),
+        Decision::KeepCurrent => keep_current(plan, state, rotation, now),
         Decision::RotateAgain => {
             let outcome = ClosedAs::Resolved { decision };
             // Not before a call that may still be on its way has lost its power.
@@ -261,9 +290,9 @@ pub(super) fn decided(
             let not_before = later(may_be_sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
             let request = Request { request_id: None, trigger: Trigger::Manual, ..rotation.request.clone() };
             let retry = Some(Retry { not_before, failures: 0, request });
-            close::close(state, rotation, Closing { outcome, retry }, now)
+            close::close(plan, state, rotation, Closing { outcome, retry }, now)
         }
-        Decision::PublishAnyway => publish_anyway(state, rotation, now)?,
+        Decision::PublishAnyway => publish_anyway(plan, state, rotation, now)?,
         Decision::TryAgain => try_again(plan, state, rotation, now)?,
     })
 }
@@ -280,7 +309,7 @@ fn take_from_the_holder(phase: &mut Phase, claimant: &Claimant, now: Timestamp) 
     Some(())
 }
 
-fn keep_current(state: State, rotation: Rotation, now: Timestamp) -> (State, Vec<Effect>) {
+fn keep_current(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> (State, Vec<Effect>) {
     let published = match state.phase.clone() {
         Phase::Halted { halt, .. } => halt.answer.zip(halt.publication),
         _ => None,
@@ -289,16 +318,16 @@ fn keep_current(state: State, rotation: Rotation, now: Timestamp) -> (State, Vec
         Some((answer, publication)) => ClosedAs::Rotated { answer, publication, verified: false },
         None => ClosedAs::Resolved { decision: Decision::KeepCurrent },
     };
-    close::close(state, rotation, Closing { outcome, retry: None }, now)
+    close::close(plan, state, rotation, Closing { outcome, retry: None }, now)
 }
 
-fn publish_anyway(state: State, rotation: Rotation, now: Timestamp) -> Next {
+fn publish_anyway(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
     let Phase::Halted { halt, .. } = state.phase.clone() else { return None };
     let answer = halt.answer?;
     Some(match halt.publication {
         Some(publication) => {
             let outcome = ClosedAs::Rotated { answer, publication, verified: false };
-            close::close(state, rotation, Closing { outcome, retry: None }, now)
+            close::close(plan, state, rotation, Closing { outcome, retry: None }, now)
         }
         None => {
             let phase = Phase::Staged { rotation, answer, staged_at: now };

@@ -33,7 +33,7 @@ pub(super) struct Found {
 pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -> (State, Vec<Effect>) {
     let Some(open) = state.phase.rotation() else { return (state, Vec::new()) };
     let mine = open.holder == found.replica;
-    if !mine && !found.lapsed && !settles(&state.phase, &found.holding) {
+    if !mine && !found.lapsed && !settles(plan, &state.phase, &found.holding) {
         return (state, Vec::new());
     }
     let mut state = state;
@@ -61,13 +61,18 @@ fn is_elsewhere(phase: &Phase, found: &Found) -> bool {
 }
 
 /// Whether this replica holds the very answer that everybody misses; then it need not wait for its turn.
-fn settles(phase: &Phase, holding: &Holding) -> bool {
+fn settles(plan: &Plan, phase: &Phase, holding: &Holding) -> bool {
     let missing = match phase {
         Phase::Unknown { rotation, .. } => Some(rotation),
         Phase::Halted { rotation, halt } if halt.answer.is_none() => Some(rotation),
         _ => None,
     };
-    matches!((missing, holding), (Some(open), Holding::Answer(answer)) if answer.call == open.calls)
+    matches!((missing, holding), (Some(open), Holding::Answer(answer)) if is_wanted(plan, open, answer))
+}
+
+/// Only the newest call's key is sure to live; where keys live side by side each does.
+pub fn is_wanted(plan: &Plan, open: &Rotation, answer: &Answer) -> bool {
+    answer.call == open.calls || plan.creates.is_some()
 }
 
 /// Makes `claimant` the holder.
@@ -83,7 +88,7 @@ fn from_phase(
     mine: bool,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let settles = settles(&state.phase, &holding);
+    let settles = settles(plan, &state.phase, &holding);
     match (state.phase.clone(), holding) {
         (Phase::Halted { rotation, .. }, Holding::Answer(answer)) if settles => {
             with_answer(state, rotation, answer)
@@ -103,7 +108,7 @@ fn from_phase(
             | Phase::Answered { rotation, .. }
             | Phase::Published { rotation, .. },
             Holding::Answer(answer),
-        ) if answer.call == rotation.calls => with_answer(state, rotation, answer),
+        ) if is_wanted(plan, &rotation, &answer) => with_answer(state, rotation, answer),
         (Phase::Intended { mut rotation }, Holding::Unsent) if mine => {
             if rotation.calls <= 1 {
                 rotation.first_dispatched_at = now;

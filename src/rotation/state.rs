@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Closed, ClosedAs, Timings, is_false};
+use super::orphan::Orphan;
 use super::outcome::{Doubt, Refusal};
-use crate::ids::{KvVersion, ReplicaId, RotationId};
+use super::revocation::Revocation;
+use crate::ids::{KeyId, KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
 
 /// How many closed rotations a record remembers.
@@ -30,6 +32,9 @@ pub struct State {
     /// Answers that came after their claim was lost and were looked at, newest first; bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// Keys that are to be revoked at the provider; each stays here until the provider has done it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
 }
 
 impl State {
@@ -42,6 +47,7 @@ impl State {
             retry: None,
             history: Vec::new(),
             orphans: Vec::new(),
+            revocations: Vec::new(),
         }
     }
 
@@ -246,6 +252,9 @@ pub struct Baseline {
     pub entry: Option<Fingerprint>,
     /// The entry's version.
     pub entry_version: KvVersion,
+    /// The provider's id of the key in the entry, where keys live side by side and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
 }
 
 impl Baseline {
@@ -281,6 +290,9 @@ pub struct Answer {
     /// Which call of the rotation brought it; an earlier call's answer is not the newest key.
     #[serde(default = "first_call")]
     pub call: u32,
+    /// The provider's id of the key, where keys live side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
 }
 
 const fn first_call() -> u32 {
@@ -367,27 +379,4 @@ pub struct Retry {
     pub failures: u32,
     /// What is tried again.
     pub request: Request,
-}
-
-/// An answer that came after its claim was lost, and that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Orphan {
-    /// The rotation that it belongs to.
-    pub rotation_id: RotationId,
-    /// Its fingerprint.
-    pub fingerprint: Fingerprint,
-    /// Since when it stands like this.
-    pub since: Timestamp,
-    /// How it stands.
-    pub standing: Standing,
-}
-
-/// How an orphan stands to the published key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// The provider accepts both; the next rotation's key will be newer than both.
-    Contested,
-    /// The published key is the newer, or the very same: its slot may be erased.
-    Superseded,
 }

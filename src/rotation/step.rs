@@ -11,6 +11,7 @@ use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::Plan;
 use super::resolve;
 use super::resume;
+use super::revocation;
 use super::state::{
     Answer, Baseline, Halt, HaltReason, Pause, Phase, Publication, Request, Rotation, State, Unknown,
 };
@@ -46,6 +47,7 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
         Event::Sealed { now } => sealed(plan, state, now),
         Event::Probed { verdict, now } => probed(plan, state, &verdict, now),
         Event::Published { version, now } => published(state, version, now),
+        Event::Fenced { now } => resolve::fenced(plan, state, now),
         Event::Woke { now } => woke(plan, state, now),
         Event::Resumed { replica, lapsed, epoch, holding, published, now } => {
             let found = resume::Found { replica, lapsed, epoch, holding, published };
@@ -58,6 +60,10 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
             let found = orphan::Found { rotation_id, answer, evidence, baseline, unchanged_for };
             orphan::settle(plan, state, found, &resume::Claimant { replica, epoch }, now)
         }
+        Event::Listed { keys, entry, unchanged_for, now } => {
+            revocation::listed(plan, state, keys, (entry.as_ref(), unchanged_for), now)
+        }
+        Event::Revoked { key_id } => revocation::revoked(state, &key_id),
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),
         Event::Unpaused => Some(paused(state, None)),
         Event::Measured { timings } => measured(state, timings),
@@ -80,8 +86,9 @@ struct Intent {
     baseline: Baseline,
 }
 
-fn intended(plan: &Plan, state: State, intent: Intent, now: Timestamp) -> Next {
+fn intended(plan: &Plan, state: State, mut intent: Intent, now: Timestamp) -> Next {
     let Phase::Idle = state.phase else { return None };
+    intent.baseline.key_id = revocation::id_of_the_entrys_key(plan, &state, intent.baseline.entry.as_ref());
     let rotation = Rotation {
         rotation_id: intent.rotation_id,
         request: intent.request,
@@ -110,7 +117,7 @@ fn called(plan: &Plan, state: State, outcome: Outcome<Answer>, now: Timestamp) -
                 .is_passing()
                 .then(|| close::retry_later(&state, &rotation.request, refusal.retry_after, now));
             let closing = Closing { outcome: ClosedAs::Failed { refusal }, retry };
-            Some(close::close(state, rotation, closing, now))
+            Some(close::close(plan, state, rotation, closing, now))
         }
         (Phase::Intended { rotation }, Outcome::NotApplied(refusal)) => {
             Some(further_call_refused(plan, state, rotation, refusal, now))
@@ -247,7 +254,7 @@ fn published_probed(
         Verdict::Accepted | Verdict::NoProbe | Verdict::Unavailable => {
             let verified = matches!(verdict, Verdict::Accepted);
             let outcome = ClosedAs::Rotated { answer, publication, verified };
-            close::close(state, rotation, Closing { outcome, retry: None }, now)
+            close::close(plan, state, rotation, Closing { outcome, retry: None }, now)
         }
     }
 }

@@ -20,6 +20,10 @@ impl State {
         if let Some(retry) = &mut self.retry {
             retry.not_before = back(retry.not_before, newest).min(later(now, RETRY_IN_MAX));
         }
+        let told_at = self.history.first().map_or(Timestamp::MAX, |closed| closed.closed_at);
+        for owed in self.revocations.iter_mut().filter(|owed| owed.due_at > told_at) {
+            owed.due_at = back(owed.due_at, newest);
+        }
         for closed in &mut self.history {
             closed.take_back(closed.ahead_of(now));
         }

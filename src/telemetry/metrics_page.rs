@@ -451,6 +451,7 @@ pub(super) mod sample {
             previous_expires_at: Some(now),
             received_at: now,
             call: 1,
+            key_id: None,
         };
         let publication = Publication { version: KvVersion(3), published_at: now };
         closed(now, ClosedAs::Rotated { answer, publication, verified: true })
@@ -470,6 +471,7 @@ pub(super) mod sample {
             closed_at: now,
             calls: 1,
             outcome,
+            entry: None,
             timings: Timings { provider_us: 1_500_000, ..Timings::default() },
             reopened: false,
         }

@@ -78,6 +78,22 @@ impl Serialize for Stamps<'_> {
     }
 }
 
+/// An entry on its way into Vault as it was read.
+pub(super) struct Unchanged<'a>(pub(super) &'a Entry);
+
+impl Serialize for Unchanged<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        for (name, value) in &self.0.fields {
+            members.serialize_entry(name, value)?;
+        }
+        if !self.0.raw_stamps.is_empty() {
+            members.serialize_entry(STAMP_FIELD, &self.0.raw_stamps)?;
+        }
+        members.end()
+    }
+}
+
 /// Whether an entry holds this value under this very stamp: same rotation, same fence.
 pub(super) fn holds(data: &Data, field: &str, value: &SecretValue, stamp: &Stamp) -> bool {
     let found = data.0.get(STAMP_FIELD).and_then(|stamps| Stamp::deserialize_from(stamps.get(field)?));
@@ -102,6 +118,7 @@ mod tests {
             published_at: Timestamp::UNIX_EPOCH,
             previous_expires_at: None,
             call: 1,
+            key_id: None,
         }
     }
 
@@ -129,6 +146,15 @@ mod tests {
         assert_eq!(after, before);
         // The numbers also have the same digits, to the last.
         assert!(written(&entry(&text)).contains("0.12345678901234568"));
+    }
+
+    #[test]
+    fn an_entry_that_is_written_again_is_the_same_in_every_member() {
+        let stamped = json!({ "key": "v", "n": 1e21, STAMP_FIELD: { "key": stamp(7), "other": stamp(3) } });
+        for value in [stamped, json!({ "key": "v", "note": null })] {
+            let again = serde_json::to_value(Unchanged(&entry(&value.to_string()))).unwrap();
+            assert_eq!(again, value);
+        }
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub fn entry(data: &[u8]) -> bool {
         published_at: Timestamp::UNIX_EPOCH,
         previous_expires_at: None,
         call: 1,
+        key_id: None,
     };
     let value = SecretValue::new("new".to_owned());
     let mut after = to_value(&entry::Outgoing { entry: &read, field: FIELD, value: &value, stamp: &stamp });

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
-use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
+use crate::ids::{CredentialName, FieldPath, KeyId, KvVersion, RotationId, VaultPath};
 use crate::rotation::State;
 use crate::secret::{FingerprintKey, SecretValue};
 
@@ -76,6 +76,9 @@ pub struct Stamp {
     pub previous_expires_at: Option<Timestamp>,
     /// Which call of the rotation brought the value.
     pub call: u32,
+    /// The provider's id of the value, where keys live side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
 }
 
 /// The application's entry as it was read; its values are wiped when it is dropped.
@@ -191,6 +194,15 @@ pub trait Store: Send + Sync + 'static {
         entry: &Entry,
         value: &SecretValue,
         stamp: &Stamp,
+    ) -> impl Future<Output = Result<KvVersion, WriteError>> + Send;
+
+    /// Writes an entry back as it was read, if its version still is the same; gives the new version.
+    ///
+    /// From here on no write takes effect that was based on the version before.
+    fn rewrite(
+        &self,
+        path: &VaultPath,
+        entry: &Entry,
     ) -> impl Future<Output = Result<KvVersion, WriteError>> + Send;
 
     /// Reads one field of one entry.

@@ -14,6 +14,7 @@
 mod clocks;
 mod commands;
 mod crashes;
+mod created;
 mod drift;
 mod orphans;
 mod outages;

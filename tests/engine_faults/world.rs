@@ -10,7 +10,7 @@ use keyturn::engine::{self, Activity, Adapters, Credential, Handle, RotateReques
 use keyturn::ids::{CredentialName, FieldPath, ReplicaId, RotationId};
 use keyturn::provider::Account;
 use keyturn::rotation::schedule::{Cadence, Schedule};
-use keyturn::rotation::{Closed, ClosedAs, Phase, Plan, Propagation, State};
+use keyturn::rotation::{Closed, ClosedAs, Creates, Phase, Plan, Propagation, State};
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{
     CallFault, Death, FakeClock, FakeDisk, FakeEscrow, FakeMint, FakeProvider, FakeStore, FakeVault, Life,
@@ -90,6 +90,11 @@ impl World {
 
     pub fn newest_closed(&self) -> Closed {
         self.state().history.first().unwrap().clone()
+    }
+
+    /// The keys that the provider accepts, oldest first.
+    pub fn live_keys(&self) -> Vec<String> {
+        self.mint.live_keys(self.now())
     }
 
     pub fn now(&self) -> Timestamp {
@@ -320,6 +325,7 @@ pub fn plan_none() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        creates: None,
         propagation: None,
         probe: false,
         call_timeout: Duration::from_secs(30),
@@ -345,6 +351,23 @@ pub fn plan_redo() -> Plan {
         probe: true,
         ..plan_none()
     }
+}
+
+/// Keys live side by side, and the old one is revoked an hour after the rotation.
+pub fn plan_created() -> Plan {
+    let creates = Creates {
+        revoke_after: Duration::from_hours(1),
+        keys_max: None,
+        lists: true,
+        first_key: Some("id-0".parse().unwrap()),
+    };
+    Plan { creates: Some(creates), ..plan_none() }
+}
+
+/// The same, where only so many keys may live at once.
+pub fn at_most(keys_max: u32, plan: Plan) -> Plan {
+    let creates = plan.creates.map(|creates| Creates { keys_max: Some(keys_max), ..creates });
+    Plan { creates, ..plan }
 }
 
 /// The same provider, whose new keys are usable only after minutes.

@@ -79,7 +79,7 @@ pub(crate) fn open(number: u16) -> Rotation {
 
 pub(crate) fn answer() -> Answer {
     let fingerprint = Fingerprint::from_text("0123456789abcdef");
-    Answer { fingerprint, previous_expires_at: Some(NOW), received_at: NOW, call: 1 }
+    Answer { fingerprint, previous_expires_at: Some(NOW), received_at: NOW, call: 1, key_id: None }
 }
 
 pub(crate) fn publication() -> Publication {
@@ -94,6 +94,7 @@ pub(crate) fn closed(number: u16, outcome: ClosedAs) -> Closed {
         closed_at: NOW,
         calls: 1,
         outcome,
+        entry: None,
         timings: Timings { provider_us: 1_500_000, ..Timings::default() },
         reopened: false,
     }

@@ -33,6 +33,7 @@ async fn every_rejection_has_its_code_and_reason() {
         (Rejection::InProgress { rotation_id }, Code::Aborted, "ROTATION_IN_PROGRESS"),
         (Rejection::GraceWindowOpen { until }, Code::FailedPrecondition, "GRACE_WINDOW_OPEN"),
         (Rejection::TooSoon { until }, Code::FailedPrecondition, "TOO_SOON"),
+        (Rejection::KeySlotsFull { until }, Code::FailedPrecondition, "KEY_SLOTS_FULL"),
         (Rejection::Paused { reason: "deploy".into() }, Code::FailedPrecondition, "CREDENTIAL_PAUSED"),
         (Rejection::NotOpen { rotation_id }, Code::FailedPrecondition, "ROTATION_NOT_OPEN"),
         (Rejection::TooLateToCancel { rotation_id }, Code::FailedPrecondition, "TOO_LATE_TO_CANCEL"),

@@ -2,7 +2,8 @@
 
 use keyturn::rotation::{Effect, Rotation};
 
-use super::engine::{Moved, advance, crash, holds_claim, proceed, told};
+use super::chores;
+use super::engine::{Moved, advance, crash, holds_claim, look_after_leftovers, proceed, told};
 use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
 use super::properties;
@@ -34,6 +35,13 @@ pub(crate) fn run(world: &mut World, rules: &Rules, who: usize, mut run: Run, ha
             Some(version) => Said::Published(version),
             None => return Ok(()),
         },
+        Effect::Fence => {
+            if world.entry.stamp.is_some_and(|stamp| Some(stamp.rotation) == open_number(&run.state)) {
+                return Ok(());
+            }
+            chores::fence(world, rules);
+            Said::Fenced
+        }
         Effect::Probe => {
             let Some(hand) = world.replicas[who].hand else { return Ok(()) };
             Said::Probed(probe(world, rules, hand.key, happens))
@@ -50,6 +58,7 @@ pub(crate) fn run(world: &mut World, rules: &Rules, who: usize, mut run: Run, ha
         }
         Effect::Leave => {
             world.replicas[who].hand = None;
+            look_after_leftovers(world, who, &run.state);
             proceed(world, who, run.state, run.todo, run.done + 1);
             return Ok(());
         }

@@ -14,7 +14,7 @@ pub(crate) fn encode(world: &World) -> Box<[u8]> {
     mail(&mut bytes, world.mail.as_ref());
     bytes.extend([world.provider.newest(), u8::from(world.provider.turned_away)]);
     for made in &world.provider.made {
-        bytes.extend([made.rotation, made.tick]);
+        bytes.extend([made.rotation, made.tick, option(made.revoked), option(made.left)]);
     }
     bytes.extend(&world.provider.sent);
     bytes.push(world.received.iter().fold(0, |mask, key| mask | 1 << key));

@@ -3,6 +3,7 @@
 use keyturn::rotation::{ClosedAs, Effect, Phase, Rotation};
 
 use super::book::{Known, Todo};
+use super::chores;
 use super::effects;
 use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
@@ -24,11 +25,22 @@ pub(crate) fn go(world: &mut World, rules: &Rules, who: usize, happens: Happens)
             Some(wanted) if state.phase == Phase::Idle => {
                 advance(world, rules, who, &state, Said::Requested(wanted))
             }
-            _ => Ok(()),
+            _ if looks_up(world, rules, who, &state) && !acts_blindly(rules) => Ok(()),
+            _ => match chores::next(world, rules, who, &state) {
+                Some(chore) => {
+                    world.replicas[who].place = Place::Resting(state.clone());
+                    chores::run(world, rules, who, &state, chore)
+                }
+                None => Ok(()),
+            },
         },
         Place::Waiting { state, .. } => advance(world, rules, who, &state, Said::Woke),
         Place::Running(run) => effects::run(world, rules, who, run, happens),
     }
+}
+
+const fn acts_blindly(rules: &Rules) -> bool {
+    matches!(rules.mutation, Mutation::RevokesKeysOfOpenRotations)
 }
 
 pub(crate) fn request(world: &mut World, rules: &Rules, who: usize) -> Moved {
@@ -152,12 +164,18 @@ fn published(world: &mut World, rules: &Rules, who: usize, open: &Rotation) -> O
     replica.entry = Some(entry);
     let stamp = entry.stamp.filter(|stamp| stamp.rotation == number(open.rotation_id))?;
     let held = replica.hand.filter(|hand| hand.rotation == stamp.rotation);
-    let newest = u32::from(stamp.call) == open.calls || rules.mutation == Mutation::BelievesEarlierAnswers;
+    let newest = u32::from(stamp.call) == open.calls
+        || rules.plan.creates.is_some()
+        || rules.mutation == Mutation::BelievesEarlierAnswers;
+    if rules.plan.creates.is_some() && held.is_some_and(|hand| hand.call != stamp.call) {
+        let_go(world, who);
+        return Some((told(world, entry.key, stamp.call), entry.version));
+    }
     let ours = newest && held.is_none_or(|hand| hand.key == entry.key);
     ours.then(|| (told(world, entry.key, stamp.call), entry.version))
 }
 
-fn look_after_leftovers(world: &mut World, who: usize, state: &Known) {
+pub(crate) fn look_after_leftovers(world: &mut World, who: usize, state: &Known) {
     let replica = &mut world.replicas[who];
     let wanted = replica.wanted;
     for (id, slot) in replica.slots.iter_mut().enumerate().filter(|(id, _)| wanted != Some(small(*id))) {
@@ -170,7 +188,12 @@ fn look_after_leftovers(world: &mut World, who: usize, state: &Known) {
             Slot::Missing => false,
             Slot::Unsent => true,
             Slot::Sent => closed.is_some(),
-            Slot::Sealed { key, .. } => published == Some(&fingerprint(key)),
+            Slot::Sealed { key, .. } => {
+                let superseded = state.orphans.iter().any(|orphan| {
+                    usize::from(number(orphan.rotation_id)) == id && orphan.fingerprint == fingerprint(key)
+                });
+                superseded || published == Some(&fingerprint(key))
+            }
         };
         if erased {
             *slot = Slot::Missing;
@@ -223,6 +246,6 @@ pub(crate) fn holds_claim(world: &World, rules: &Rules, who: usize, open: &Rotat
     !lapsed || rules.mutation == Mutation::ActsOnALapsedClaim
 }
 
-fn unchanged_ms(world: &World, who: usize) -> u64 {
+pub(crate) fn unchanged_ms(world: &World, who: usize) -> u64 {
     u64::from(world.tick - world.replicas[who].seen_at) * TICK_SECONDS * 1000
 }

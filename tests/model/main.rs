@@ -10,6 +10,7 @@
 )]
 
 mod book;
+mod chores;
 mod effects;
 mod encode;
 mod engine;
@@ -65,6 +66,19 @@ fn promises_hold_where_a_new_key_needs_time() {
 #[test]
 fn promises_hold_where_the_published_key_is_probed() {
     hold("published, probed", QUICK);
+}
+
+#[test]
+fn promises_hold_where_keys_live_side_by_side() {
+    hold("created", QUICK);
+    hold("created, called again", QUICK);
+    hold("created, signing itself", QUICK);
+}
+
+#[test]
+fn promises_hold_where_a_replica_sleeps_while_its_key_is_cleared_away() {
+    hold("created", Bounds { faults: 0, ticks: 5, ..QUICK });
+    hold("created", Bounds { faults: 0, ticks: 3, requests: 2, ..QUICK });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use keyturn::rotation::{Effect, Phase, possible_decisions};
 
+use super::chores;
 use super::engine::{self, Moved};
 use super::mutation::{Mutation, Rules};
 use super::said::Decides;
@@ -137,7 +138,8 @@ pub(crate) fn by_itself(world: &World, rules: &Rules, who: usize) -> Option<Move
         }
         Place::Resting(state) => {
             let begins = state.phase == Phase::Idle && world.replicas[who].wanted.is_some();
-            begins || engine::looks_up(world, rules, who, state)
+            let chore = || chores::next(world, rules, who, state).is_some();
+            begins || engine::looks_up(world, rules, who, state) || chore()
         }
     };
     ready.then_some(Move::Go(index, Happens::Well))

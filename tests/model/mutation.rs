@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use keyturn::ids::KvVersion;
 use keyturn::rotation::{
-    Closed, ClosedAs, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan, State, Step,
-    Timings, Verdict, step,
+    Closed, ClosedAs, Creates, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan, State,
+    Step, Timings, Verdict, step,
 };
 
 use super::book::{Book, Followed, Known};
@@ -29,8 +29,10 @@ pub(crate) enum Mutation {
     ErasesWhenSealed,
     GuessesInsteadOfAsking,
     IgnoresAnAnswerThatComesLate,
+    NeverFencesTheEntry,
     NeverMarksSent,
     NeverSeals,
+    NeverOwesTheOldKey,
     NeverTakesOver,
     NeverWakes,
     PublishesBlindly,
@@ -41,6 +43,9 @@ pub(crate) enum Mutation {
     RedoesAtOnce,
     RedoesWithoutEnd,
     RestsAfterALostWrite,
+    RevokesAtOnce,
+    RevokesKeysOfOpenRotations,
+    RevokesWithoutLooking,
     SavesWithoutCheckAndSet,
     TakesOverAtOnce,
     TakesSentForUnsent,
@@ -64,8 +69,9 @@ impl Rules {
         Self { mutation, only, ..Self::faithful(plan) }
     }
 
-    pub(crate) fn adopted(&self) -> Known {
-        self.book.borrow_mut().known(State::adopted(at(0)))
+    pub(crate) fn first_world(&self, replicas: usize) -> World {
+        let adopted: Known = self.book.borrow_mut().known(State::adopted(at(0)));
+        World { lives_side_by_side: self.plan.creates.is_some(), ..World::new(replicas, adopted) }
     }
 
     /// What the real core says to this, with the safeguard taken away.
@@ -107,6 +113,10 @@ impl Rules {
             Mutation::RedoesAtOnce => Plan { settle: Duration::ZERO, call_timeout: Duration::ZERO, ..plan },
             Mutation::RedoesWithoutEnd => Plan { redo: Some(9), ..plan },
             Mutation::PublishesWithoutStaging => Plan { propagation: None, ..plan },
+            Mutation::RevokesAtOnce => {
+                let at_once = |creates| Creates { revoke_after: Duration::ZERO, ..creates };
+                Plan { creates: plan.creates.clone().map(at_once), ..plan }
+            }
             _ => plan,
         }
     }
@@ -140,6 +150,7 @@ impl Rules {
             }
             Mutation::GuessesInsteadOfAsking => guessing(state, effects),
             Mutation::AsksAtOnce => asking(state, effects),
+            Mutation::NeverOwesTheOldKey => (State { revocations: Vec::new(), ..state }, effects),
             _ => (state, effects),
         }
     }
@@ -148,6 +159,7 @@ impl Rules {
         self.of_interest(properties::nothing_lost(world))?;
         self.of_interest(properties::never_twice(world, self))?;
         self.of_interest(properties::never_guessed(world))?;
+        self.of_interest(properties::published_key_lives(world))?;
         self.of_interest(properties::asks_only_when_it_must(world, self))
     }
 
@@ -209,6 +221,7 @@ fn guessing(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {
         closed_at: at(0),
         calls: rotation.calls,
         outcome: ClosedAs::NotApplied { doubt: Doubt::Timeout },
+        entry: None,
         timings: Timings::default(),
         reopened: false,
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyturn::rotation::schedule::{Cadence, Schedule};
-use keyturn::rotation::{Plan, Propagation};
+use keyturn::rotation::{Creates, Plan, Propagation};
 
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -27,6 +27,7 @@ pub(crate) fn none() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        creates: None,
         propagation: None,
         probe: false,
         call_timeout: seconds(25),
@@ -84,6 +85,25 @@ pub(crate) fn published_and_probed() -> Plan {
     Plan { probe: true, ..redo() }
 }
 
+/// Keys live side by side, and the old one is revoked after two ticks.
+pub(crate) fn created() -> Plan {
+    let creates = Creates {
+        revoke_after: seconds(120),
+        keys_max: None,
+        lists: true,
+        first_key: Some("k0".parse().unwrap()),
+    };
+    Plan { creates: Some(creates), ..none() }
+}
+
+pub(crate) fn created_again() -> Plan {
+    Plan { redo: Some(2), ..created() }
+}
+
+pub(crate) fn created_signing_itself() -> Plan {
+    Plan { self_authenticating: true, ..created() }
+}
+
 /// Every class by its name.
 pub(crate) fn all() -> Vec<(&'static str, Plan)> {
     vec![
@@ -99,5 +119,8 @@ pub(crate) fn all() -> Vec<(&'static str, Plan)> {
         ("staged, read", staged_and_read()),
         ("staged, probed", staged_and_probed()),
         ("published, probed", published_and_probed()),
+        ("created", created()),
+        ("created, called again", created_again()),
+        ("created, signing itself", created_signing_itself()),
     ]
 }

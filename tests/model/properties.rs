@@ -3,8 +3,8 @@
 use keyturn::rotation::{ClosedAs, Phase, State};
 
 use super::mutation::Rules;
-use super::said::fingerprint;
-use super::world::{Entry, World, is_halted, replica_id};
+use super::said::{fingerprint, key_id};
+use super::world::{Entry, Key, TICK_SECONDS, World, is_halted, number, open_number, replica_id, small};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Property {
@@ -22,6 +22,8 @@ pub(crate) enum Property {
     OneHand,
     /// P6
     NoOutage,
+    /// P6: no key is revoked that anybody needs.
+    NothingNeededRevoked,
     /// P8
     AlwaysResumes,
     /// A person is asked only for what keyturn cannot do itself.
@@ -52,7 +54,7 @@ pub(crate) fn nothing_lost(world: &mut World) -> Found {
             continue;
         }
         let newer = received.iter().any(|newer| newer > key && world.keeps(*newer));
-        let superseded = newer || world.entry.key > *key;
+        let superseded = newer || world.entry.key > *key || is_given_up(world, *key);
         if !superseded && !is_halted(&world.record.state) {
             return Err(Broken::new(
                 Property::NothingLost,
@@ -61,6 +63,54 @@ pub(crate) fn nothing_lost(world: &mut World) -> Found {
         }
     }
     Ok(())
+}
+
+/// Where keys live side by side: the key's rotation is closed, so that it is found by its label, or it is revoked.
+fn is_given_up(world: &World, key: Key) -> bool {
+    let made = world.provider.made[usize::from(key)];
+    let closed = world.record.state.history.iter().any(|closed| number(closed.rotation_id) == made.rotation);
+    made.revoked.is_some() || world.lives_side_by_side && closed
+}
+
+/// Whether a key may be revoked: the entry does not have it, no open rotation is about to publish it, and what was in
+/// the entry has had its time.
+pub(crate) fn is_not_needed(world: &World, rules: &Rules, key: Key) -> Found {
+    let made = world.provider.made[usize::from(key)];
+    let open = open_number(&world.record.state).is_some_and(|open| open == made.rotation);
+    let creates = rules.plan.creates.as_ref().unwrap();
+    let ticks = creates.revoke_after.as_secs().div_ceil(TICK_SECONDS);
+    let early = made.left.is_some_and(|left| u64::from(world.tick - left) < ticks);
+    if world.entry.key != key && !open && !early {
+        return Ok(());
+    }
+    let what = format!("key {key} was revoked; in the entry {}, early {early}, open {open}", world.entry.key);
+    Err(Broken::new(Property::NothingNeededRevoked, what))
+}
+
+/// Where keys live side by side, the published one lives.
+pub(crate) fn published_key_lives(world: &World) -> Found {
+    match world.provider.made[usize::from(world.entry.key)].revoked {
+        None => Ok(()),
+        Some(tick) => {
+            let what = format!("the entry holds key {}, which was revoked at tick {tick}", world.entry.key);
+            Err(Broken::new(Property::NothingNeededRevoked, what))
+        }
+    }
+}
+
+/// Where keys live side by side: at the end only the published key lives, and old ones that are owed.
+pub(crate) fn is_cleared_away(world: &World) -> Found {
+    let state = &world.record.state;
+    let owed = |key: usize| state.revocations.iter().any(|owed| owed.key_id == key_id(small(key)));
+    let live = world.provider.made.iter().enumerate().filter(|(_, made)| made.revoked.is_none());
+    let mut left = live.filter(|(key, _)| small::<usize>(*key) != world.entry.key && !owed(*key));
+    match left.next() {
+        Some((key, _)) if world.lives_side_by_side && state.phase == Phase::Idle => Err(Broken::new(
+            Property::AlwaysResumes,
+            format!("key {key} lives on, and nobody is to revoke it"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// No key in the entry is followed by an older one, and the stamp beside a key is its own.
@@ -101,6 +151,7 @@ pub(crate) fn never_guessed(world: &World) -> Found {
         _ => true,
     };
     let rotated = matches!(closed, Some(ClosedAs::Rotated { .. }));
+    let newest = if world.lives_side_by_side { entry } else { newest };
     if (entry == newest || world.kept_by_hand && !rotated) && said {
         return Ok(());
     }
@@ -138,7 +189,7 @@ pub(crate) fn sent_by_the_holder(world: &World, who: usize, state: &State) -> Fo
 /// Where old keys live on, the entry gets no key that the provider does not accept.
 pub(crate) fn publishes_what_works(world: &World, rules: &Rules) -> Found {
     let works = world.provider.accepts(&rules.plan, world.entry.key, world.tick);
-    if works || rules.plan.grace.is_none() {
+    if works || rules.plan.grace.is_none() && rules.plan.creates.is_none() {
         return Ok(());
     }
     let what = format!("key {} was published, and the provider does not accept it", world.entry.key);
@@ -152,7 +203,8 @@ pub(crate) fn asks_only_when_it_must(world: &World, rules: &Rules) -> Found {
     let known = halt.answer.is_some();
     let more_calls =
         !plan.self_authenticating && plan.redo.is_some_and(|calls_max| rotation.calls < calls_max);
-    let could_tell = known || plan.replay.is_some() || plan.read.is_some() || more_calls;
+    let could_tell =
+        known || plan.creates.is_some() || plan.replay.is_some() || plan.read.is_some() || more_calls;
     if !could_tell || world.provider.turned_away {
         return Ok(());
     }

@@ -18,11 +18,21 @@ pub(crate) struct Provider {
 pub(crate) struct Made {
     pub(crate) rotation: Number,
     pub(crate) tick: u8,
+    /// When it was revoked.
+    pub(crate) revoked: Option<u8>,
+    /// When the entry got another key in its place.
+    pub(crate) left: Option<u8>,
+}
+
+impl Made {
+    const fn by(rotation: Number, tick: u8) -> Self {
+        Self { rotation, tick, revoked: None, left: None }
+    }
 }
 
 impl Provider {
     pub(crate) fn new() -> Self {
-        Self { made: vec![Made { rotation: 0, tick: 0 }], sent: [0; ROTATIONS_MAX], turned_away: false }
+        Self { made: vec![Made::by(0, 0)], sent: [0; ROTATIONS_MAX], turned_away: false }
     }
 
     pub(crate) fn newest(&self) -> Key {
@@ -45,6 +55,9 @@ impl Provider {
 
     /// The first tick at which the key is accepted no more, where there is a newer one.
     pub(crate) fn dies_at(&self, plan: &Plan, key: Key) -> Option<u8> {
+        if plan.creates.is_some() {
+            return self.made[usize::from(key)].revoked;
+        }
         let next = self.made.get(usize::from(key) + 1)?;
         let grace = plan.grace.map_or(0, |grace| grace.as_secs().div_ceil(TICK_SECONDS));
         Some(next.tick.saturating_add(small(grace)))
@@ -56,7 +69,7 @@ impl Provider {
         match known.filter(|_| plan.replay.is_some()) {
             Some(index) => small(index),
             None => {
-                self.made.push(Made { rotation, tick });
+                self.made.push(Made::by(rotation, tick));
                 self.newest()
             }
         }

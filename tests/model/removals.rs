@@ -30,11 +30,17 @@ const ONE_FAULT: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3
 const TWO_FAULTS: Bounds = Bounds { faults: 2, among: &[Happens::AnswerLost, Happens::Slow], ..ONE_FAULT };
 const ASLEEP: Bounds = Bounds { requests: 2, faults: 0, ticks: 2, ..ONE_FAULT };
 
+/// Long enough for a takeover, a listing and a revocation, while the first holder sleeps.
+const CLEARED: Bounds = Bounds { faults: 0, ticks: 5, ..ONE_FAULT };
+
 /// What no property misses within the bounds, as long as the check-and-set stands.
 pub(crate) fn second_lines() -> Vec<Removal> {
     let lines = [Mutation::PublishesWithoutAskingTheRecord, Mutation::PublishesOverANewerEpoch];
     let removal = |mutation| Removal { property: None, mutation, plan: plans::read(), bounds: ASLEEP };
-    lines.map(removal).into()
+    let mut removals: Vec<_> = lines.map(removal).into();
+    let mutation = Mutation::RevokesWithoutLooking;
+    removals.push(Removal { property: None, mutation, plan: plans::created(), bounds: ASLEEP });
+    removals
 }
 
 pub(crate) fn all() -> Vec<Removal> {
@@ -70,6 +76,10 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::NoOutage, M::PublishesWithoutStaging, plans::staged(), ONE_FAULT),
         removal(P::NoOutage, M::BelievesEveryProbe, plans::staged_and_probed(), ONE_FAULT),
         removal(P::NoOutage, M::NeverTakesOver, plans::staged(), ONE_FAULT),
+        removal(P::NothingNeededRevoked, M::NeverFencesTheEntry, plans::created(), CLEARED),
+        removal(P::NothingNeededRevoked, M::RevokesAtOnce, plans::created(), CLEARED),
+        removal(P::NothingNeededRevoked, M::RevokesKeysOfOpenRotations, plans::created(), ASLEEP),
+        removal(P::AlwaysResumes, M::NeverOwesTheOldKey, plans::created(), ONE_FAULT),
         removal(P::AlwaysResumes, M::NeverTakesOver, plans::none(), ONE_FAULT),
         removal(P::AlwaysResumes, M::NeverWakes, plans::redo(), ONE_FAULT),
         removal(P::AlwaysResumes, M::RestsAfterALostWrite, plans::none(), ONE_FAULT),

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use keyturn::rotation::Phase;
 
+use super::chores;
 use super::encode::encode;
 use super::engine;
 use super::moves::{self, Move};
 use super::mutation::Rules;
-use super::properties::{Broken, Property};
+use super::properties::{self, Broken, Property};
 use super::world::{Place, TICK_SECONDS, World, is_halted, small};
 
 /// How the runs of one replica alone end, by the world in which they begin.
@@ -35,7 +36,9 @@ impl Rest {
             }
             passed.push((bytes, world.tick, is_dead(&world, rules, self.who), left_ticks(&world, rules)));
             if is_at_rest(&world, rules, self.who) {
-                let ended = self.ends_well(&world, rules);
+                let ended = self
+                    .ends_well(&world, rules)
+                    .and_then(|()| rules.of_interest(properties::is_cleared_away(&world)));
                 ended.map_err(|broken| (broken, way.clone()))?;
                 break None;
             }
@@ -84,9 +87,11 @@ impl Rest {
 
 fn is_at_rest(world: &World, rules: &Rules, who: usize) -> bool {
     let Place::Resting(state) = &world.replicas[who].place else { return false };
-    let right = world.entry.key == world.provider.newest() || world.kept_by_hand;
+    let right = world.entry.key == world.provider.newest() || world.kept_by_hand || world.lives_side_by_side;
     let idle = world.record.state.phase == Phase::Idle && right;
-    (idle || is_halted(&world.record.state)) && !engine::looks_up(world, rules, who, state)
+    let done =
+        !engine::looks_up(world, rules, who, state) && !chores::is_anything_left(world, rules, who, state);
+    (idle || is_halted(&world.record.state)) && done
 }
 
 /// An application holds a dead key, although the newest is within this replica's reach and no person is asked.

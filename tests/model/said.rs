@@ -1,10 +1,12 @@
 //! What is said to the core, in the model's small numbers; each becomes a real event.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use keyturn::ids::KvVersion;
+use keyturn::ids::{KeyId, KvVersion};
 use keyturn::rotation::{
-    Answer, Baseline, Decision, Doubt, Event, Holding, Outcome, Plan, Problem, Reading, Refusal,
-    RefusalClass, Request, Trigger, Verdict,
+    Answer, Baseline, Created, Decision, Doubt, Event, Evidence, Holding, Outcome, Plan, Problem, Reading,
+    Refusal, RefusalClass, Request, Trigger, Verdict,
 };
 use keyturn::secret::Fingerprint;
 
@@ -13,15 +15,45 @@ use super::world::{Key, Number, at, replica_id, rotation_id};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Said {
     Requested(Number),
-    Preflighted { rotation: Number, replica: usize, epoch: u8, shown: Option<Key>, entry: (Key, u8) },
+    Preflighted {
+        rotation: Number,
+        replica: usize,
+        epoch: u8,
+        shown: Option<Key>,
+        entry: (Key, u8),
+    },
     Called(Heard),
     Read(Shown),
     Sealed,
     Probed(Seen),
     Published(u8),
+    Fenced,
     Woke,
-    Resolved { decision: Decides, replica: usize, epoch: u8 },
-    Resumed { replica: usize, lapsed: bool, epoch: u8, holding: Holds, published: Option<(Told, u8)> },
+    /// The provider listed keys: for each, from the lowest, four bits with the rotation that it was made for.
+    Listed {
+        keys: u32,
+        entry: Key,
+    },
+    Revoked(Key),
+    /// A sealed answer of a closed rotation.
+    Beside {
+        rotation: Number,
+        told: Told,
+        entry: Key,
+        replica: usize,
+    },
+    Resolved {
+        decision: Decides,
+        replica: usize,
+        epoch: u8,
+    },
+    Resumed {
+        replica: usize,
+        lapsed: bool,
+        epoch: u8,
+        holding: Holds,
+        published: Option<(Told, u8)>,
+    },
 }
 
 /// What a call came to.
@@ -98,6 +130,7 @@ impl Said {
                         provider: shown.map(fingerprint),
                         entry: Some(fingerprint(key)),
                         entry_version: KvVersion(u64::from(version)),
+                        key_id: None,
                     },
                     now,
                 }
@@ -107,7 +140,25 @@ impl Said {
             Self::Sealed => Event::Sealed { now },
             Self::Probed(seen) => Event::Probed { verdict: seen.verdict(), now },
             Self::Published(version) => Event::Published { version: KvVersion(u64::from(version)), now },
+            Self::Fenced => Event::Fenced { now },
             Self::Woke => Event::Woke { now },
+            Self::Listed { keys, entry } => Event::Listed {
+                keys: created(keys),
+                entry: Some(fingerprint(entry)),
+                unchanged_for: LONG,
+                now,
+            },
+            Self::Revoked(key) => Event::Revoked { key_id: key_id(key) },
+            Self::Beside { rotation, told, entry, replica } => Event::Orphaned {
+                rotation_id: rotation_id(rotation),
+                answer: told.answer(plan),
+                evidence: Evidence::Beside,
+                baseline: Baseline { entry: Some(fingerprint(entry)), ..Baseline::default() },
+                unchanged_for: LONG,
+                replica: replica_id(replica),
+                epoch: KvVersion(0),
+                now,
+            },
             Self::Resolved { decision, replica, epoch } => Event::Resolved {
                 decision: decision.decision(),
                 replica: replica_id(replica),
@@ -147,6 +198,7 @@ impl Told {
             previous_expires_at: grace.map(|grace| at(self.made_at) + grace),
             received_at: at(0),
             call: u32::from(self.call),
+            key_id: plan.creates.as_ref().map(|_| key_id(self.key)),
         }
     }
 }
@@ -190,6 +242,23 @@ fn refusal(class: RefusalClass) -> Refusal {
 
 const fn request() -> Request {
     Request { trigger: Trigger::Manual, emergency: true, request_id: None, caller: None }
+}
+
+/// The shell says these only once the record has been unchanged for long enough.
+const LONG: Duration = Duration::from_hours(1);
+
+pub(crate) fn key_id(key: Key) -> KeyId {
+    format!("k{key}").parse().unwrap()
+}
+
+fn created(keys: u32) -> Vec<Created> {
+    let listed =
+        (0..8).filter_map(|key| Some((key, (keys >> (4 * key)) & 15)).filter(|(_, maker)| *maker > 0));
+    let made = |(key, maker): (u32, u32)| Created {
+        key_id: key_id(u8::try_from(key).unwrap()),
+        rotation_id: rotation_id(u8::try_from(maker).unwrap()),
+    };
+    listed.map(made).collect()
 }
 
 pub(crate) fn fingerprint(key: Key) -> Fingerprint {

@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
     }
 
     fn run(&mut self) -> Option<(Broken, Vec<Move>)> {
-        let first = World::new(self.bounds.replicas, self.rules.adopted());
+        let first = self.rules.first_world(self.bounds.replicas);
         let mut open = VecDeque::new();
         self.add(&first, 0, None);
         open.push_back((first, 0_u32, 0_usize));
@@ -147,7 +147,7 @@ impl<'a> Search<'a> {
 
 /// The way again, with what everybody holds after each move.
 fn tell(rules: &Rules, bounds: &Bounds, way: &[Move]) -> String {
-    let mut world = World::new(bounds.replicas, rules.adopted());
+    let mut world = rules.first_world(bounds.replicas);
     let mut told = String::new();
     for next in way {
         let doing = doing(&world, *next);

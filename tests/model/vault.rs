@@ -61,6 +61,9 @@ pub(crate) fn publish(
     let Some(open) = run.state.phase.rotation() else { return Ok(None) };
     let blind = |removed: Mutation| [removed, Mutation::PublishesBlindly].contains(&rules.mutation);
     if !run.compared {
+        // The entry that the write is based on is read before the record is compared.
+        let entry = world.entry;
+        world.replicas[who].entry.get_or_insert(entry);
         let same = world.record.version == world.replicas[who].version;
         if same && holds_claim(world, rules, who, open) || blind(Mutation::PublishesWithoutAskingTheRecord) {
             run.compared = true;
@@ -110,6 +113,7 @@ pub(crate) fn deliver(world: &mut World, rules: &Rules) -> Moved {
 
 fn write_entry(world: &mut World, rules: &Rules, key: u8, stamp: Stamp) -> Moved {
     let before = world.entry;
+    world.provider.made[usize::from(before.key)].left = (before.key != key).then_some(world.tick);
     world.entry = Entry { key, stamp: Some(stamp), version: before.version + 1 };
     rules.watch_entry(world, before)
 }

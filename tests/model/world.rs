@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) decisions: u8,
     /// A person said that the entry is right as it is.
     pub(crate) kept_by_hand: bool,
+    /// The provider's keys live side by side.
+    pub(crate) lives_side_by_side: bool,
     /// Keys that reached a replica and that are not allowed to vanish.
     pub(crate) received: Vec<Key>,
 }
@@ -144,6 +146,7 @@ impl World {
             faults: 0,
             decisions: 0,
             kept_by_hand: false,
+            lives_side_by_side: false,
             received: Vec::new(),
         }
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyturn::ids::{KvVersion, ReplicaId, RotationId};
+use keyturn::ids::{KeyId, KvVersion, ReplicaId, RotationId};
 use keyturn::rotation::schedule::{Cadence, Schedule};
 use keyturn::rotation::{
-    Answer, Baseline, Closed, ClosedAs, Decision, Doubt, Effect, Event, Evidence, Halt, HaltReason, Holding,
-    Outcome, Phase, Plan, Problem, Propagation, Publication, Reading, Refusal, RefusalClass, Request,
-    Rotation, State, Timings, Trigger, Unknown, Verdict,
+    Answer, Baseline, Closed, ClosedAs, Created, Creates, Decision, Doubt, Effect, Event, Evidence, Halt,
+    HaltReason, Holding, Outcome, Phase, Plan, Problem, Propagation, Publication, Reading, Refusal,
+    RefusalClass, Request, Revocation, Rotation, State, Timings, Trigger, Unknown, Verdict,
 };
 use keyturn::secret::Fingerprint;
 use uuid::Uuid;
@@ -36,6 +36,7 @@ pub fn plain_plan() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        creates: None,
         propagation: None,
         probe: false,
         call_timeout: Duration::from_secs(30),
@@ -73,7 +74,21 @@ pub fn plans() -> Vec<(&'static str, Plan)> {
                 ..plain_plan()
             },
         ),
+        ("created", Plan { creates: Some(creates()), ..plain_plan() }),
     ]
+}
+
+pub fn creates() -> Creates {
+    Creates {
+        revoke_after: Duration::from_hours(1),
+        keys_max: None,
+        lists: true,
+        first_key: Some(key_id("first")),
+    }
+}
+
+pub fn key_id(text: &str) -> KeyId {
+    text.parse().unwrap()
 }
 
 pub fn request() -> Request {
@@ -103,6 +118,7 @@ pub fn answer() -> Answer {
         previous_expires_at: None,
         received_at: now(),
         call: 1,
+        key_id: None,
     }
 }
 
@@ -160,11 +176,16 @@ fn states_with_a_past() -> Vec<(&'static str, State)> {
             closed_at: now(),
             calls: 2,
             outcome,
+            entry: None,
             timings: Timings::default(),
             reopened: false,
         };
         State { phase, history: vec![closed], ..State::adopted(now()) }
     };
+    // Where keys live side by side, the answer was lost, and the entry holds the same key as before.
+    let mut lost = with_past(ClosedAs::NotApplied { doubt: Doubt::Timeout }, Phase::Idle);
+    lost.history.iter_mut().for_each(|closed| closed.entry = Some(other.fingerprint.clone()));
+    let owed = Revocation { key_id: key_id("stray"), rotation_id: ROTATION, due_at: now() };
     let reopened = Rotation { reopened: true, ..rotation(1, MINE) };
     let given_up = ClosedAs::Resolved { decision: Decision::KeepCurrent };
     let answered = Phase::Answered { rotation: reopened.clone(), answer: answer() };
@@ -174,6 +195,8 @@ fn states_with_a_past() -> Vec<(&'static str, State)> {
         ("idle, rotated", with_past(rotated.clone(), Phase::Idle)),
         ("idle, given up", with_past(given_up, Phase::Idle)),
         ("idle, unverified", with_past(ended(false), Phase::Idle)),
+        ("idle, lost", lost.clone()),
+        ("idle, owes a key", State { revocations: vec![owed], ..lost }),
         ("answered, reopened", with_past(rotated.clone(), answered)),
         ("published, reopened", with_past(rotated, published)),
     ]
@@ -190,6 +213,7 @@ pub fn events(state: &State) -> Vec<(&'static str, Event)> {
     let mut all = person_and_schedule(soon);
     all.extend(calls_and_reads(soon, late));
     all.extend(resumptions(soon));
+    all.extend(of_keys_side_by_side(soon));
     let timings = Timings::default();
     all.push(("measured", Event::Measured { timings }));
     all.extend(orphans(state, soon));
@@ -242,6 +266,19 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
     ]
 }
 
+fn of_keys_side_by_side(now: Timestamp) -> Vec<(&'static str, Event)> {
+    let entry = Some(Fingerprint::from_text("11ff"));
+    let keys = vec![Created { key_id: key_id("stray"), rotation_id: ROTATION }];
+    let listed = |entry, unchanged_for| Event::Listed { keys: keys.clone(), entry, unchanged_for, now };
+    vec![
+        ("fenced", Event::Fenced { now }),
+        ("revoked", Event::Revoked { key_id: key_id("stray") }),
+        ("listed", listed(entry.clone(), Duration::from_hours(1))),
+        ("listed, early", listed(entry, Duration::from_secs(9))),
+        ("listed, entry by hand", listed(Some(Fingerprint::from_text("22ff")), Duration::from_hours(1))),
+    ]
+}
+
 fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
     let (orphan, other) = (answer().fingerprint, Fingerprint::from_text("11ff"));
     let hour = Duration::from_hours(1);
@@ -274,6 +311,8 @@ fn orphans(state: &State, now: Timestamp) -> Vec<(&'static str, Event)> {
         ("orphaned: refused, graced", graced(probed(no(), yes()), &other)),
         ("orphaned: both accepted", orphaned(probed(yes(), yes()), &other, hour)),
         ("orphaned: both, graced", graced(probed(yes(), yes()), &other)),
+        ("orphaned: beside", orphaned(Evidence::Beside, &other, hour)),
+        ("orphaned: beside, early", orphaned(Evidence::Beside, &other, Duration::from_secs(9))),
         ("orphaned: both refused", orphaned(probed(no(), no()), &other, hour)),
         ("orphaned: nobody asked", orphaned(probed(Verdict::Unavailable, yes()), &other, hour)),
     ];
@@ -316,5 +355,6 @@ pub fn effect_name(effect: &Effect) -> String {
         Effect::Probe => "probe".into(),
         Effect::Verify => "verify".into(),
         Effect::Publish => "publish".into(),
+        Effect::Fence => "fence".into(),
     }
 }

@@ -104,6 +104,7 @@ pub fn stamp(epoch: u64) -> Stamp {
         published_at: Timestamp::UNIX_EPOCH,
         previous_expires_at: None,
         call: 1,
+        key_id: None,
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::escrow::{Error, SealedAnswer, Slot};
-use crate::ids::RotationId;
+use crate::ids::{KeyId, RotationId};
 use crate::secret::SecretValue;
 
 /// The disk work that can fail.
@@ -63,6 +63,7 @@ struct Sealed {
     previous_expires_at: Option<Timestamp>,
     received_at: Timestamp,
     call: u32,
+    key_id: Option<KeyId>,
 }
 
 impl Default for FakeDisk {
@@ -171,6 +172,7 @@ impl FakeDisk {
             previous_expires_at: answer.previous_expires_at,
             received_at: answer.received_at,
             call: answer.call,
+            key_id: answer.key_id.clone(),
         };
         self.put(id, File::Sealed(sealed));
         Ok(())
@@ -183,6 +185,7 @@ impl FakeDisk {
                 previous_expires_at: sealed.previous_expires_at,
                 received_at: sealed.received_at,
                 call: sealed.call,
+                key_id: sealed.key_id.clone(),
             }),
             Some(File::Sealed(_)) => Err(Error::WrongIdentity { path: path(id) }),
             _ => Err(Error::NothingSealed { path: path(id) }),

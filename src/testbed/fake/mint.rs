@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::dice::Draw;
-use crate::ids::RotationId;
-use crate::rotation::{Plan, RefusalClass};
+use crate::ids::{KeyId, RotationId};
+use crate::rotation::{Created, Plan, RefusalClass};
 use crate::testbed::Gate;
 use crate::testbed::keyring::later;
 
@@ -50,6 +50,10 @@ pub enum Question {
     Read,
     /// Whether a key is accepted.
     Probe,
+    /// Which keys there are.
+    List,
+    /// To end a key's life. It can be asked twice.
+    Revoke,
 }
 
 /// How one question goes wrong.
@@ -59,6 +63,10 @@ pub enum QuestionFault {
     Unavailable,
     /// The provider refuses to say. A probe then counts as not answered.
     Refused(RefusalClass, Option<Duration>),
+    /// What it is asked to do takes effect, and the answer is lost.
+    AnswerLost,
+    /// What it is asked to do takes effect so much later, when nobody waits any more.
+    Late(Duration),
 }
 
 /// One regenerate call.
@@ -87,6 +95,7 @@ struct Ledger {
     reads: usize,
     probes: usize,
     read_lag: Duration,
+    question_script: VecDeque<(Question, QuestionFault)>,
     call_chance: Option<Draw<RotationId, CallFault>>,
     question_chance: Option<Draw<Question, QuestionFault>>,
     mints_twice: bool,
@@ -118,6 +127,11 @@ impl FakeMint {
     /// Lets the next call that no other fault awaits go wrong.
     pub fn next(&self, fault: CallFault) {
         self.ledger.send_modify(|ledger| ledger.script.push_back(fault));
+    }
+
+    /// Lets the next question of this kind that no other fault awaits go wrong.
+    pub fn next_question(&self, question: Question, fault: QuestionFault) {
+        self.ledger.send_modify(|ledger| ledger.question_script.push_back((question, fault)));
     }
 
     /// Refuses every call, read and probe in this way, until it recovers.
@@ -215,6 +229,41 @@ impl FakeMint {
         self.ledger.borrow().keys.iter().rev().find(|key| key.value == value)?.dies_at
     }
 
+    /// The keys that are accepted, oldest first.
+    pub fn live_keys(&self, now: Timestamp) -> Vec<String> {
+        self.ledger.borrow().keys.iter().filter(|key| key.lives(now)).map(|key| key.value.clone()).collect()
+    }
+
+    /// The keys that were made for rotations and live, as a listing shows them.
+    pub(super) fn listed(&self, now: Timestamp) -> Vec<Created> {
+        let ledger = self.ledger.borrow();
+        let shown = ledger.keys.iter().enumerate().filter(|(_, key)| key.lives(now) && key.shown_at <= now);
+        let made = shown.filter_map(|(number, key)| {
+            Some(Created { key_id: key_id(number)?, rotation_id: key.rotation_id? })
+        });
+        made.collect()
+    }
+
+    /// Ends the life of the key with this id; gives it, unless it was over already.
+    pub(super) fn revoke(&self, id: &KeyId, now: Timestamp) -> Option<String> {
+        let mut revoked = None;
+        self.ledger.send_modify(|ledger| {
+            let mut keys = ledger.keys.iter_mut().enumerate();
+            let found = keys.find(|(number, key)| key_id(*number).as_ref() == Some(id) && key.lives(now));
+            if let Some((_, key)) = found {
+                key.dies_at = Some(now);
+                revoked = Some(key.value.clone());
+            }
+        });
+        revoked
+    }
+
+    /// Whether the provider lets a further key live.
+    pub(super) fn has_place(&self, plan: &Plan, now: Timestamp) -> bool {
+        let keys_max = plan.creates.as_ref().and_then(|creates| creates.keys_max);
+        keys_max.is_none_or(|max| self.live_keys(now).len() < max as usize)
+    }
+
     /// The key that a read shows.
     pub(super) fn shown_key(&self, now: Timestamp) -> String {
         let ledger = self.ledger.borrow();
@@ -227,8 +276,13 @@ impl FakeMint {
         if self.outage().is_some() {
             return Some(QuestionFault::Unavailable);
         }
+        let mut scripted = None;
+        self.ledger.send_modify(|ledger| {
+            let place = ledger.question_script.iter().position(|(awaited, _)| *awaited == question);
+            scripted = place.and_then(|place| ledger.question_script.remove(place)).map(|(_, fault)| fault);
+        });
         let chance = self.ledger.borrow().question_chance.clone();
-        chance?.ask(question)
+        scripted.or_else(|| chance?.ask(question))
     }
 
     pub(super) fn outage(&self) -> Option<RefusalClass> {
@@ -274,10 +328,14 @@ impl FakeMint {
         made
     }
 
+    pub(super) fn id_of(&self, value: &str) -> Option<KeyId> {
+        self.number_of(value).and_then(key_id)
+    }
+
     fn make(&self, plan: &Plan, rotation_id: Option<RotationId>, now: Timestamp) -> String {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
-            let dies = !ledger.keeps_old_keys;
+            let dies = !ledger.keeps_old_keys && plan.creates.is_none();
             if let Some(before) = ledger.keys.last_mut().filter(|_| dies) {
                 before.dies_at = Some(later(now, plan.grace.unwrap_or_default()));
             }
@@ -292,6 +350,17 @@ impl FakeMint {
         });
         self.newest_key()
     }
+}
+
+impl Key {
+    fn lives(&self, now: Timestamp) -> bool {
+        self.dies_at.is_none_or(|dies_at| now < dies_at)
+    }
+}
+
+/// The provider's id of the key with this number.
+fn key_id(number: usize) -> Option<KeyId> {
+    format!("id-{number}").parse().ok()
 }
 
 impl Default for FakeMint {

@@ -9,8 +9,8 @@ use super::life::Life;
 use super::mint::{CallFault, FakeMint, Question, QuestionFault};
 use super::witness::Witness;
 use crate::clock::Clock as _;
-use crate::ids::RotationId;
-use crate::provider::{Account, Answer, Probe, Provider, Reading, Response, Signer};
+use crate::ids::{KeyId, RotationId};
+use crate::provider::{Account, Answer, Listing, Probe, Provider, Reading, Response, Revoking, Signer};
 use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 use crate::testbed::keyring::later;
@@ -48,6 +48,11 @@ pub enum ProviderAct {
         key: String,
         /// When the request left.
         sent_at: Timestamp,
+    },
+    /// The provider ended a key's life.
+    Revoked {
+        /// The key.
+        key: String,
     },
     /// The answer with the key reached the replica.
     Heard {
@@ -93,11 +98,27 @@ impl FakeProvider {
         if self.plan.self_authenticating && !self.mint.accepts(signer.expose(), now) {
             return Outcome::NotApplied(self.refuse(rotation, RefusalClass::Unauthenticated, None));
         }
+        if !self.mint.has_place(&self.plan, now) {
+            return Outcome::NotApplied(self.refuse(rotation, RefusalClass::Conflict, None));
+        }
         let key = self.mint.regenerate(&self.plan, rotation, now);
         self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
+        let key_id = self.plan.creates.as_ref().and_then(|_| self.mint.id_of(&key));
         let secret = SecretValue::new(key);
         let previous_expires_at = self.plan.grace.map(|grace| later(now, grace));
-        Outcome::Applied(Answer { secret, previous_expires_at, received_at: now })
+        Outcome::Applied(Answer { secret, previous_expires_at, received_at: now, key_id })
+    }
+
+    fn revoke_now(&self, key: &KeyId) -> Revoking {
+        if let Some(key) = self.mint.revoke(key, self.clock.now()) {
+            self.tell(&ProviderAct::Revoked { key });
+        }
+        Revoking::Revoked
+    }
+
+    /// Whether the provider takes orders that are signed so.
+    fn is_signed(&self, signer: &SecretValue) -> bool {
+        !self.plan.self_authenticating || self.mint.accepts(signer.expose(), self.clock.now())
     }
 
     async fn answer(&self, rotation: RotationId, signer: &SecretValue) -> Outcome<Answer> {
@@ -177,13 +198,16 @@ impl Provider for FakeProvider {
         self.mint.count_read();
         self.mint.stand_in_line().await;
         let reading = match self.mint.question_fault(Question::Read) {
-            Some(QuestionFault::Unavailable) => Reading::Unavailable(problem()),
+            Some(QuestionFault::Unavailable | QuestionFault::AnswerLost | QuestionFault::Late(_)) => {
+                Reading::Unavailable(problem())
+            }
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
             None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => Reading::Value(Answer {
                 secret: SecretValue::new(self.mint.shown_key(self.clock.now())),
                 previous_expires_at: None,
                 received_at: self.clock.now(),
+                key_id: None,
             }),
         };
         self.life.leave("read", number).await;
@@ -201,6 +225,49 @@ impl Provider for FakeProvider {
         };
         self.life.leave("probe", number).await;
         probe
+    }
+
+    async fn list(&self, signer: Signer<'_>) -> Listing {
+        let number = self.life.enter("list keys").await;
+        self.mint.stand_in_line().await;
+        let listing = match self.mint.question_fault(Question::List) {
+            Some(QuestionFault::Refused(class, time)) => Listing::Refused(refusal(class, time)),
+            Some(_) => Listing::Unavailable(problem()),
+            None if !self.is_signed(signer.main) => {
+                Listing::Refused(refusal(RefusalClass::Unauthenticated, None))
+            }
+            None => Listing::Keys(self.mint.listed(self.clock.now())),
+        };
+        self.life.leave("list keys", number).await;
+        listing
+    }
+
+    async fn revoke(&self, key: &KeyId, signer: Signer<'_>) -> Revoking {
+        let number = self.life.enter("revoke").await;
+        self.mint.stand_in_line().await;
+        let revoking = match self.mint.question_fault(Question::Revoke) {
+            Some(QuestionFault::Refused(class, time)) => Revoking::Refused(refusal(class, time)),
+            Some(QuestionFault::Unavailable) => Revoking::Unavailable(problem()),
+            _ if !self.is_signed(signer.main) => {
+                Revoking::Refused(refusal(RefusalClass::Unauthenticated, None))
+            }
+            Some(QuestionFault::Late(delay)) => {
+                let (provider, key) = (self.clone(), key.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    provider.revoke_now(&key);
+                });
+                tokio::time::sleep(self.plan.call_timeout).await;
+                Revoking::Unavailable(problem())
+            }
+            Some(QuestionFault::AnswerLost) => {
+                self.revoke_now(key);
+                Revoking::Unavailable(problem())
+            }
+            None => self.revoke_now(key),
+        };
+        self.life.leave("revoke", number).await;
+        revoking
     }
 }
 

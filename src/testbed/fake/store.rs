@@ -111,6 +111,10 @@ impl Store for FakeStore {
         self.write(StoreCall::Publish, || self.vault.publish(place, entry.version, value, stamp)).await
     }
 
+    async fn rewrite(&self, path: &VaultPath, entry: &Entry) -> Result<KvVersion, WriteError> {
+        self.write(StoreCall::Publish, || self.vault.rewrite(path, entry.version)).await
+    }
+
     async fn read_secret(&self, place: &FieldPath) -> Result<SecretValue, Error> {
         self.read(StoreCall::ReadSecret, || {
             let found = self.vault.read_entry(&place.path).field(&place.field);

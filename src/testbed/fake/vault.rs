@@ -270,6 +270,18 @@ impl FakeVault {
     }
 }
 
+impl FakeVault {
+    pub(super) fn rewrite(&self, path: &VaultPath, cas: KvVersion) -> Result<KvVersion, WriteError> {
+        let written = self.held.send_if_modified(|held| {
+            let entry = held.entries.entry(path.clone()).or_default();
+            let same = entry.version == cas;
+            entry.version.0 += u64::from(same);
+            same
+        });
+        if written { Ok(KvVersion(cas.0 + 1)) } else { Err(WriteError::Conflict) }
+    }
+}
+
 impl Clone for StoredRecord {
     fn clone(&self) -> Self {
         let identities = self.identities.iter().map(|(id, identity)| (*id, identity.duplicate()));

@@ -20,6 +20,8 @@ pub(super) struct Docket {
     pub(super) credential: Credential,
     pub(super) plan: Plan,
     pub(super) mint: FakeMint,
+    /// When keys left the entry.
+    pub(super) left_the_entry: BTreeMap<usize, Timestamp>,
     /// The number of the key in the entry, and of the newest that was ever there.
     pub(super) entry: usize,
     epoch: KvVersion,
@@ -57,6 +59,7 @@ impl Docket {
             credential,
             plan,
             mint,
+            left_the_entry: BTreeMap::new(),
             entry: 0,
             epoch: KvVersion(0),
             state: None,
@@ -108,6 +111,7 @@ impl Docket {
                 self.calls.entry(*rotation_id).and_modify(|calls| *calls = calls.saturating_sub(1));
                 Ok(())
             }
+            ProviderAct::Revoked { key } => self.revoked(key, now, clocks_are_right),
             ProviderAct::Made { rotation_id, key, sent_at } => self.made(*rotation_id, key, *sent_at, now),
             ProviderAct::Heard { key, .. } => {
                 let number = self.number(key)?;
@@ -170,7 +174,7 @@ impl Docket {
         Ok(())
     }
 
-    fn number(&self, key: &str) -> Result<usize, String> {
+    pub(super) fn number(&self, key: &str) -> Result<usize, String> {
         self.mint.number_of(key).ok_or_else(|| format!("P2: {key:?} is no key that the provider made"))
     }
 
@@ -180,6 +184,9 @@ impl Docket {
         let (before, epoch) = (self.entry, self.epoch);
         self.entry = number;
         self.epoch = stamp.epoch;
+        if before != number {
+            self.left_the_entry.insert(before, stamp.published_at);
+        }
         if number < before {
             return Err(format!("P2: the entry went from key {before} back to key {number}"));
         }
@@ -224,8 +231,9 @@ impl Docket {
 
     fn halts_for_a_reason(&self, state: &State) -> Verdict {
         let Phase::Halted { halt, .. } = &state.phase else { return Ok(()) };
-        let Plan { read, replay, redo, probe, .. } = &self.plan;
+        let Plan { read, replay, redo, probe, creates, .. } = &self.plan;
         let may = match halt.reason {
+            HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } if creates.is_some() => false,
             HaltReason::NoWayToTell { .. } => read.is_none() && replay.is_none() && redo.is_none(),
             HaltReason::MeansExhausted { .. } => read.is_some() || replay.is_some() || redo.is_some(),
             HaltReason::ReadRefused { .. } => read.is_some(),
@@ -261,6 +269,10 @@ impl Docket {
     /// up aside.
     pub(super) fn holds_the_newest(&self) -> Verdict {
         let newest = self.newest();
+        if self.plan.creates.is_some() {
+            // Which of the live keys counts is what Vault says; that it lives is P6.
+            return Ok(());
+        }
         if self.late.contains(&self.entry) {
             // A read can show such a key while a newer one does not show yet.
             return Ok(());
@@ -280,6 +292,9 @@ impl Docket {
         for key in keys {
             self.promised = self.promised.max(self.number(key)?);
         }
+        if self.plan.creates.is_some() {
+            return Ok(());
+        }
         if self.promised > newest_kept.max(self.entry) {
             return Err(format!("P1: key {} was sealed, and is nowhere", self.promised));
         }
@@ -287,9 +302,13 @@ impl Docket {
     }
 
     /// P1: what was erased is published, or older than what is kept.
-    pub(super) fn erased(&self, keys: &[String], newest_kept: usize) -> Verdict {
+    pub(super) fn erased(&self, keys: &[String], newest_kept: usize, now: Timestamp) -> Verdict {
         for key in keys {
             let number = self.number(key)?;
+            if self.plan.creates.is_some() {
+                self.is_not_missed(number, now)?;
+                continue;
+            }
             if number > newest_kept.max(self.entry) {
                 return Err(format!("P1: key {number} was erased; the newest that is kept is {newest_kept}"));
             }
@@ -299,7 +318,7 @@ impl Docket {
 
     /// P1: every answer that reached a replica is published or kept, or gave way to a newer one.
     pub(super) fn nothing_lost(&self, newest_kept: usize) -> Verdict {
-        if self.is_halted() {
+        if self.is_halted() || self.plan.creates.is_some() {
             return Ok(());
         }
         let kept = newest_kept.max(self.entry);
@@ -313,11 +332,14 @@ impl Docket {
     /// P6: with a grace window the published key is accepted. `trouble` is the time from the given moment on in which
     /// nobody could have done anything.
     pub(super) fn is_accepted(&self, now: Timestamp, trouble: impl Fn(Timestamp) -> Duration) -> Verdict {
-        let Some(grace) = self.plan.grace else { return Ok(()) };
         let key = format!("key-{}", self.entry);
         if self.mint.accepts(&key, now) {
             return Ok(());
         }
+        if self.plan.creates.is_some() && self.plan.propagation.is_none() {
+            return Err(format!("P6: {key} is published, and dead"));
+        }
+        let Some(grace) = self.plan.grace else { return Ok(()) };
         let Some(dies_at) = self.mint.death_of(&key) else {
             let settled_by_hand = self.halted_at.is_some();
             return if settled_by_hand {

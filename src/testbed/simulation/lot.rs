@@ -6,7 +6,7 @@ use jiff::civil::time;
 use jiff::tz::TimeZone;
 
 use crate::rotation::schedule::{Cadence, Schedule, Window, parse_cron};
-use crate::rotation::{Plan, Propagation};
+use crate::rotation::{Creates, Plan, Propagation};
 use crate::testbed::fake::Dice;
 
 const fn seconds(count: u64) -> Duration {
@@ -29,6 +29,9 @@ pub(super) const CLASSES: &[&str] = &[
     "probe",
     "replay read",
     "staged self",
+    "created",
+    "created self",
+    "created, two at most",
 ];
 
 /// A plan of one of the classes.
@@ -47,9 +50,26 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
         }
         "staged self" => Plan { propagation: staged, ..signing_itself(base) },
         "probe" => Plan { probe: true, grace: Some(minutes(8)), ..base },
+        "created" => Plan {
+            creates: Some(beside(None, dice)),
+            redo: dice.happens(5_000).then_some(3),
+            probe: true,
+            ..base
+        },
+        "created self" => Plan { creates: Some(beside(None, dice)), self_authenticating: true, ..base },
+        "created, two at most" => {
+            Plan { creates: Some(beside(Some(2), dice)), probe: dice.happens(5_000), ..base }
+        }
         "replay read" => Plan { replay: Some(minutes(30)), read: Some(lag), ..base },
         _ => base,
     }
+}
+
+/// Keys live side by side; a listing finds those that nobody needs.
+fn beside(keys_max: Option<u32>, dice: &Dice) -> Creates {
+    let revoke_after = minutes(1 + dice.below(9));
+    let first_key = dice.happens(7_000).then(|| "id-0".parse().ok()).flatten();
+    Creates { revoke_after, keys_max, lists: true, first_key }
 }
 
 fn signing_itself(plan: Plan) -> Plan {
@@ -68,6 +88,7 @@ fn bare(dice: &Dice) -> Plan {
         replay: None,
         read: None,
         redo: None,
+        creates: None,
         propagation: None,
         probe: false,
         call_timeout,

@@ -5,6 +5,7 @@
 //! has come to rest. A judge sees every act of provider and Vault, and says at once when a promise is broken. The same
 //! seed gives the same world, operation by operation; [`Concluded::trace`] shows it.
 
+mod beside;
 mod chaos;
 mod docket;
 mod judge;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
+use crate::clock::Clock as _;
 use crate::engine::{Activity, Handle, Snapshot};
 use crate::rotation::{Phase, State};
 
@@ -36,6 +37,11 @@ fn rests(world: &World, credential: usize) -> bool {
     let handles: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
     let all_run = handles.len() == world.replicas.len();
     if !all_run || !is_settled(&state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
+        return false;
+    }
+    if state.phase == Phase::Idle
+        && world.judge.docket(credential, |docket| docket.is_cleared(world.clock.now())) == Some(false)
+    {
         return false;
     }
     let kept = world.newest_kept(credential);

@@ -7,6 +7,7 @@ use super::chaos::Chaos;
 use super::judge::Judge;
 use super::lot;
 use super::replica::Replica;
+use crate::clock::Clock as _;
 use crate::engine::Credential;
 use crate::ids::{CredentialName, FieldPath, VaultPath};
 use crate::rotation::Plan;
@@ -95,9 +96,9 @@ impl World {
                 sealed.extend(disk.take_sealed().into_iter().map(|key| key.key));
                 erased.extend(disk.take_erased().into_iter().map(|key| key.key));
             }
-            let kept = self.newest_kept(index);
+            let (kept, now) = (self.newest_kept(index), self.clock.now());
             let verdict = self.judge.docket(index, |docket| {
-                docket.sealed(&sealed, kept).and_then(|()| docket.erased(&erased, kept))
+                docket.sealed(&sealed, kept).and_then(|()| docket.erased(&erased, kept, now))
             });
             self.judge.judge(index, verdict.unwrap_or(Ok(())));
         }
@@ -110,7 +111,8 @@ impl Account {
         let class = dice.pick(lot::CLASSES)?;
         let plan = lot::plan(class, dice);
         let mint = FakeMint::new();
-        mint.show_late(plan.read.unwrap_or(Duration::ZERO));
+        let lags = plan.creates.as_ref().map(|_| Duration::from_secs(dice.below(90)));
+        mint.show_late(lags.or(plan.read).unwrap_or(Duration::ZERO));
         let signer = (!plan.self_authenticating).then(|| field("secret/admin", "key")).flatten();
         let credential = Credential {
             name: format!("credential-{number}").parse::<CredentialName>().ok()?,
