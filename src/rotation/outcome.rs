@@ -46,7 +46,7 @@ pub struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalClass {
-    /// No request left: name resolution, connect or TLS failed.
+    /// The call was not made: name resolution, connect or TLS failed, or no access token could be had now.
     Unreachable,
     /// 429: the provider limits the rate.
     RateLimited,
