@@ -9,8 +9,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
 use keyturn::ids::{CredentialName, KvVersion, RotationId};
 use keyturn::rotation::{
@@ -146,7 +144,6 @@ fn only_a_key_that_was_fenced_off_the_entry_is_due_at_once() {
         let event = Event::Listed {
             keys: vec![made("stray", ROTATION)],
             entry: Some(fingerprint("before")),
-            unchanged_for: Duration::from_hours(1),
             now: now(),
         };
         let (state, effects) = step(&plan(), state, event).unwrap();

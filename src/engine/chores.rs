@@ -115,11 +115,10 @@ where
         let compare_at = self.can_ask().then_some(chores.compare_at);
         let list_at = self.looks_for_strays().then_some(chores.list_at);
         let quiet_at = self.seen_at.saturating_add(quiet_for(self.plan()));
-        let asks_at =
-            [examine_at, compare_at, list_at].into_iter().flatten().min().map(|at| at.max(quiet_at));
-        // What is owed needs no quiet: its key can reach the entry no more.
+        let asks_at = [examine_at, compare_at].into_iter().flatten().min().map(|at| at.max(quiet_at));
+        // Strays and debts need no quiet: their keys can reach the entry no more.
         let revoke_at = chores.owed.iter().map(|owed| owed.at).min();
-        let next = [asks_at, revoke_at].into_iter().flatten().min()?;
+        let next = [asks_at, list_at, revoke_at].into_iter().flatten().min()?;
         let left = next.saturating_sub(self.clock.monotonic());
         Some(self.provider.quiet_left().map_or(left, |quiet| left.max(quiet)))
     }
@@ -136,11 +135,11 @@ where
         if let Some(event) = self.revoke_what_is_due(state).await {
             return Some(event);
         }
-        if self.unchanged_for() < quiet_for(self.plan()) {
-            return None;
-        }
         if let Some(event) = self.find_strays(state).await {
             return Some(event);
+        }
+        if self.unchanged_for() < quiet_for(self.plan()) {
+            return None;
         }
         if self.can_ask() && self.chores.compare_at <= now {
             self.chores.compare_at = now.saturating_add(COMPARE_AGAIN);

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::KeyId;
 use crate::provider::{Listing, Provider, Revoking};
-use crate::rotation::{Event, Revocation, Rotation, State, Verdict, is_as_recorded, strays};
+use crate::rotation::{Event, Revocation, Rotation, State, Verdict, is_as_recorded, quiet_for, strays};
 use crate::secret::SecretValue;
 use crate::vault::{Entry, Store};
 
@@ -57,8 +57,10 @@ where
             .filter(|owed| kept.iter().any(|revocation| revocation.key_id == owed.key_id))
             .chain(new.into_iter().map(due))
             .collect();
+        // What was made shows by then; changes that follow each other put it off no further.
         if self.seen_at > self.chores.listed_at {
-            self.chores.list_at = self.seen_at;
+            let shows_at = self.seen_at.saturating_add(quiet_for(self.plan()));
+            self.chores.list_at = self.chores.list_at.min(shows_at);
         }
     }
 
@@ -204,8 +206,7 @@ where
         let fingerprint = self.fingerprint(&value);
         self.entry = Some(entry);
         self.fence_the_entry().await?;
-        let (unchanged_for, now) = (self.unchanged_for(), self.now());
-        Ok(Some(Event::Listed { keys, entry: Some(fingerprint), unchanged_for, now }))
+        Ok(Some(Event::Listed { keys, entry: Some(fingerprint), now: self.now() }))
     }
 
     /// Makes sure that the open rotation has published nothing, and that nobody else is about to.

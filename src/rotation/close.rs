@@ -168,12 +168,14 @@ pub fn quiet_after_decision(plan: &Plan, state: &State) -> Duration {
         return Duration::ZERO;
     }
     let Some(settled) = state.given_up().and(state.history.first()) else { return Duration::ZERO };
+    let longest = plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle);
     match &state.retry {
-        // What the decision itself asked for, whatever clocks say by now.
+        // What the decision itself asked for, whatever clocks say by now; no more, if a call was sent by a wrong one.
         Some(retry) => {
-            Duration::try_from(retry.not_before.duration_since(settled.closed_at)).unwrap_or_default()
+            let asked = Duration::try_from(retry.not_before.duration_since(settled.closed_at));
+            asked.unwrap_or_default().min(longest)
         }
-        None => plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle),
+        None => longest,
     }
 }
 

@@ -135,8 +135,6 @@ pub enum Event {
         keys: Vec<Created>,
         /// What the entry holds.
         entry: Option<Fingerprint>,
-        /// How long the record has been unchanged, on this replica's monotonic clock.
-        unchanged_for: Duration,
         /// The time.
         now: Timestamp,
     },

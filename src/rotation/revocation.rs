@@ -1,13 +1,10 @@
 //! Keys that are to be revoked, where keys live side by side: owed in the record before anything is done about it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Effect;
 use super::history::ClosedAs;
-use super::orphan::quiet_for;
 use super::plan::{Creates, Plan};
 use super::state::{Answer, Phase, Rotation, State};
 use super::step::{Next, later};
@@ -72,11 +69,11 @@ pub(super) fn listed(
     plan: &Plan,
     mut state: State,
     keys: Vec<Created>,
-    (entry, unchanged_for): (Option<&Fingerprint>, Duration),
+    entry: Option<&Fingerprint>,
     now: Timestamp,
 ) -> Next {
     let Phase::Idle = state.phase else { return None };
-    if unchanged_for < quiet_for(plan) || !is_as_recorded(&state, entry) {
+    if !is_as_recorded(&state, entry) {
         return Some((state, Vec::new()));
     }
     let owed_before = state.revocations.len();

@@ -60,9 +60,7 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
             let found = orphan::Found { rotation_id, answer, evidence, baseline, unchanged_for };
             orphan::settle(plan, state, found, &resume::Claimant { replica, epoch }, now)
         }
-        Event::Listed { keys, entry, unchanged_for, now } => {
-            revocation::listed(plan, state, keys, (entry.as_ref(), unchanged_for), now)
-        }
+        Event::Listed { keys, entry, now } => revocation::listed(plan, state, keys, entry.as_ref(), now),
         Event::Revoked { key_id } => revocation::revoked(state, &key_id),
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),
         Event::Unpaused => Some(paused(state, None)),

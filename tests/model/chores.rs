@@ -23,7 +23,7 @@ pub(crate) fn next(world: &World, rules: &Rules, who: usize, state: &Known) -> O
     let quiet_ms = u64::try_from(quiet_for(&rules.plan).as_millis()).unwrap();
     let quiet = unchanged_ms(world, who) >= quiet_ms;
     let next = some_day(world, rules, who, state, |due_at| due_at <= at(world.tick));
-    next.filter(|chore| quiet || matches!(chore, Chore::Revoke(_)))
+    next.filter(|chore| quiet || !matches!(chore, Chore::GiveUp(..)))
 }
 
 /// What there is to do, now or later, where nothing else comes in between.

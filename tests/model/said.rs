@@ -142,12 +142,9 @@ impl Said {
             Self::Published(version) => Event::Published { version: KvVersion(u64::from(version)), now },
             Self::Fenced => Event::Fenced { now },
             Self::Woke => Event::Woke { now },
-            Self::Listed { keys, entry } => Event::Listed {
-                keys: created(keys),
-                entry: Some(fingerprint(entry)),
-                unchanged_for: LONG,
-                now,
-            },
+            Self::Listed { keys, entry } => {
+                Event::Listed { keys: created(keys), entry: Some(fingerprint(entry)), now }
+            }
             Self::Revoked(key) => Event::Revoked { key_id: key_id(key) },
             Self::Beside { rotation, told, entry, replica } => Event::Orphaned {
                 rotation_id: rotation_id(rotation),

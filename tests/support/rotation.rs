@@ -269,13 +269,12 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
 fn of_keys_side_by_side(now: Timestamp) -> Vec<(&'static str, Event)> {
     let entry = Some(Fingerprint::from_text("11ff"));
     let keys = vec![Created { key_id: key_id("stray"), rotation_id: ROTATION }];
-    let listed = |entry, unchanged_for| Event::Listed { keys: keys.clone(), entry, unchanged_for, now };
+    let listed = |entry| Event::Listed { keys: keys.clone(), entry, now };
     vec![
         ("fenced", Event::Fenced { now }),
         ("revoked", Event::Revoked { key_id: key_id("stray") }),
-        ("listed", listed(entry.clone(), Duration::from_hours(1))),
-        ("listed, early", listed(entry, Duration::from_secs(9))),
-        ("listed, entry by hand", listed(Some(Fingerprint::from_text("22ff")), Duration::from_hours(1))),
+        ("listed", listed(entry)),
+        ("listed, entry by hand", listed(Some(Fingerprint::from_text("22ff")))),
     ]
 }
 

@@ -51,8 +51,13 @@ impl Docket {
     /// P1, where keys live side by side: an erased key is published, owed, or dead.
     pub(super) fn is_not_missed(&self, number: usize, now: Timestamp) -> Verdict {
         let key = format!("key-{number}");
+        let id = format!("id-{number}");
         let owed = self.state.iter().flat_map(|state| &state.revocations);
-        let is_owed = owed.map(|owed| owed.key_id.as_str()).any(|id| id == format!("id-{number}"));
+        let is_owed = owed.map(|owed| owed.key_id.as_str()).any(|owed| owed == id);
+        // What was published last is owed at the next close.
+        let last = self.state.as_ref().and_then(|state| state.last_rotated()?.outcome.answer());
+        let is_owed =
+            is_owed || last.and_then(|last| last.key_id.as_ref()).is_some_and(|last| last.as_str() == id);
         if number == self.entry || is_owed || !self.mint.accepts(&key, now) {
             return Ok(());
         }
