@@ -127,6 +127,7 @@ fn an_answer_without_a_slot_and_a_newer_answer_are_sealed_too() {
     let identity = bench.seal(&escrow);
     let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
     assert!(is_same(&opened.secret, CANARY));
+    assert_eq!(opened.key_id, Some("AKIA-1".parse().unwrap()));
 }
 
 #[test]
@@ -149,6 +150,7 @@ fn the_stock_format_opens_with_the_records_identity_and_with_an_operators() {
             "secret": CANARY,
             "previous_expires_at": "2026-11-22T00:00:00Z",
             "received_at": "2026-11-21T00:00:00.5Z",
+            "key_id": "AKIA-1",
             "call": 1,
         })
     );
