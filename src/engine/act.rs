@@ -229,7 +229,7 @@ where
         }
         let grace = self.plan().grace.and_then(|grace| SignedDuration::try_from(grace).ok());
         answer.previous_expires_at =
-            grace.and_then(|grace| rotation.first_dispatched_at.checked_add(grace).ok());
+            grace.and_then(|grace| rotation.first_dispatched_at.min(self.now()).checked_add(grace).ok());
         Reading::Changed(self.take_in_hand(rotation, answer))
     }
 

@@ -32,7 +32,7 @@ where
         }
         self.took(Share::Vault, started);
         self.keep_the_time_of(record.state.phase.rotation().map(|open| open.rotation_id));
-        let state = record.state.clone().believed_at(self.now());
+        let state = record.state.clone().believed_at(self.plan(), self.now());
         self.note_what_is_owed(&state);
         self.record = Some(record);
         self.signer = None;

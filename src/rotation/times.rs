@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::history::{Closed, ClosedAs};
+use super::plan::Plan;
 use super::state::State;
 use super::step::later;
 
@@ -15,7 +16,7 @@ impl State {
     /// The same state with what lies in the future moved to `now`: else one clock that was wrong for a moment would hold
     /// every rotation back until its year has come.
     #[must_use]
-    pub fn believed_at(mut self, now: Timestamp) -> Self {
+    pub fn believed_at(mut self, plan: &Plan, now: Timestamp) -> Self {
         let newest = self.history.first().map_or(SignedDuration::ZERO, |closed| closed.ahead_of(now));
         if let Some(retry) = &mut self.retry {
             retry.not_before = back(retry.not_before, newest).min(later(now, RETRY_IN_MAX));
@@ -26,12 +27,23 @@ impl State {
         }
         for closed in &mut self.history {
             closed.take_back(closed.ahead_of(now));
+            closed.bound_the_old_keys_life(plan);
         }
         self
     }
 }
 
 impl Closed {
+    /// The old key lives for as long as the provider grants at most, whatever clock its end was told by.
+    fn bound_the_old_keys_life(&mut self, plan: &Plan) {
+        let Some(granted) = plan.grace.or(plan.creates.as_ref().map(|creates| creates.revoke_after)) else {
+            return;
+        };
+        let ClosedAs::Rotated { answer, .. } = &mut self.outcome else { return };
+        let latest = later(self.closed_at, granted);
+        answer.previous_expires_at = answer.previous_expires_at.map(|dies_at| dies_at.min(latest));
+    }
+
     /// How far in the future it says that it was closed.
     fn ahead_of(&self, now: Timestamp) -> SignedDuration {
         self.closed_at.duration_since(now).max(SignedDuration::ZERO)

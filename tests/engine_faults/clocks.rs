@@ -143,6 +143,23 @@ async fn a_rotation_that_a_clock_of_next_year_closed_holds_nothing_back_for_a_ye
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grace_window_that_a_clock_of_next_year_began_ends_in_time() {
+    let plan = Plan { grace: Some(Duration::from_hours(1)), ..plan_read() };
+    let world = World::new(due_every(Duration::from_hours(2), plan));
+    let mut replica = world.replica(1).await;
+    replica.clock.set_skew(YEAR_SECONDS);
+    world.lose_next_answer();
+    replica.until_phase("unknown").await;
+    replica.kill().await;
+    replica.clock.set_skew(0);
+    replica.start();
+    replica.until_rotated(1).await;
+    assert!(world.state().grace_until().unwrap() <= world.now() + Duration::from_hours(1));
+    minutes(150).await;
+    world.assert_rotated("key-2", 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_try_that_a_clock_of_next_year_put_off_is_made_in_time() {
     let world = World::new(plan_read());
     let mut replica = world.replica(1).await;

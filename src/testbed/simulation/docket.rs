@@ -351,6 +351,7 @@ impl Docket {
         let replaced_at = before(dies_at, grace);
         let excused = self.is_halted()
             || self.halted_at.is_some_and(|at| at >= replaced_at)
+            || self.late.contains(&self.entry)
             || self.late.iter().chain(&self.given_up).any(|key| *key > self.entry)
             || trouble(replaced_at) >= grace / 4;
         if excused { Ok(()) } else { Err(format!("P6: {key} is published, and dead since {dies_at}")) }
