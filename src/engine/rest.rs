@@ -157,7 +157,7 @@ where
     /// Looks whether a rotation is due, or somebody changed the record.
     async fn look_up(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
         let version = self.hands.store.record_version(&self.hands.credential.name).await?;
-        if version != self.hands.version {
+        if version != self.hands.version || state.is_ahead_of(self.hands.now()) {
             return Err(Interruption::Reload);
         }
         if let Some(open) = state.phase.rotation().filter(|open| open.holder != self.hands.replica) {

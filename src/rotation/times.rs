@@ -13,6 +13,11 @@ use super::step::later;
 const RETRY_IN_MAX: Duration = Duration::from_hours(24);
 
 impl State {
+    /// Whether the newest rotation was closed by a clock that was wrong, or this one was set back since.
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.history.first().is_some_and(|newest| newest.closed_at > now)
+    }
+
     /// The same state with what lies in the future moved to `now`: else one clock that was wrong for a moment would hold
     /// every rotation back until its year has come.
     #[must_use]

@@ -161,19 +161,23 @@ async fn a_grace_window_that_a_clock_of_next_year_began_ends_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_try_that_a_clock_of_next_year_put_off_is_made_in_time() {
-    let world = World::new(plan_read());
-    let mut replica = world.replica(1).await;
-    replica.clock.set_skew(YEAR_SECONDS);
-    world.mint.next(CallFault::RequestLost);
-    replica.rotate().await;
-    while world.state().retry.is_none() {
-        seconds(1).await;
+    for restarts in [true, false] {
+        let world = World::new(plan_read());
+        let mut replica = world.replica(1).await;
+        replica.clock.set_skew(YEAR_SECONDS);
+        world.mint.next(CallFault::RequestLost);
+        replica.rotate().await;
+        while world.state().retry.is_none() {
+            seconds(1).await;
+        }
+        replica.clock.set_skew(0);
+        if restarts {
+            replica.kill().await;
+            replica.start();
+        }
+        minutes(5).await;
+        world.assert_rotated("key-1", 2);
     }
-    replica.kill().await;
-    replica.clock.set_skew(0);
-    replica.start();
-    minutes(5).await;
-    world.assert_rotated("key-1", 2);
 }
 
 #[tokio::test(start_paused = true)]
