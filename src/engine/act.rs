@@ -9,7 +9,7 @@ use super::hands::Hands;
 use super::interruption::{Cause, Interruption};
 use super::stopwatch::Share;
 use crate::clock::Clock;
-use crate::escrow::{Escrow, SealedAnswer};
+use crate::escrow::{Escrow, SealedAnswer, Slot};
 use crate::ids::RotationId;
 use crate::provider::{self, Probe, Provider};
 use crate::rotation::{
@@ -158,12 +158,27 @@ where
 
     /// Seals the key of a rotation that a person gives up, for its close takes it out of the record.
     pub(super) async fn seal_for_keeping(&mut self, id: RotationId) -> Result<(), Interruption> {
-        match &mut self.in_hand {
-            Some(in_hand) if in_hand.rotation_id == id => in_hand.sealed = false,
-            _ => return Ok(()),
+        let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.rotation_id == id) else {
+            return Ok(());
+        };
+        in_hand.sealed = false;
+        if !in_hand.in_slot && self.slot(id).await? == Slot::Sealed {
+            return self.seal_beside_another(id).await;
         }
         self.seal_in_hand().await;
         self.is_kept()
+    }
+
+    /// The slot has the late answer of another call, which nobody else may have: both are kept.
+    async fn seal_beside_another(&mut self, id: RotationId) -> Result<(), Interruption> {
+        let Some(in_hand) = &self.in_hand else { return Ok(()) };
+        let Some(identity) = in_hand.identity.as_ref().map(SecretValue::duplicate) else { return Ok(()) };
+        let (name, secret) = (self.credential.name.clone(), in_hand.answer.secret.duplicate());
+        self.on_disk(move |escrow| escrow.seal_residue(&name, id, &identity, &secret)).await?;
+        if let Some(in_hand) = &mut self.in_hand {
+            in_hand.sealed = true;
+        }
+        Ok(())
     }
 
     /// Whether the key in hand may be let go: the escrow or the record has it.

@@ -131,7 +131,7 @@ where
         Ok(())
     }
 
-    async fn slot(&self, id: RotationId) -> Result<Slot, Interruption> {
+    pub(super) async fn slot(&self, id: RotationId) -> Result<Slot, Interruption> {
         let name = self.credential.name.clone();
         self.on_disk(move |escrow| escrow.slot(&name, id)).await
     }

@@ -228,8 +228,16 @@ fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {
     // A provider that refuses is not asked again at once, whoever insists.
     let refused =
         |closed: &&Closed| matches!(closed.outcome, ClosedAs::Failed { .. } | ClosedAs::NotApplied { .. });
-    let newest = state.history.first().filter(refused);
-    rotated.max(newest.map(|closed| later(closed.closed_at, RETRY_DELAY_MIN)))
+    let newest = state.history.first().filter(refused).map(|closed| later(closed.closed_at, RETRY_DELAY_MIN));
+    // What it asked for outlasts the emergency that did not wait, and the person who settled that one.
+    let asked = state.history.iter().filter_map(asked_until).max();
+    rotated.max(newest).max(asked)
+}
+
+/// Until when the provider that refused asked to be left alone.
+fn asked_until(closed: &Closed) -> Option<Timestamp> {
+    let ClosedAs::Failed { refusal } = &closed.outcome else { return None };
+    refusal.retry_after.map(|asked| later(closed.closed_at, asked))
 }
 
 /// A person gave the rotation up to make another: it neither counts as one nor holds the next one back.

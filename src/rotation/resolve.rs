@@ -118,14 +118,18 @@ fn quiet_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
         Doubt::HolderLost => rotation.dispatched_at.max(unknown.since),
         _ => rotation.dispatched_at,
     };
-    // A provider that asked for time gets it.
-    let asked = match &unknown.doubt {
-        Doubt::Refused { refusal } => refusal.retry_after.unwrap_or_default(),
-        _ => Duration::ZERO,
-    };
+    let asked = asked_for(&unknown.doubt).unwrap_or_default();
     // A process can stall between the save and the first byte, so the doubt itself is waited out too.
     later(sent_at, plan.call_timeout.saturating_add(plan.settle))
         .max(later(unknown.since, plan.settle.max(asked)))
+}
+
+/// A provider that asked for time gets it.
+const fn asked_for(doubt: &Doubt) -> Option<Duration> {
+    match doubt {
+        Doubt::Refused { refusal } => refusal.retry_after,
+        _ => None,
+    }
 }
 
 /// A call that kills nothing waits for no other, only for a provider that refused one.
@@ -159,8 +163,9 @@ pub(super) fn fenced(plan: &Plan, state: State, now: Timestamp) -> Next {
     let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return None };
     let creates = plan.creates.as_ref().filter(|creates| creates.lists);
     let cleared_in = |creates: &Creates| creates.keys_max.map(|_| quiet_for(plan).saturating_mul(2));
+    let asked = asked_for(&unknown.doubt);
     let retry = creates
-        .map(|creates| close::retry_later(&state, &rotation.request, cleared_in(creates), now))
+        .map(|creates| close::retry_later(&state, &rotation.request, cleared_in(creates).max(asked), now))
         .filter(|retry| retry.failures <= TRIES_MAX);
     let outcome = ClosedAs::NotApplied { doubt: unknown.doubt };
     plan.creates.as_ref().map(|_| close::close(plan, state, rotation, Closing { outcome, retry }, now))

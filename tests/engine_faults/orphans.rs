@@ -6,7 +6,8 @@ use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{CallFault, Death, Moment, StoreCall, StoreFault};
 
 use crate::world::{
-    FIRST_KEY, Replica, World, ask, hours, minutes, plan_none, plan_read, plan_redo, seconds, staged, store,
+    FIRST_KEY, Replica, World, ask, hasty, hours, minutes, name, plan_none, plan_read, plan_redo, seconds,
+    staged, store,
 };
 
 /// The provider cannot show its key, but says which keys it accepts.
@@ -314,6 +315,28 @@ async fn a_late_answer_outlives_the_close_of_its_rotation_by_the_very_replica_th
     hours(3).await;
     world.assert_rotated("key-2", 2);
     assert_eq!((a.conditions(), a.disk.slots()), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_outlives_a_person_who_gives_up_the_staged_key_of_another_call() {
+    let world = World::new(hasty(staged(plan_redo())));
+    let (a, mut b) = (world.replica(1).await, world.replica(2).await);
+    let frozen = Gate::new();
+    world.mint.next(CallFault::Frozen(frozen.clone()));
+    let id = a.rotate().await;
+    frozen.reached().await;
+    b.until_phase("staged").await;
+    world.mint.go_down(RefusalClass::Unreachable);
+    b.kill().await;
+    world.mint.recover();
+    frozen.release();
+    a.until("its own answer", |_| !a.disk.sealed().is_empty()).await;
+    world.mint.go_down(RefusalClass::Unreachable);
+    a.until_phase("halted").await;
+    assert_eq!(world.vault.staged(&name()), Some("key-1".into()));
+    a.handle().resolve(id, Decision::KeepCurrent).await.unwrap();
+    a.until_phase("idle").await;
+    assert_eq!((a.sealed_keys(), a.disk.residues()), (vec!["key-2".into()], vec!["key-1".into()]));
 }
 
 #[tokio::test(start_paused = true)]

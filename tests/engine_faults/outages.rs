@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keyturn::rotation::RefusalClass;
+use keyturn::rotation::{Decision, RefusalClass};
 use keyturn::testbed::fake::{Accident, CallFault, DiskCall, Draw, Moment, Passed, StoreCall, StoreFault};
 use keyturn::vault::Error;
 
-use crate::world::{FIRST_KEY, World, ask, minutes, plan_none, plan_read, seconds};
+use crate::world::{FIRST_KEY, World, ask, due_every, minutes, plan_none, plan_read, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_preflight_that_fails_for_long_asks_ever_more_rarely_and_goes_on_by_itself() {
@@ -229,4 +229,20 @@ async fn a_read_that_was_answered_before_the_process_froze_is_not_believed_after
     replica.until_rotated(1).await;
     world.assert_rotated("key-1", 1);
     assert_eq!(replica.disk.slots(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_asked_for_outlasts_an_emergency_that_did_not_wait_and_the_person_who_settled_it() {
+    let world = World::new(due_every(Duration::from_mins(1), plan_none()));
+    world.mint.next(CallFault::RefusedFor(RefusalClass::RateLimited, Duration::from_mins(30)));
+    let replica = world.replica(1).await;
+    replica.until("the refusal", |shown| shown.state.as_ref().is_some_and(|it| it.retry.is_some())).await;
+    world.lose_next_answer();
+    let id = replica.handle().rotate(ask(true)).await.unwrap();
+    replica.until_phase("halted").await;
+    replica.handle().resolve(id, Decision::KeepCurrent).await.unwrap();
+    minutes(29).await;
+    assert_eq!(world.mint.calls().len(), 2, "nobody insisted");
+    minutes(3).await;
+    assert!(world.mint.calls().len() > 2, "the schedule goes on");
 }

@@ -46,6 +46,7 @@ struct Files {
     erased: Vec<SealedKey>,
     identities: usize,
     sealed: Vec<SealedKey>,
+    residues: Vec<String>,
     seals_nothing: bool,
 }
 
@@ -94,6 +95,11 @@ impl FakeDisk {
     /// The keys that slots hold.
     pub fn sealed(&self) -> Vec<SealedKey> {
         self.files.borrow().slots.iter().filter_map(|(id, file)| file.sealed_key(*id)).collect()
+    }
+
+    /// What was sealed beside the slots for a person, oldest first.
+    pub fn residues(&self) -> Vec<String> {
+        self.files.borrow().residues.clone()
     }
 
     /// The keys that were erased, or overwritten by a newer answer, oldest first.
@@ -175,6 +181,12 @@ impl FakeDisk {
             key_id: answer.key_id.clone(),
         };
         self.put(id, File::Sealed(sealed));
+        Ok(())
+    }
+
+    pub(super) fn seal_residue(&self, id: RotationId, residue: &SecretValue) -> Result<(), Error> {
+        self.has_space(DiskCall::Seal, id)?;
+        self.files.send_modify(|files| files.residues.push(residue.expose().to_owned()));
         Ok(())
     }
 

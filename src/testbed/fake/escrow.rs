@@ -60,11 +60,11 @@ impl Escrow for FakeEscrow {
     fn seal_residue(
         &self,
         _credential: &CredentialName,
-        _rotation: RotationId,
+        rotation: RotationId,
         _identity: &SecretValue,
-        _residue: &SecretValue,
+        residue: &SecretValue,
     ) -> Result<(), Error> {
-        self.run("seal residue", || Ok(()))
+        self.run("seal residue", || self.disk.seal_residue(rotation, residue))
     }
 
     fn slot(&self, _credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
