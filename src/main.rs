@@ -14,7 +14,7 @@ use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::config::{self, Config};
 use keyturn::doctor::{self, Finding, Level};
 use keyturn::engine::{Adapters, Credential, Fleet, Handle};
-use keyturn::escrow::FileEscrow;
+use keyturn::escrow::{FileEscrow, MirroredEscrow};
 use keyturn::ids::RotationId;
 use keyturn::mistake::Mistake;
 use keyturn::provider::{Accounts, Catalog, HttpProvider, Transport, TransportOptions};
@@ -116,7 +116,7 @@ async fn examine(config: &Config) -> Vec<Finding> {
     let root = Path::new("/");
     let count = config.credentials.len();
     let mut found = vec![Finding::ok("configuration", format!("right; credentials: {count}"))];
-    found.extend(doctor::look_at_escrow(root, &config.escrow));
+    found.extend(tokio::task::block_in_place(|| doctor::look_at_escrow(root, &config.escrow)));
     found.extend(examine_vault(config).await);
     let ways = doctor::ways(&config.credentials);
     for (way, credential) in &ways {
@@ -224,6 +224,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let options = listen_options(&config).within(api::raise_descriptor_limit());
     let listeners = Listeners::bind(&options).await?;
     let escrow = FileEscrow::open(&config.escrow.dir, &config.escrow.recipients)?;
+    let escrow = MirroredEscrow::new(escrow, config.escrow.kubernetes_secret.clone());
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = Arc::new(VaultStore::connect(settings, clock)?);
     let vault_ready = store.ready();
@@ -272,7 +273,7 @@ fn listen_options(config: &Config) -> ListenOptions {
 fn start_fleet(
     config: &Config,
     store: &Arc<VaultStore<SystemClock>>,
-    escrow: &Arc<FileEscrow>,
+    escrow: &Arc<MirroredEscrow>,
     clock: SystemClock,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Fleet, JoinSet<()>)> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::raw::{self, LogFormat, LogLevel};
 use super::{Found, text};
+use crate::escrow::KubernetesSecret;
 use crate::mistake::Mistake;
 
 /// Where keyturn is reached; at least one of both.
@@ -37,6 +38,8 @@ pub struct Escrow {
     pub dir: PathBuf,
     /// The operators' public age recipients.
     pub recipients: Vec<String>,
+    /// Where a copy of every sealed answer goes.
+    pub kubernetes_secret: Option<KubernetesSecret>,
 }
 
 /// What is logged, and how.
@@ -162,7 +165,32 @@ pub(super) fn check_escrow(raw: raw::Escrow, found: &mut Found<'_>) -> Escrow {
             );
         }
     }
-    Escrow { dir, recipients: raw.recipients }
+    let kubernetes_secret = raw.kubernetes_secret.map(|secret| check_secret(secret, found));
+    Escrow { dir, recipients: raw.recipients, kubernetes_secret }
+}
+
+fn check_secret(raw: raw::KubernetesSecret, found: &mut Found<'_>) -> KubernetesSecret {
+    let place = "escrow.kubernetes_secret";
+    let usual = KubernetesSecret::named(raw.name);
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if usual.name.is_empty() || usual.name.len() > 253 || !usual.name.chars().all(allowed) {
+        found.add(
+            Mistake::new(format!("{place}.name"), "this is no name of a Kubernetes Secret")
+                .hint("1 to 253 of a-z, 0-9, '-' and '.'; the Secret must exist already, and may be empty"),
+        );
+    }
+    let address = raw.address.unwrap_or(usual.address);
+    if !url::Url::parse(&address).is_ok_and(|url| url.scheme() == "https" && url.has_host()) {
+        found.add(
+            Mistake::new(format!("{place}.address"), "this is no https address")
+                .hint(format!("in a pod it is {}", KubernetesSecret::ADDRESS)),
+        );
+    }
+    let account_dir = match raw.account_dir {
+        Some(dir) => found.place(&format!("{place}.account_dir"), &dir),
+        None => usual.account_dir,
+    };
+    KubernetesSecret { name: usual.name, address, account_dir }
 }
 
 pub(super) fn check_metrics(raw: Option<raw::Metrics>, found: &mut Found<'_>) -> Option<SocketAddr> {

@@ -160,6 +160,20 @@ pub(super) struct Escrow {
     /// Public age recipients (age1…) of operators who can open every answer with the `age` tool.
     #[serde(default)]
     pub(super) recipients: Vec<String>,
+    /// A Kubernetes Secret that gets a copy of every sealed answer, so that it outlives the pod.
+    pub(super) kubernetes_secret: Option<KubernetesSecret>,
+}
+
+/// A Kubernetes Secret, and how it is reached.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KubernetesSecret {
+    /// The Secret's name, in the namespace of the service account.
+    pub(super) name: String,
+    /// The Kubernetes API server; https://kubernetes.default.svc, if left out.
+    pub(super) address: Option<String>,
+    /// The directory with the service account's token, ca.crt and namespace; /var/run/secrets/kubernetes.io/serviceaccount, if left out.
+    pub(super) account_dir: Option<String>,
 }
 
 /// The metrics endpoint.
