@@ -64,6 +64,7 @@ fn every_installation_on_the_page_for_kubernetes_renders() {
             // The charts are copies, so that the working copy stays as it is.
             word.replace("charts/", "")
                 .replace("\"$IMAGE\"", "registry.example.com/keyturn")
+                .replace("\"$APPLICATION_IMAGE\"", "registry.example.com/application:1")
                 .replace("\"$VAULT_ADDRESS\"", "https://vault.example.com:8200")
         });
         let arguments: Vec<String> =
