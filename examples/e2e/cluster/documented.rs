@@ -52,7 +52,8 @@ impl Reader {
             .stdin(Stdio::null())
             .output()?;
         if !done.status.success() {
-            let (said, complained) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            let (said, complained) =
+                (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
             bail!("a reader of docs/kubernetes.md gets stuck in steps {from} to {to}:\n{said}{complained}");
         }
         Ok(())
@@ -82,7 +83,8 @@ fn with_provider(example: &str, provider: &Provider, indent: usize) -> anyhow::R
         "{before}params: {{ company_id: {company_id}, api_credential_id: {api_credential_id} }}{field}base_url: {base_url}\
          {field}ca_file: /etc/provider/ca.crt{field}propagation: 1s{after}"
     );
-    let image = changed.replace("image: registry.example.com/application:1.0.0", "image: localhost/application:e2e");
+    let image =
+        changed.replace("image: registry.example.com/application:1.0.0", "image: localhost/application:e2e");
     let more = [
         "sidecar: { native: false }",
         "escrow: { kubernetesSecret: { name: keyturn-escrow, serviceAccount: application } }",
@@ -90,6 +92,6 @@ fn with_provider(example: &str, provider: &Provider, indent: usize) -> anyhow::R
         "extraVolumeMounts: [{ name: provider, mountPath: /etc/provider, readOnly: true }]",
     ];
     let times = format!("\n{margin}  timeouts: {{ provider_call: 10s, settle: 2s, claim: 20s }}\n");
-    let lines: String = more.iter().map(|line| format!("{margin}{line}\n")).collect();
-    Ok(format!("{}{times}{lines}", image.trim_end()))
+    let lines: Vec<_> = more.iter().map(|line| format!("{margin}{line}")).collect();
+    Ok(format!("{}{times}{}\n", image.trim_end(), lines.join("\n")))
 }

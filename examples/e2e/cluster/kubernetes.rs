@@ -55,7 +55,10 @@ pub(crate) fn are_ready(label: &str, count: usize) -> anyhow::Result<bool> {
     let items = told.get("items").and_then(Value::as_array).context("kubectl tells no pods")?;
     let ready = |pod: &Value| {
         let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-        conditions.is_some_and(|all| all.iter().any(|it| it.get("type") == Some(&"Ready".into()) && it.get("status") == Some(&"True".into())))
+        conditions.is_some_and(|all| {
+            all.iter()
+                .any(|it| it.get("type") == Some(&"Ready".into()) && it.get("status") == Some(&"True".into()))
+        })
     };
     Ok(items.len() == count && items.iter().all(ready))
 }

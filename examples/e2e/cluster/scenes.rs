@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use keyturn::testbed::{Fault, Gate};
 use serde_json::json;
 
-use super::kubernetes::{NAMESPACE, kubectl, keyturn_in, pods, until_ready};
+use super::kubernetes::{NAMESPACE, keyturn_in, kubectl, pods, until_ready};
 use super::stage::{CREDENTIAL, Stage};
 use crate::command::output;
 use crate::watch::{Watch, until};
@@ -39,7 +39,10 @@ pub(crate) async fn shared(stage: &Stage, watch: &mut Watch) -> anyhow::Result<(
         accepted += usize::from(asked.await?);
     }
     ensure!(accepted >= 1, "nobody took the rotation");
-    until("the rotation of one of three", || async { Ok(stage.is_published().await? && stage.provider.calls().len() == 2) }).await?;
+    until("the rotation of one of three", || async {
+        Ok(stage.is_published().await? && stage.provider.calls().len() == 2)
+    })
+    .await?;
     at_rest(SHARED, "keyturn").await?;
     stage.assert_published(2).await?;
     watch.step("three replicas, each asked at once: one call")
@@ -49,7 +52,8 @@ pub(crate) async fn shared(stage: &Stage, watch: &mut Watch) -> anyhow::Result<(
 async fn at_rest(label: &str, container: &str) -> anyhow::Result<()> {
     until("rest", || async {
         for pod in pods(label)? {
-            let told = keyturn_in(&pod, container, &["status", CREDENTIAL, "--output", "json", "--socket", SOCKET])?;
+            let told =
+                keyturn_in(&pod, container, &["status", CREDENTIAL, "--output", "json", "--socket", SOCKET])?;
             if told.contains("\"current_rotation\": {") {
                 return Ok(false);
             }
@@ -79,7 +83,12 @@ pub(crate) async fn sidecar(stage: &Stage, watch: &mut Watch) -> anyhow::Result<
     watch.step("scaled to 1, 3 and 0 and back, a rotation at each but 0: one call each")?;
     kill_the_container(stage).await?;
     watch.step("kill -9 of keyturn's container: started again, and it rotates")?;
-    for (what, end) in [("deleted", End::Delete), ("evicted", End::Evict), ("drained", End::Drain), ("rolled over", End::RollOver)] {
+    for (what, end) in [
+        ("deleted", End::Delete),
+        ("evicted", End::Evict),
+        ("drained", End::Drain),
+        ("rolled over", End::RollOver),
+    ] {
         end_with_a_call_under_way(stage, end).await?;
         watch.step(format!("{what} while a call is under way: it comes to its end, one call"))?;
     }
@@ -98,7 +107,8 @@ async fn rotate_from_the_application(stage: &Stage) -> anyhow::Result<()> {
     let pod = first_pod()?;
     until("a rotation", || async {
         // A pod that has just started follows the record before it takes orders.
-        Ok(keyturn_in(&pod, "keyturn", &["rotate", CREDENTIAL, "--emergency", "--wait", "--socket", SOCKET]).is_ok())
+        Ok(keyturn_in(&pod, "keyturn", &["rotate", CREDENTIAL, "--emergency", "--wait", "--socket", SOCKET])
+            .is_ok())
     })
     .await?;
     keyturn_in(&pod, "application", &["status", CREDENTIAL, "--socket", SOCKET])?;
@@ -121,8 +131,16 @@ async fn scale(stage: &Stage) -> anyhow::Result<()> {
 }
 
 async fn kill_the_container(stage: &Stage) -> anyhow::Result<()> {
-    let restarts = || kubectl(&["get", "pods", "--selector", APPLICATION, "--output",
-        "jsonpath={.items[*].status.containerStatuses[?(@.name==\"keyturn\")].restartCount}"]);
+    let restarts = || {
+        kubectl(&[
+            "get",
+            "pods",
+            "--selector",
+            APPLICATION,
+            "--output",
+            "jsonpath={.items[*].status.containerStatuses[?(@.name==\"keyturn\")].restartCount}",
+        ])
+    };
     let before = restarts()?;
     output("pkill", &["-KILL", "--full", "^/keyturn run --config"])?;
     until("a restart of the container", || async { Ok(restarts()? != before) }).await?;
@@ -148,10 +166,25 @@ impl End {
                 let file = tempfile::NamedTempFile::new()?;
                 std::fs::write(&file, eviction.to_string())?;
                 let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction");
-                output("kubectl", &["create", "--raw", &path, "--filename", &file.path().display().to_string()]).map(drop)
+                output(
+                    "kubectl",
+                    &["create", "--raw", &path, "--filename", &file.path().display().to_string()],
+                )
+                .map(drop)
             }
             Self::Drain => {
-                output("kubectl", &["drain", "node", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=1s"]).ok();
+                output(
+                    "kubectl",
+                    &[
+                        "drain",
+                        "node",
+                        "--ignore-daemonsets",
+                        "--delete-emptydir-data",
+                        "--force",
+                        "--timeout=1s",
+                    ],
+                )
+                .ok();
                 Ok(())
             }
             Self::RollOver => kubectl(&["rollout", "restart", "deployment/application"]).map(drop),
@@ -173,10 +206,12 @@ async fn end_with_a_call_under_way(stage: &Stage, end: End) -> anyhow::Result<()
     keyturn_in(&pod, "keyturn", &["rotate", CREDENTIAL, "--emergency", "--socket", SOCKET])?;
     gate.reached().await;
     end.begin(&pod)?;
-    until("the pod on its way out", || async { Ok(!pods(APPLICATION)?.contains(&pod)) }).await.or_else(|error| {
-        // A rolling update keeps the old pod until the new one is ready.
-        if matches!(end, End::RollOver) { Ok(()) } else { Err(error) }
-    })?;
+    until("the pod on its way out", || async { Ok(!pods(APPLICATION)?.contains(&pod)) }).await.or_else(
+        |error| {
+            // A rolling update keeps the old pod until the new one is ready.
+            if matches!(end, End::RollOver) { Ok(()) } else { Err(error) }
+        },
+    )?;
     gate.release();
     until("the published key", || async { stage.is_published().await }).await?;
     end.undo()?;
@@ -217,13 +252,21 @@ async fn start_before_vault(stage: &Stage) -> anyhow::Result<()> {
     let pod = first_pod()?;
     kubectl(&["delete", "pod", &pod, "--wait=true"])?;
     until("a pod whose application runs", || async {
-        Ok(first_pod().is_ok_and(|pod| keyturn_in(&pod, "application", &["health", "--for", "live", "--socket", SOCKET]).is_ok()))
+        Ok(first_pod().is_ok_and(|pod| {
+            keyturn_in(&pod, "application", &["health", "--for", "live", "--socket", SOCKET]).is_ok()
+        }))
     })
     .await?;
     let pod = first_pod()?;
-    ensure!(keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_err(), "keyturn is ready without Vault");
+    ensure!(
+        keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_err(),
+        "keyturn is ready without Vault"
+    );
     stage.server.unseal().await?;
-    until("keyturn ready", || async { Ok(keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_ok()) }).await?;
+    until("keyturn ready", || async {
+        Ok(keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_ok())
+    })
+    .await?;
     rotate_from_the_application(stage).await
 }
 
@@ -236,14 +279,13 @@ async fn change_the_configuration(stage: &Stage) -> anyhow::Result<()> {
     })
     .await?;
     rotate_from_the_application(stage).await?;
-    let second = old.replace("  - name: adyen-client-key", "  - name: adyen-client-key-again");
-    let (_, credential) = second.split_once("credentials:\n").context("the configuration has no credentials")?;
-    let credential: String = credential.lines().take_while(|line| line.starts_with([' ', '-'])).map(|line| format!("{line}\n")).collect();
-    put_configuration(&old.replace("credentials:\n", &format!("credentials:\n{credential}")))?;
-    until("the second credential", || async {
-        Ok(keyturn_in(&pod, "keyturn", &["status", "--output", "json"])?.contains("adyen-client-key-again"))
-    })
-    .await?;
+    let due = || {
+        let told = keyturn_in(&pod, "keyturn", &["status", CREDENTIAL, "--output", "json"])?;
+        anyhow::Ok(told.lines().find(|line| line.contains("\"next_due_time\"")).map(str::to_owned))
+    };
+    let before = due()?.context("nothing is due")?;
+    put_configuration(&old.replace("every: 30d", "every: 10d"))?;
+    until("another due time", || async { Ok(due()?.is_some_and(|due| due != before)) }).await?;
     ensure!(first_pod()? == pod, "the pod was replaced");
     put_configuration(&old)
 }

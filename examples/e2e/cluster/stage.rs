@@ -43,7 +43,8 @@ impl Stage {
         let authority = directory.path().join("authority.crt");
         fs::write(&authority, &fronts.authority_pem)?;
         let setup = adyen::Setup::default();
-        let named = Provider { base_url, company_id: setup.company_id, api_credential_id: setup.api_credential_id };
+        let named =
+            Provider { base_url, company_id: setup.company_id, api_credential_id: setup.api_credential_id };
         let programs = server.program().parent().context("OpenBao's directory")?.display().to_string();
         let environment = [
             ("PATH", format!("{}:{programs}", ambient("PATH")?)),
