@@ -12,7 +12,7 @@ use keyturn::provider::Catalog;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::renderings::{RENDERINGS, Rendering};
+use crate::renderings::{Charts, RENDERINGS, Rendering};
 use crate::{containers, pods, tools};
 
 /// What a stop takes besides the sent call, at most; and what the pod has beyond it.
@@ -78,6 +78,35 @@ fn commands(container: &Value) -> Vec<Vec<String>> {
         probes.into_iter().filter(|probe| !probe.is_null()).map(|probe| words(&probe["exec"]["command"])),
     );
     found
+}
+
+#[test]
+fn every_command_that_an_installation_notes_is_one_that_keyturn_understands() {
+    let charts = Charts::prepare();
+    for chart in [&["keyturn", "--values", "keyturn/examples/shared.yaml"][..], &["example-application"]] {
+        let dry =
+            ["install", "release", "--dry-run=client", "--render-subchart-notes", "--namespace", "apps"];
+        let installed = charts.helm(&[&dry, chart].concat());
+        let said = tools::said(&installed);
+        assert!(installed.status.success(), "{said}");
+        let (_, notes) = said.split_once("NOTES:").expect("there are no notes");
+        let commands: Vec<&str> =
+            notes.lines().filter_map(|line| line.split_once("-- ")).map(|(_, own)| own).collect();
+        assert!(commands.contains(&"/keyturn status"), "{notes}");
+        for command in commands {
+            let parsed = Cli::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn the_image_is_that_of_this_version() {
+    for chart in ["keyturn", "example-application"] {
+        let shown = Charts::prepare().helm(&["show", "chart", chart]);
+        let chart: Value = serde_saphyr::from_str(&String::from_utf8(shown.stdout).unwrap()).unwrap();
+        assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    }
 }
 
 #[test]

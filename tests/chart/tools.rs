@@ -47,9 +47,10 @@ const OLD_SCHEMAS: Wheels = Wheels {
     hashed: false,
 };
 
-/// The Helm to use: the one on the PATH, else the pinned one.
+/// The Helm to use: the one on the PATH if it speaks as the pinned one does, else that.
 pub(crate) fn helm() -> PathBuf {
-    if runs("helm", &["version"]) {
+    let installed = Command::new("helm").args(["version", "--short"]).output();
+    if installed.is_ok_and(|version| version.stdout.starts_with(b"v4.")) {
         return PathBuf::from("helm");
     }
     fetched(&HELM, |python, partial| {
