@@ -52,7 +52,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         }
         Command::Completions { shell } => Ok(cli::complete(shell, &mut io::stdout())),
         Command::Client(command) => {
-            runtime()?.block_on(async { Ok(cli::execute(command, target_of, console).await) })
+            small_runtime()?.block_on(async { Ok(cli::execute(command, target_of, console).await) })
         }
         #[cfg(not(feature = "crash-points"))]
         Command::Run { config } => composition::serve(&config, console),
@@ -76,6 +76,12 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the async runtime does not start")
+}
+
+/// One thread, for a client: a probe is run every few seconds.
+fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("the async runtime does not start")
 }
 
 fn target_of(file: &Path) -> Result<Target, Vec<Mistake>> {

@@ -29,6 +29,7 @@ mod workshop;
 
 pub use certificate::TlsOptions;
 pub use descriptors::raise_descriptor_limit;
+pub use health::{LIVE, READY, STARTUP};
 pub use listen::{Error, ListenOptions, Listeners, UnixOptions};
 pub use serve::serve;
 pub use status::ERROR_DOMAIN;

@@ -68,7 +68,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let reporter = health::reporter().await;
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let routes = routes(fleet, clock, &listeners, &shutdown)?.add_service(health);
+    let routes = routes(fleet.clone(), clock, &listeners, &shutdown)?.add_service(health);
     let Listeners { unix, tcp, tls, connections_max, .. } = listeners;
     let permits = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     // However few there are, nobody has all of them.
@@ -85,7 +85,7 @@ pub async fn serve(
                 renewal.follow().await;
             }
         };
-        tokio::join!(renewing, health::report(reporter, readiness, shutdown.clone()));
+        tokio::join!(renewing, health::report(reporter, &fleet, readiness, shutdown.clone()));
         pending::<Infallible>().await
     };
     tokio::select! {

@@ -298,12 +298,26 @@ pub enum DecisionArgument {
     RotateAgain,
 }
 
+/// What an orchestrator's probe wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    /// Whether keyturn has started: it listens, and every credential's task runs
+    Startup,
+    /// Whether keyturn's own tasks are there; nothing outside counts, Vault least of all
+    Live,
+    /// Whether callers are answered
+    Ready,
+}
+
 /// What `health` takes.
 #[derive(Debug, Args)]
 pub struct HealthArguments {
-    /// The service, such as keyturn.v1.RotateService; without it, keyturn as a whole
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub service: String,
+    /// What a probe wants to know [default: ready]
+    #[arg(long = "for", value_enum, value_name = "PROBE")]
+    pub probe: Option<Probe>,
+    /// A service by its name, such as keyturn.v1.RotateService, instead
+    #[arg(long, conflicts_with = "probe")]
+    pub service: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerArguments,
     #[command(flatten)]

@@ -46,7 +46,7 @@ keyturn/configuration: {{ include $configuration . | sha256sum | trunc 16 | quot
     - name: grpc
       containerPort: {{ include "keyturn.port" . }}
   {{- end }}
-  {{- /* The application of a native sidecar waits for this one, so it does not ask for Vault. */}}
+  {{- /* The application of a native sidecar starts after this one. */}}
   startupProbe:
     {{- include "keyturn.probeCommand" "startup" | nindent 4 }}
     periodSeconds: 1
