@@ -59,6 +59,23 @@ pub(crate) const COMBINATIONS: &[Combination] = &[
         versions: &[OLDEST],
     },
     Combination {
+        name: "shared-copies",
+        chart: "keyturn",
+        example: Some("shared.yaml"),
+        settings: &["escrow.kubernetesSecret.name=keyturn-escrow", "shared.networkPolicy.enabled=true"],
+        versions: EVERYWHERE,
+    },
+    Combination {
+        name: "sidecar-copies",
+        chart: "example-application",
+        example: None,
+        settings: &[
+            "keyturn.escrow.kubernetesSecret.name=keyturn-escrow",
+            "keyturn.escrow.kubernetesSecret.serviceAccount=application",
+        ],
+        versions: EVERYWHERE,
+    },
+    Combination {
         name: "sidecar",
         chart: "example-application",
         example: None,

@@ -16,6 +16,10 @@
 /var/run/secrets/keyturn
 {{- end }}
 
+{{- define "keyturn.accountDirectory" -}}
+/var/run/secrets/keyturn-account
+{{- end }}
+
 {{- define "keyturn.authorityDirectory" -}}
 /etc/keyturn-authority
 {{- end }}
@@ -104,6 +108,11 @@ escrow:
   {{- /* Below the mount, so that keyturn makes it itself and closes it to all others. */}}
   dir: {{ include "keyturn.escrowVolumeDirectory" . }}/escrow
   recipients: {{ toJson .Values.escrow.recipients }}
+  {{- with .Values.escrow.kubernetesSecret.name }}
+  kubernetes_secret:
+    name: {{ . | quote }}
+    account_dir: {{ include "keyturn.accountDirectory" $ }}
+  {{- end }}
 {{- if .Values.metrics.enabled }}
 metrics:
   listen: 127.0.0.1:9400

@@ -75,6 +75,11 @@ keyturn/configuration: {{ include $configuration . | sha256sum | trunc 16 | quot
     - name: keyturn-token
       mountPath: {{ include "keyturn.tokenDirectory" . }}
       readOnly: true
+    {{- if .Values.escrow.kubernetesSecret.name }}
+    - name: keyturn-account
+      mountPath: {{ include "keyturn.accountDirectory" . }}
+      readOnly: true
+    {{- end }}
     - name: keyturn-socket
       mountPath: {{ include "keyturn.socketDirectory" . }}
     - name: keyturn-escrow

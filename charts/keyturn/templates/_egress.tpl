@@ -14,5 +14,11 @@
     {{- range .providerPorts }}
     - { protocol: TCP, port: {{ . }} }
     {{- end }}
+{{- if $.Values.escrow.kubernetesSecret.name }}
+- ports:
+    {{- range .kubernetesPorts }}
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -3,7 +3,7 @@
 - name: keyturn-configuration
   configMap:
     name: {{ include "keyturn.fullname" . }}
-# The only token in keyturn's container; it is good for Vault and for nothing else.
+# Good for Vault and for nothing else.
 - name: keyturn-token
   projected:
     sources:
@@ -11,6 +11,23 @@
           audience: {{ .Values.vault.audience | quote }}
           expirationSeconds: 3600
           path: token
+{{- if .Values.escrow.kubernetesSecret.name }}
+# The API server's own, for the Secret with the copies of answers.
+- name: keyturn-account
+  projected:
+    sources:
+      - serviceAccountToken:
+          expirationSeconds: 3600
+          path: token
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - { key: ca.crt, path: ca.crt }
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef: { fieldPath: metadata.namespace }
+{{- end }}
 - name: keyturn-socket
   emptyDir:
     medium: Memory
