@@ -121,9 +121,19 @@ fn pods_restart_where_keyturn_does_not_take_a_change_up_by_itself() {
         let annotations = &pod["spec"]["template"]["metadata"]["annotations"];
         annotations["keyturn/configuration"].as_str().unwrap().to_owned()
     };
+    let before = stamp(&[]);
     let credential = "config.credentials[0].store=secret/payments/other#client_key";
-    assert_eq!(stamp(&[]), stamp(&[credential]));
-    assert_ne!(stamp(&[]), stamp(&["vault.role=other"]));
+    assert_eq!(stamp(&[credential]), before);
+    for change in [
+        "vault.role=other",
+        "config.timeouts={\"settle\":\"1m\"}",
+        "config.log={\"level\":\"debug\"}",
+        "definitions={\"own.yaml\":\"name: own/key\"}",
+        "escrow.recipients=[\"age1\"]",
+        "operators=[1000]",
+    ] {
+        assert_ne!(stamp(&[change]), before, "{change}");
+    }
     assert_ne!(stamp(&["reload=false"]), stamp(&["reload=false", credential]));
 }
 

@@ -65,7 +65,7 @@ exec:
 {{ toYaml .Values.config }}
 {{- end }}
 
-{{/* The part that keyturn takes up only at its start. */}}
+{{/* The part that follows from where the chart puts things; keyturn takes it up only at its start. */}}
 {{- define "keyturn.fixedConfiguration" -}}
 vault:
   address: {{ .Values.vault.address | quote }}

@@ -27,8 +27,9 @@
 
 {{/* For the annotations of the pod: its change restarts the pods where keyturn does not take a change up by itself. */}}
 {{- define "keyturn.podAnnotations" -}}
-{{- $configuration := ternary "keyturn.fixedConfiguration" "keyturn.configuration" .Values.reload -}}
-keyturn/configuration: {{ include $configuration . | sha256sum | trunc 16 | quote }}
+{{- $config := ternary (omit .Values.config "credentials") .Values.config .Values.reload -}}
+{{- $needs := list (include "keyturn.fixedConfiguration" .) $config .Values.definitions -}}
+keyturn/configuration: {{ toJson $needs | sha256sum | trunc 16 | quote }}
 {{- end }}
 
 {{- define "keyturn.container" -}}
