@@ -19,6 +19,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The same for the pod of `helm test`, which no Service and no budget should count. */}}
+{{- define "keyturn.testSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "keyturn.labels" -}}
 {{ include "keyturn.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
