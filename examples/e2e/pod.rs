@@ -103,7 +103,6 @@ impl Pod {
         let keyturn = ["run", "--config", &config];
         pod.add("keyturn", "65532:65532", &format!("{all}:{all}"), image, &keyturn)?;
         let application = ["watch", "--socket", SOCKET, "--output", "json"];
-        pod.wait_for_socket(&shared)?;
         pod.add(
             "application",
             APPLICATION,
@@ -125,22 +124,11 @@ impl Pod {
         let name = self.container(name);
         let mut all =
             vec!["run", "--detach", "--pod", &self.name, "--name", &name, "--user", user, "--read-only"];
-        all.extend(["--cap-drop=all", "--security-opt=no-new-privileges", "--volume", volume, image]);
+        all.extend(["--cap-drop=all", "--security-opt=no-new-privileges", "--volume", volume]);
+        // The application's stream ends with keyturn, and it connects again.
+        all.extend(["--restart=on-failure", image]);
         all.extend(arguments);
         output("podman", &all).map(drop)
-    }
-
-    fn wait_for_socket(&self, shared: &Path) -> anyhow::Result<()> {
-        let socket = shared.join("keyturn.sock");
-        let keyturn = self.container("keyturn");
-        for _ in 0..600 {
-            if socket.exists() {
-                return Ok(());
-            }
-            output("podman", &["wait", "--condition", "running", &keyturn])?;
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        anyhow::bail!("keyturn makes no socket:\n{}", self.logs()?)
     }
 
     fn container(&self, name: &str) -> String {
@@ -200,7 +188,12 @@ async fn rotate_in(
     output("podman", &["kill", "--signal", "KILL", &keyturn])?;
     output("podman", &["start", &keyturn])?;
     until("keyturn serves again", || async { Ok(pod.ask(&["health"]).is_ok()) }).await?;
-    pod.ask(&["rotate", CREDENTIAL, "--wait"])?;
+    // The provider is left alone for a minute after a rotation, unless an operator insists.
+    let config = installation.config.display().to_string();
+    output(
+        "podman",
+        &["exec", &keyturn, "/keyturn", "rotate", CREDENTIAL, "--emergency", "--wait", "--config", &config],
+    )?;
     published(server, provider, installation, 2).await?;
     watch.step("killed and started again, keyturn rotates again: one more call")
 }
