@@ -40,6 +40,12 @@ credentials:
     schedule: { every: 30d }
 "#;
 
+#[test]
+fn metrics_are_for_other_machines_where_that_is_said() {
+    let exposed = format!("{GOOD}metrics: {{ listen: \"0.0.0.0:9400\", exposed: true }}\n");
+    assert_eq!(parse(&exposed).unwrap().metrics, Some("0.0.0.0:9400".parse().unwrap()));
+}
+
 /// The mistakes of the good file with one text replaced by another.
 fn with(old: &str, new: &str) -> Vec<String> {
     assert!(GOOD.contains(old), "{old}");
@@ -70,6 +76,30 @@ fn each_single_mistake_is_found_alone_and_says_what_to_do() {
         ),
         ("keyturn.sock }", "keyturn.sock, tcp: { address: \"[::]:1\" } }", "listen.tcp.tls", "it is missing"),
         ("escrow: { dir: /var/lib/keyturn }", "", "escrow", "it is missing"),
+        (
+            "/var/lib/keyturn }",
+            "/var/lib/keyturn, kubernetes_secret: {} }",
+            "escrow.kubernetes_secret.name",
+            "missing",
+        ),
+        (
+            "/var/lib/keyturn }",
+            "/var/lib/keyturn, kubernetes_secret: { name: a_b } }",
+            "escrow.kubernetes_secret.name",
+            "must exist already",
+        ),
+        (
+            "/var/lib/keyturn }",
+            "/var/lib/keyturn, kubernetes_secret: { name: a, address: \"http://a\" } }",
+            "escrow.kubernetes_secret.address",
+            "https://kubernetes.default.svc",
+        ),
+        (
+            "/var/lib/keyturn }",
+            "/var/lib/keyturn }\nmetrics: { listen: \"0.0.0.0:9400\" }",
+            "metrics.listen",
+            "metrics.exposed",
+        ),
         ("unix: /run", "unixx: /run", "listen.unixx", "did you mean \"unix\"?"),
         ("store: secret/spritz#secret", "store: secret/spritz", "credentials[0].store", "#field"),
         ("store: secret/spritz#secret", "store: secret/keyturn/x#y", "credentials[0].store", "record_prefix"),

@@ -142,7 +142,7 @@ pub(super) fn loopback(text: &str) -> Result<SocketAddr, Mistake> {
         .hint(format!("such as 127.0.0.1:{}; gRPC is served elsewhere with listen.tcp.tls", address.port())))
 }
 
-fn address(text: &str) -> Result<SocketAddr, Mistake> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Mistake> {
     text.parse().map_err(|_| {
         Mistake::new("", "this is no address with a port").hint("such as 127.0.0.1:7400 or [::1]:7400")
     })

@@ -37,7 +37,7 @@ pub struct Config {
     pub listen: Listen,
     /// The local copy of provider answers.
     pub escrow: Escrow,
-    /// Where metrics are served, on this machine.
+    /// Where metrics are served.
     pub metrics: Option<std::net::SocketAddr>,
     /// What is logged, and how.
     pub log: Log,

@@ -96,7 +96,15 @@ fn check_secret(raw: raw::KubernetesSecret, found: &mut Found<'_>) -> Kubernetes
 }
 
 pub(super) fn check_metrics(raw: Option<raw::Metrics>, found: &mut Found<'_>) -> Option<SocketAddr> {
-    found.take("metrics.listen", listen::loopback(&raw?.listen))
+    let raw = raw?;
+    let address = if raw.exposed { listen::address(&raw.listen) } else { listen::loopback(&raw.listen) };
+    let address = address.map_err(|mistake| match raw.exposed {
+        false if listen::address(&raw.listen).is_ok() => {
+            mistake.hint("127.0.0.1 and the port; or metrics.exposed, where other machines may know the credentials' names")
+        }
+        _ => mistake,
+    });
+    found.take("metrics.listen", address)
 }
 
 pub(super) fn check_log(raw: Option<&raw::Log>) -> Log {

@@ -215,8 +215,11 @@ pub(super) struct KubernetesSecret {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Metrics {
-    /// An address and port on this machine, such as 127.0.0.1:9400.
+    /// An address and port, such as 127.0.0.1:9400; on this machine, unless `exposed` is set.
     pub(super) listen: String,
+    /// Whether other machines may read them too, without TLS: they name credentials, and hold no secret.
+    #[serde(default)]
+    pub(super) exposed: bool,
 }
 
 /// The log.

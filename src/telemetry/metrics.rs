@@ -31,8 +31,7 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers `GET /metrics` on `address` until `stop`; counters count what ends after `started_at`.
 ///
-/// The page names credentials and the state of their keys: only a loopback address is
-/// taken.
+/// The page names credentials and the state of their keys; who may read that is for the configuration to say.
 pub async fn serve(
     address: SocketAddr,
     fleet: Fleet,

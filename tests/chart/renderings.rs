@@ -59,6 +59,25 @@ pub(crate) const COMBINATIONS: &[Combination] = &[
         versions: &[OLDEST],
     },
     Combination {
+        name: "shared-monitored",
+        chart: "keyturn",
+        example: Some("shared.yaml"),
+        settings: &[
+            "metrics={\"enabled\":true,\"podMonitor\":{\"enabled\":true}}",
+            "shared.networkPolicy.enabled=true",
+        ],
+        versions: EVERYWHERE,
+    },
+    Combination {
+        name: "sidecar-monitored",
+        chart: "example-application",
+        example: None,
+        settings: &[
+            "keyturn.metrics={\"enabled\":true,\"podMonitor\":{\"enabled\":true,\"selector\":{\"app\":\"application\"}}}",
+        ],
+        versions: EVERYWHERE,
+    },
+    Combination {
         name: "shared-copies",
         chart: "keyturn",
         example: Some("shared.yaml"),

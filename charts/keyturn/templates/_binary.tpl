@@ -32,6 +32,10 @@
 7443
 {{- end }}
 
+{{- define "keyturn.metricsPort" -}}
+9400
+{{- end }}
+
 {{- define "keyturn.runArguments" -}}
 - run
 - --config
@@ -115,7 +119,12 @@ escrow:
   {{- end }}
 {{- if .Values.metrics.enabled }}
 metrics:
-  listen: 127.0.0.1:9400
+  {{- if .Values.metrics.podMonitor.enabled }}
+  listen: 0.0.0.0:{{ include "keyturn.metricsPort" . }}
+  exposed: true
+  {{- else }}
+  listen: 127.0.0.1:{{ include "keyturn.metricsPort" . }}
+  {{- end }}
 {{- end }}
 {{- with .Values.definitions }}
 providers:

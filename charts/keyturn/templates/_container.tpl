@@ -42,10 +42,17 @@ keyturn/configuration: {{ toJson $needs | sha256sum | trunc 16 | quote }}
   {{- if $.native }}
   restartPolicy: Always
   {{- end }}
-  {{- if eq .Values.mode "shared" }}
+  {{- $monitored := and .Values.metrics.enabled .Values.metrics.podMonitor.enabled }}
+  {{- if or (eq .Values.mode "shared") $monitored }}
   ports:
+    {{- if eq .Values.mode "shared" }}
     - name: grpc
       containerPort: {{ include "keyturn.port" . }}
+    {{- end }}
+    {{- if $monitored }}
+    - name: keyturn-metrics
+      containerPort: {{ include "keyturn.metricsPort" . }}
+    {{- end }}
   {{- end }}
   {{- /* The application of a native sidecar starts after this one. */}}
   startupProbe:
