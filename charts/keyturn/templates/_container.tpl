@@ -48,10 +48,12 @@ keyturn/configuration: {{ toJson $needs | sha256sum | trunc 16 | quote }}
     {{- if eq .Values.mode "shared" }}
     - name: grpc
       containerPort: {{ include "keyturn.port" . }}
+      protocol: TCP
     {{- end }}
     {{- if $monitored }}
     - name: keyturn-metrics
       containerPort: {{ include "keyturn.metricsPort" . }}
+      protocol: TCP
     {{- end }}
   {{- end }}
   {{- /* The application of a native sidecar starts after this one. */}}
