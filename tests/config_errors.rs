@@ -40,6 +40,25 @@ credentials:
     schedule: { every: 30d }
 "#;
 
+#[test]
+fn no_schedule_is_shorter_than_an_old_keys_time() {
+    let every = |interval: &str, more: &str| {
+        let beside = GOOD
+            .replace("spritz/integrator-secret", "sendgrid/api-key")
+            .replace("{ integrator_key: int_123 }", "{ label: a, scopes: mail.send }")
+            .replace("every: 30d }", &format!("every: {interval} }}\n{more}"));
+        parse(&beside)
+            .map(|config| config.credentials.into_iter().find_map(|it| it.definition.plan().creates.clone()))
+    };
+    let creates = every("30d", "    revoke_after: 7d\n    first_key: k0\n").unwrap().unwrap();
+    assert_eq!((creates.revoke_after.as_secs(), creates.first_key.unwrap().as_str()), (7 * 86_400, "k0"));
+    assert!(every("25h", "").is_ok());
+    for (interval, more) in [("24h", ""), ("7d", "    revoke_after: 7d\n")] {
+        let found = every(interval, more).unwrap_err();
+        assert!(found[0].path == "credentials[0].schedule.every", "{found:#?}");
+    }
+}
+
 /// The mistakes of the good file with one text replaced by another.
 fn with(old: &str, new: &str) -> Vec<String> {
     assert!(GOOD.contains(old), "{old}");
@@ -67,6 +86,19 @@ fn each_single_mistake_is_found_alone_and_says_what_to_do() {
         ("https://vault:8200", "http://10.0.0.1:8200", "vault.address", "this machine only"),
         ("token_file: /token", "tls: {}", "vault.auth.tls", "known: "),
         ("every: 30d", "every: 30", "credentials[0].schedule.every", "quotes"),
+        (
+            "every: 30d }",
+            "every: 30d }\n    revoke_after: 1h",
+            "credentials[0].revoke_after",
+            "no step revokes one",
+        ),
+        ("every: 30d }", "every: 30d }\n    first_key: k 0", "credentials[0].first_key", "visible ASCII"),
+        (
+            "every: 30d }",
+            "every: 30d }\n    first_key: k0",
+            "credentials[0].first_key",
+            "replaces the old key",
+        ),
         ("every: 30d", "every: 10s", "credentials[0].schedule.every", "from 1m to 3650d"),
         (
             "every: 30d",

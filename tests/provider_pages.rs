@@ -97,7 +97,7 @@ fn the_reference_has_every_field_as_the_types_say_it() {
     Walk { root: &schema, fields: &mut fields }.fields("", &schema, &[], false);
     let mut page = "# Provider definitions: every field\n\nGenerated from the types that read a definition. How to write \
                     one: [providers.md](providers.md). For your editor: `keyturn providers schema`.\n\nUnknown fields \
-                    are refused. Durations are written `30s`, `5m`, `1h` or `1h 30m`. `[]` stands for each item of a \
+                    are refused. Durations are written `30s`, `5m`, `1h 30m` or `30d`; a day is 24 hours. `[]` stands for each item of a \
                     list, `*` for a name of your own.\n\n| field | value | needed | meaning |\n|---|---|---|---|\n"
         .to_owned();
     for (place, Field { value, needed, meaning }) in fields {
