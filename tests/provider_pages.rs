@@ -273,3 +273,17 @@ async fn the_worked_example_says_what_the_page_says() {
     shows(run(draft, test).await.split("\n\n").nth(1).unwrap());
     shows(run(definition, test).await.split("\n\n").next().unwrap());
 }
+
+#[test]
+fn the_example_of_keys_side_by_side_is_a_right_one() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let [part] = blocks.filter(|block| block.starts_with("regenerate:")).collect::<Vec<_>>()[..] else {
+        panic!("not one example")
+    };
+    let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
+                 default_environment: live\nparams: { label: { description: what the name begins with } }\n\
+                 auth: [{ header: { name: X-Key } }]\nself: never\n";
+    let definition = Definition::parse(&format!("{above}{part}"));
+    assert!(definition.as_ref().is_ok_and(|it| it.creates.is_some()), "{definition:#?}");
+}

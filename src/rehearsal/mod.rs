@@ -28,7 +28,7 @@ use crate::provider::simulator::{Simulator, Trouble};
 use crate::provider::{
     self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind, bind_loosely,
 };
-use crate::rotation::Phase;
+use crate::rotation::{Phase, Plan};
 use crate::secret::SecretValue;
 
 pub use scene::{Ending, Scene};
@@ -65,12 +65,14 @@ pub async fn rehearse(
     definition: &Definition,
     params: &BTreeMap<String, String>,
 ) -> Result<Vec<Scene>, Error> {
+    // One for all: it reads the trust store, and that takes its time.
+    let transport = Transport::new(&TransportOptions::default())?;
     let mut scenes = Vec::new();
     for own in definition.self_signing.ways() {
         let binding = Binding { params: params.clone(), self_authenticating: *own, ..usual(definition) };
         let bound = bind(definition, binding.clone()).map_err(Error::Binding)?;
         for trouble in scene::troubles(definition, bound.plan()) {
-            scenes.push(play(definition, binding.clone(), trouble).await?);
+            scenes.push(play(definition, binding.clone(), trouble, transport.clone()).await?);
         }
     }
     Ok(scenes)
@@ -88,13 +90,22 @@ fn usual(definition: &Definition) -> Binding {
 
 /// The longest that an old key has in a rehearsal; a longer time shows nothing more.
 const REVOKE_AFTER_MAX: Duration = Duration::from_hours(1);
-/// How much longer than an old key's time it goes on: another try, a list, and a revocation that is made again.
-const CLEARED_IN: Duration = Duration::from_hours(1);
+/// For how long it goes on after a rotation, where keys live side by side: until the old key has had its time, and
+/// another try, a list and a revocation that is made again have had theirs.
+fn goes_on_for(plan: &Plan) -> Option<Duration> {
+    let revoke_after = plan.creates.as_ref()?.revoke_after;
+    Some(revoke_after.saturating_add(plan.lock.unwrap_or_default()).saturating_add(Duration::from_hours(1)))
+}
 
 /// The longest that a scene may take on the real clock; they take milliseconds.
 const SCENE_MAX: Duration = Duration::from_secs(30);
 
-async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Result<Scene, Error> {
+async fn play(
+    definition: &Definition,
+    binding: Binding,
+    trouble: Trouble,
+    transport: Transport,
+) -> Result<Scene, Error> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     let bound = bound_here(definition, binding, &listener)?;
     let clock = StageClock::start();
@@ -104,16 +115,12 @@ async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Re
         props.credential.store.clone(),
         Simulator::<StageClock>::key_number(0),
         props.secrets(),
-        bound.plan().creates.as_ref().map(|creates| creates.revoke_after.saturating_add(CLEARED_IN)),
+        goes_on_for(bound.plan()),
     ));
     let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
     let adapters = Adapters {
-        provider: HttpProvider::new(
-            bound.clone(),
-            clock.clone(),
-            Transport::new(&TransportOptions::default())?,
-        )?,
+        provider: HttpProvider::new(bound.clone(), clock.clone(), transport)?,
         store: Arc::clone(&store),
         escrow: Arc::new(MemoryEscrow::default()),
         clock: clock.clone(),

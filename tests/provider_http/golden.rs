@@ -26,7 +26,7 @@ use cases::{CASES, Case};
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
 /// A secret in clear, and what is shown in its place.
-const MASKS: [(&str, &str); 7] = [
+const MASKS: [(&str, &str); 8] = [
     (SIGNER, "<signer>"),
     ("EXTRA-SECRET", "<further secret>"),
     ("ACCESS-TOKEN", "<access token>"),
@@ -37,6 +37,10 @@ const MASKS: [(&str, &str); 7] = [
     (
         "bWRiX3NhX2lkXzAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2NzpTSUdORVItU0VDUkVU",
         "<base64 of mdb_sa_id_0123456789abcdef01234567:signer>",
+    ),
+    (
+        "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpTSUdORVItU0VDUkVU",
+        "<base64 of AC0123456789abcdef0123456789abcdef:signer>",
     ),
 ];
 

@@ -170,7 +170,7 @@ fn limits(definition: &Definition) -> Vec<String> {
 fn revoked_after(creates: &Creates) -> String {
     format!(
         "Keys live side by side: the old one is revoked {:#} after its rotation, or as the credential says under \
-         `revoke_after`. No other rotation begins before that.",
+         `revoke_after`. No other rotation but an emergency begins before that.",
         friendly(creates.revoke_after)
     )
 }

@@ -81,7 +81,8 @@ impl<C: Clock> Simulator<C> {
         match &list.next {
             Some(NextPage::Number(pages)) => {
                 if let Some(last) = &pages.last {
-                    let number = usize::try_from(pages.first).unwrap_or_default() + living.len() - 1;
+                    let number =
+                        usize::try_from(pages.first).unwrap_or_default() + living.len().saturating_sub(1);
                     put(&mut body, last.as_str(), number.into());
                 }
             }

@@ -947,4 +947,33 @@ pub(super) const CASES: &[Case] = &[
         ],
         ..PLAIN
     },
+    Case {
+        name: "twilio/api-key",
+        about: "signed by the account's auth token",
+        params: &[
+            ("account_sid", "AC0123456789abcdef0123456789abcdef"),
+            ("user", "AC0123456789abcdef0123456789abcdef"),
+            ("label", "keyturn"),
+        ],
+        answers: &[
+            (201, r#"{"sid":"SK01","friendly_name":"n","secret":"NEW-KEY","date_created":"d"}"#),
+            (400, r#"{"code":20001,"message":"Invalid parameter","status":400}"#),
+            (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+            (403, r#"{"code":70001,"message":"Forbidden","status":403}"#),
+            (429, r#"{"code":20429,"message":"Too Many Requests","status":429}"#),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"keys":[{"sid":"SK01","friendly_name":""#,
+                    r#""}],"meta":{"key":"keys","next_page_url":null}}"#
+                ),
+            ),
+            (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+        ],
+        revoke: &[(204, ""), (404, r#"{"code":20404,"message":"not found","status":404}"#), (401, "")],
+        ..PLAIN
+    },
 ];
