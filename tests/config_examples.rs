@@ -47,7 +47,10 @@ fn the_full_example_loads_and_its_files_are_sought_beside_it() {
     assert_eq!(config.vault.ca_file.as_deref(), Some(beside.as_path()));
     let mistake = config.vault.settings().unwrap_err();
     assert_eq!(mistake.path, "vault.ca_file");
-    assert_eq!((config.listen.operators, config.listen.tcp), (vec![1000], None));
+    assert_eq!((config.listen.operators, config.listen.tcp), (vec![1000], "0.0.0.0:7443".parse().ok()));
+    let tls = config.listen.tls.unwrap();
+    assert_eq!(tls.operators, ["spiffe://cluster.local/ns/ops/sa/admin"]);
+    assert_eq!(tls.client_ca_file.as_deref(), Some(Path::new("/run/keyturn/tls/ca.crt")));
     assert_eq!(config.credentials[0].definition.plan().call_timeout, Duration::from_secs(20));
 }
 

@@ -28,7 +28,7 @@ const README: &str = include_str!("../README.md");
 
 /// All pages, by their place.
 fn pages() -> Vec<(PathBuf, String)> {
-    let folders = [Path::new(ROOT).to_owned(), Path::new(ROOT).join("docs")];
+    let folders = ["", "docs", "charts/keyturn"].map(|folder| Path::new(ROOT).join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let paths = files.map(|file| file.unwrap().path());
     let pages = paths.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
@@ -157,7 +157,7 @@ fn every_link_leads_to_a_file() {
 #[test]
 fn every_path_that_is_named_exists() {
     let pattern =
-        r"`((?:src|tests|docs|examples|proto|\.ci|\.cargo)/[\w./-]+|[\w-]+\.toml|justfile|build\.rs)`";
+        r"`((?:src|tests|docs|examples|proto|charts|\.ci|\.cargo)/[\w./-]+|[\w-]+\.toml|justfile|build\.rs)`";
     for (place, path) in cited(pattern) {
         assert!(Path::new(ROOT).join(&path).exists(), "{} names {path}", place.display());
     }
@@ -217,7 +217,7 @@ fn every_command_that_is_shown_is_understood() {
 #[test]
 fn every_recipe_that_is_named_exists() {
     let recipes = include_str!("../justfile");
-    for (place, recipe) in cited(r"`just (\w+)") {
+    for (place, recipe) in cited(r"`just ([\w-]+)") {
         let begins = recipes
             .lines()
             .any(|line| line.starts_with(&format!("{recipe}:")) || line.starts_with(&format!("{recipe} ")));

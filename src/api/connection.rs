@@ -16,53 +16,44 @@ use tokio::time::{Instant, Sleep};
 use tonic::transport::server::Connected;
 use tracing::warn;
 
-use super::peer::Peer;
+use super::peer::{Caller, Peer};
 use super::quota::Quota;
 
 /// How long a client may take to begin.
-const OPENING_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const OPENING_TIMEOUT: Duration = Duration::from_secs(5);
 /// With what every HTTP/2 client begins: the preface, and the head of its SETTINGS.
 const OPENING_BYTES: usize = 24 + 9;
 /// Refused connections are logged no more often.
-const REFUSAL_LOG_INTERVAL: Duration = Duration::from_mins(1);
+pub(super) const REFUSAL_LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// The wait after a connection could not be accepted, such as for want of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What both kinds of listener do.
+/// What every kind of listener does.
 pub(super) trait Listen {
     /// A connection.
-    type Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection. Cancel-safe.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Io>> + Send;
-
-    /// Who is at its other end.
-    fn peer(io: &Self::Io) -> Peer;
+    /// The next connection, and who is at its other end. Cancel-safe.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Caller)>> + Send;
 }
 
 impl Listen for UnixListener {
     type Io = UnixStream;
 
-    async fn accept(&self) -> io::Result<Self::Io> {
-        Self::accept(self).await.map(|(stream, _)| stream)
-    }
-
-    fn peer(io: &Self::Io) -> Peer {
-        io.peer_cred().map_or(Peer::Unknown, |peer| Peer::User(peer.uid()))
+    async fn accept(&mut self) -> io::Result<(Self::Io, Caller)> {
+        let (stream, _) = Self::accept(self).await?;
+        let caller = Caller::of_socket(stream.peer_cred().ok().as_ref());
+        Ok((stream, caller))
     }
 }
 
 impl Listen for TcpListener {
     type Io = TcpStream;
 
-    async fn accept(&self) -> io::Result<Self::Io> {
-        let (stream, _) = Self::accept(self).await?;
+    async fn accept(&mut self) -> io::Result<(Self::Io, Caller)> {
+        let (stream, address) = Self::accept(self).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
-    fn peer(_: &Self::Io) -> Peer {
-        Peer::Tcp
+        Ok((stream, Caller::from_address(Peer::Tcp, address)))
     }
 }
 
@@ -77,11 +68,11 @@ pub(super) fn incoming<L: Listen>(
 ) -> impl Stream<Item = Result<Connection<L::Io>, Infallible>> {
     let door = Door { listener, quota, permits, last_refusal: None };
     stream::unfold(door, |mut door| async move {
-        let (io, seat) = door.accept().await;
+        let (io, caller, seat) = door.accept().await;
         let permit = Arc::clone(&door.permits).acquire_owned().await.ok()?;
         let opening =
             Opening { missing_bytes: OPENING_BYTES, deadline: Box::pin(tokio::time::sleep(OPENING_TIMEOUT)) };
-        Some((Ok(Connection { io, opening: Some(opening), _seat: seat, _permit: permit }), door))
+        Some((Ok(Connection { io, caller, opening: Some(opening), _seat: seat, _permit: permit }), door))
     })
 }
 
@@ -94,12 +85,12 @@ struct Door<L> {
 }
 
 impl<L: Listen> Door<L> {
-    async fn accept(&mut self) -> (L::Io, OwnedSemaphorePermit) {
+    async fn accept(&mut self) -> (L::Io, Caller, OwnedSemaphorePermit) {
         loop {
             match self.listener.accept().await {
-                Ok(io) => match self.quota.seat(L::peer(&io)) {
-                    Some(seat) => return (io, seat),
-                    None => self.refuse(L::peer(&io)),
+                Ok((io, caller)) => match self.quota.seat(&caller.peer) {
+                    Some(seat) => return (io, caller, seat),
+                    None => self.refuse(&caller),
                 },
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -109,10 +100,10 @@ impl<L: Listen> Door<L> {
         }
     }
 
-    fn refuse(&mut self, peer: Peer) {
+    fn refuse(&mut self, caller: &Caller) {
         if self.last_refusal.is_none_or(|last| last.elapsed() >= REFUSAL_LOG_INTERVAL) {
             self.last_refusal = Some(Instant::now());
-            warn!(?peer, "a peer has too many connections; further ones are closed");
+            warn!(%caller, "a peer has too many connections; further ones are closed");
         }
     }
 }
@@ -120,6 +111,7 @@ impl<L: Listen> Door<L> {
 /// A connection, with its seat and its permit.
 pub(super) struct Connection<Io> {
     io: Io,
+    caller: Caller,
     opening: Option<Opening>,
     _seat: OwnedSemaphorePermit,
     _permit: OwnedSemaphorePermit,
@@ -131,11 +123,11 @@ struct Opening {
     deadline: Pin<Box<Sleep>>,
 }
 
-impl<Io: Connected> Connected for Connection<Io> {
-    type ConnectInfo = Io::ConnectInfo;
+impl<Io> Connected for Connection<Io> {
+    type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+        self.caller.clone()
     }
 }
 

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 
+use super::certificate::{Renewal, TlsOptions};
 use super::descriptors::room_for_connections;
 use super::operators::Operators;
 use super::socket::{self, SocketFile};
+use super::tls::TlsListener;
 
 /// How many connections are served at once, where nothing else is said.
 const CONNECTIONS_DEFAULT: usize = 10_240;
@@ -20,8 +23,10 @@ const WATCHES_DEFAULT: usize = 16_384;
 pub struct ListenOptions {
     /// The Unix socket.
     pub unix: Option<UnixOptions>,
-    /// The TCP address. Only the loopback is taken: there is no TLS and no caller's identity on it.
+    /// The TCP address. Without TLS only the loopback is taken: there is no caller's identity on it.
     pub tcp: Option<SocketAddr>,
+    /// TLS on the TCP address.
+    pub tls: Option<TlsOptions>,
     /// How many connections are served at once; further ones wait to be accepted. Callers must not be able to
     /// use up the file descriptors that Vault and the escrow need.
     pub connections_max: usize,
@@ -30,7 +35,7 @@ pub struct ListenOptions {
     /// The users that may do on the Unix socket what only operators may, besides the superuser and this
     /// process's own user.
     pub operators: Vec<u32>,
-    /// Whether everybody who reaches the TCP address is an operator; else nobody there is.
+    /// Whether everybody who reaches the TCP address without TLS is an operator; else nobody there is.
     pub tcp_operators: bool,
 }
 
@@ -48,6 +53,7 @@ impl Default for ListenOptions {
         Self {
             unix: None,
             tcp: None,
+            tls: None,
             connections_max: CONNECTIONS_DEFAULT,
             watches_max: WATCHES_DEFAULT,
             operators: Vec::new(),
@@ -79,6 +85,7 @@ impl UnixOptions {
 pub struct Listeners {
     pub(super) unix: Option<(UnixListener, SocketFile)>,
     pub(super) tcp: Option<TcpListener>,
+    pub(super) tls: Option<(TlsListener, Renewal)>,
     pub(super) connections_max: usize,
     pub(super) watches_max: usize,
     pub(super) operators: Operators,
@@ -90,10 +97,12 @@ impl Listeners {
         if options.unix.is_none() && options.tcp.is_none() {
             return Err(Error::NoAddress);
         }
-        let tcp = match options.tcp {
-            Some(address) => Some(bind_tcp(address).await?),
-            None => None,
-        };
+        let (mut tcp, mut tls) = (None, None);
+        match (options.tcp, &options.tls) {
+            (Some(address), Some(options)) => tls = Some(bind_tls(address, options).await?),
+            (Some(address), None) => tcp = Some(bind_loopback(address).await?),
+            (None, _) => {}
+        }
         let unix = match &options.unix {
             Some(unix) => Some(socket::bind(unix).await?),
             None => None,
@@ -101,6 +110,7 @@ impl Listeners {
         Ok(Self {
             unix,
             tcp,
+            tls,
             connections_max: options.connections_max.max(1),
             watches_max: options.watches_max,
             operators: Operators::of(options),
@@ -114,14 +124,26 @@ impl Listeners {
 
     /// The TCP address with the port that the system gave.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
-        self.tcp.as_ref().and_then(|listener| listener.local_addr().ok())
+        let plain = self.tcp.as_ref().map(TcpListener::local_addr);
+        plain.or_else(|| self.tls.as_ref().map(|(listener, _)| listener.local_addr()))?.ok()
+    }
+
+    /// Whether a renewed certificate could not be used, so that the old one is still shown; `None` without TLS.
+    pub fn renewal_refused(&self) -> Option<watch::Receiver<bool>> {
+        self.tls.as_ref().map(|(_, renewal)| renewal.refused())
     }
 }
 
+async fn bind_loopback(address: SocketAddr) -> Result<TcpListener, Error> {
+    if address.ip().is_loopback() { bind_tcp(address).await } else { Err(Error::NotLoopback { address }) }
+}
+
+async fn bind_tls(address: SocketAddr, options: &TlsOptions) -> Result<(TlsListener, Renewal), Error> {
+    let (renewal, shown) = Renewal::open(options)?;
+    Ok((TlsListener::new(bind_tcp(address).await?, shown), renewal))
+}
+
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
-    if !address.ip().is_loopback() {
-        return Err(Error::NotLoopback { address });
-    }
     TcpListener::bind(address).await.map_err(|source| Error::Tcp { address, source })
 }
 
@@ -146,6 +168,14 @@ pub enum Error {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A file for TLS cannot be used.
+    #[error("TLS cannot be spoken: {}: {cause}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// Another process answers on the socket, or is about to.
     #[error("another process answers on {}; stop it, or configure another listen.unix", path.display())]
@@ -200,6 +230,7 @@ impl Error {
             Self::NoAddress => "LISTEN_NO_ADDRESS",
             Self::NotLoopback { .. } => "LISTEN_NOT_LOOPBACK",
             Self::Tcp { .. } => "LISTEN_TCP",
+            Self::Tls { .. } => "LISTEN_TLS",
             Self::SocketInUse { .. } => "LISTEN_SOCKET_IN_USE",
             Self::NotASocket { .. } => "LISTEN_NOT_A_SOCKET",
             Self::NoDirectory { .. } => "LISTEN_NO_DIRECTORY",

@@ -1,9 +1,10 @@
-//! What applications see: the gRPC services, on a Unix socket or on the loopback.
+//! What applications see: the gRPC services, on a Unix socket, on the loopback, or over TLS.
 //!
 //! [`Listeners::bind`] takes the addresses, [`serve`] answers on them until it is told to stop. The services look
 //! at [`crate::engine`]'s snapshots and send it commands; they know no adapter and hold no secret.
 
 mod ask;
+mod certificate;
 mod connection;
 mod convert;
 mod credential;
@@ -21,11 +22,14 @@ mod rotate;
 mod serve;
 mod socket;
 mod status;
+mod tls;
 mod watches;
 mod words;
 mod workshop;
 
+pub use certificate::TlsOptions;
 pub use descriptors::raise_descriptor_limit;
+pub use health::{LIVE, READY, STARTUP};
 pub use listen::{Error, ListenOptions, Listeners, UnixOptions};
 pub use serve::serve;
 pub use status::ERROR_DOMAIN;

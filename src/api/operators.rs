@@ -1,4 +1,4 @@
-//! Who may do what only an operator may: decided by the socket's own word for the peer's uid, and by nothing else.
+//! Who may do what only an operator may: decided by the peer's uid or its certificate's name, and by nothing that it says.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +15,7 @@ const SUPERUSER: u32 = 0;
 #[derive(Debug, Clone)]
 pub(super) struct Operators {
     uids: BTreeSet<u32>,
+    names: BTreeSet<String>,
     over_tcp: bool,
 }
 
@@ -23,24 +24,26 @@ impl Operators {
     pub(super) fn of(options: &ListenOptions) -> Self {
         let own = rustix::process::geteuid().as_raw();
         let uids = options.operators.iter().copied().chain([SUPERUSER, own]).collect();
-        Self { uids, over_tcp: options.tcp_operators }
+        let names = options.tls.iter().flat_map(|tls| tls.operators.iter().cloned()).collect();
+        Self { uids, names, over_tcp: options.tcp_operators }
     }
 
     /// The caller, if it may do `act`.
     pub(super) fn admit<T>(&self, request: &Request<T>, act: &str) -> Result<Caller, Status> {
-        let caller = Caller::of(request);
-        if self.contain(Peer::of(request)) {
+        let caller = Caller::known(request, act)?;
+        if self.contain(&caller.peer) {
             return Ok(caller);
         }
         tracing::warn!(%caller, pid = caller.pid, act, "refused to a caller that is no operator");
         Err(status::operators_only(&caller.name, act))
     }
 
-    fn contain(&self, peer: Peer) -> bool {
+    fn contain(&self, peer: &Peer) -> bool {
         match peer {
-            Peer::User(uid) => self.uids.contains(&uid),
+            Peer::User(uid) => self.uids.contains(uid),
+            Peer::Certificate(name) => self.names.contains(&**name),
             Peer::Tcp => self.over_tcp,
-            Peer::Unknown => false,
+            Peer::Anybody | Peer::Unknown => false,
         }
     }
 }
@@ -59,17 +62,20 @@ mod tests {
         let (listed, other) = (own + 1, own + 2);
         let operators = operators(&[listed], false);
         for uid in [0, own, listed] {
-            assert!(operators.contain(Peer::User(uid)), "{uid}");
+            assert!(operators.contain(&Peer::User(uid)), "{uid}");
         }
-        for peer in [Peer::User(other), Peer::User(u32::MAX), Peer::Tcp, Peer::Unknown] {
-            assert!(!operators.contain(peer), "{peer:?}");
+        let named = Peer::Certificate(listed.to_string().into());
+        for peer in [Peer::User(other), Peer::User(u32::MAX), named, Peer::Tcp, Peer::Anybody, Peer::Unknown]
+        {
+            assert!(!operators.contain(&peer), "{peer:?}");
         }
     }
 
     #[test]
     fn over_tcp_there_are_operators_only_where_the_owner_says_so() {
-        assert!(operators(&[], true).contain(Peer::Tcp));
-        assert!(!operators(&[], true).contain(Peer::Unknown));
-        assert!(!operators(&[], false).contain(Peer::Tcp));
+        assert!(operators(&[], true).contain(&Peer::Tcp));
+        assert!(!operators(&[], true).contain(&Peer::Anybody));
+        assert!(!operators(&[], true).contain(&Peer::Unknown));
+        assert!(!operators(&[], false).contain(&Peer::Tcp));
     }
 }

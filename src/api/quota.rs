@@ -21,11 +21,11 @@ impl Quota {
     }
 
     /// A seat for one more connection of the peer, if it has not too many; it is free once it is dropped.
-    pub(super) fn seat(&mut self, peer: Peer) -> Option<OwnedSemaphorePermit> {
-        if !self.seats.contains_key(&peer) {
+    pub(super) fn seat(&mut self, peer: &Peer) -> Option<OwnedSemaphorePermit> {
+        if !self.seats.contains_key(peer) {
             self.seats.retain(|_, free| free.available_permits() < self.each_max);
         }
-        let free = self.seats.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(self.each_max)));
+        let free = self.seats.entry(peer.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each_max)));
         Arc::clone(free).try_acquire_owned().ok()
     }
 }
@@ -37,12 +37,12 @@ mod tests {
     #[test]
     fn a_peer_that_has_all_its_seats_leaves_the_others_theirs() {
         let mut quota = Quota::of(2);
-        let (first, _second) = (quota.seat(Peer::User(7)).unwrap(), quota.seat(Peer::User(7)).unwrap());
-        assert!(quota.seat(Peer::User(7)).is_none());
-        drop(quota.seat(Peer::User(8)).unwrap());
-        assert!(quota.seat(Peer::User(9)).is_some());
+        let (first, _second) = (quota.seat(&Peer::User(7)).unwrap(), quota.seat(&Peer::User(7)).unwrap());
+        assert!(quota.seat(&Peer::User(7)).is_none());
+        drop(quota.seat(&Peer::User(8)).unwrap());
+        assert!(quota.seat(&Peer::User(9)).is_some());
         assert_eq!(quota.seats.len(), 2, "a peer without connections is remembered");
         drop(first);
-        assert!(quota.seat(Peer::User(7)).is_some());
+        assert!(quota.seat(&Peer::User(7)).is_some());
     }
 }

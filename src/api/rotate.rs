@@ -105,7 +105,7 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         let caller = if request.get_ref().emergency {
             self.shared.operators.admit(&request, "Rotate with emergency")?
         } else {
-            Caller::of(&request)
+            Caller::known(&request, "Rotate")?
         };
         let message = request.into_inner();
         let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;

@@ -68,26 +68,33 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let reporter = health::reporter().await;
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    let routes = routes(fleet, clock, &listeners, &shutdown)?.add_service(health);
-    let Listeners { unix, tcp, connections_max, .. } = listeners;
+    let routes = routes(fleet.clone(), clock, &listeners, &shutdown)?.add_service(health);
+    let Listeners { unix, tcp, tls, connections_max, .. } = listeners;
     let permits = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     // However few there are, nobody has all of them.
     let share = |most: usize| Quota::of(most.min(connections_max / 2).max(1));
     // Kept to the end: dropping it removes the socket.
     let (unix, _file) = unix.unzip();
     let on_unix = answer(unix, share(CONNECTIONS_PER_USER_MAX), Arc::clone(&permits), &routes, &shutdown);
-    let on_tcp = answer(tcp, share(CONNECTIONS_OVER_TCP_MAX), permits, &routes, &shutdown);
-    let reporting = async {
-        health::report(reporter, readiness, shutdown.clone()).await;
+    let on_tcp = answer(tcp, share(CONNECTIONS_OVER_TCP_MAX), Arc::clone(&permits), &routes, &shutdown);
+    let (tls, renewal) = tls.unzip();
+    let on_tls = answer(tls, share(CONNECTIONS_OVER_TCP_MAX), permits, &routes, &shutdown);
+    let beside = async {
+        let renewing = async {
+            if let Some(renewal) = renewal {
+                renewal.follow().await;
+            }
+        };
+        tokio::join!(renewing, health::report(reporter, &fleet, readiness, shutdown.clone()));
         pending::<Infallible>().await
     };
     tokio::select! {
-        result = async { tokio::try_join!(on_unix, on_tcp) } => result.map(drop),
+        result = async { tokio::try_join!(on_unix, on_tcp, on_tls) } => result.map(drop),
         () = drain_timeout(&shutdown) => {
             warn!("calls were still in flight when the time to finish them was over");
             Ok(())
         }
-        never = reporting => match never {},
+        never = beside => match never {},
     }
 }
 

@@ -129,11 +129,22 @@ fn not_found(reason: &str, kind: &str, name: &str, description: &str) -> Status 
 pub(super) fn operators_only(caller: &str, act: &str) -> Status {
     let message = format!(
         "{act} is for operators, and {caller} is none; nothing was done. Call as one of the users in \
-         `listen.operators`, or have the owner of keyturn's configuration add this one"
+         `listen.operators` or with one of the certificates in `listen.tcp.tls.operators`, or have the owner of keyturn's configuration add this one"
     );
     let metadata = HashMap::from([("caller".to_owned(), caller.to_owned())]);
     let details = ErrorDetails::with_error_info("OPERATORS_ONLY", ERROR_DOMAIN, metadata);
     Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+/// The caller may look, and showed nothing by which it could be told from others.
+pub(super) fn identity_needed(caller: &str, act: &str) -> Status {
+    let message = format!(
+        "{act} needs a caller that can be told from others, and {caller} showed no client certificate; nothing was \
+         done. Call on the Unix socket, or have the owner of keyturn's configuration give `listen.tcp.tls.client_ca_file`"
+    );
+    let metadata = HashMap::from([("caller".to_owned(), caller.to_owned())]);
+    let details = ErrorDetails::with_error_info("IDENTITY_NEEDED", ERROR_DOMAIN, metadata);
+    Status::with_error_details(Code::Unauthenticated, message, details)
 }
 
 /// There is no room for another watch stream.

@@ -1,18 +1,17 @@
 //! What can be typed.
 
 mod providers;
+mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::connect::{DEFAULT_SOCKET, Target};
 use super::exit::Exit;
-use super::failure::Failure;
 use crate::ids::{CredentialName, RotationId};
-use crate::mistake::Mistake;
 
 pub use providers::{ProvidersArguments, ProvidersCommand, TestArguments};
+pub use server::ServerArguments;
 
 /// Rotates provider-minted API keys into Vault or OpenBao without ever losing one.
 #[derive(Debug, Parser)]
@@ -141,36 +140,6 @@ impl ClientCommand {
             Self::Resolve(arguments) => &arguments.output,
             Self::Health(arguments) => &arguments.output,
         }
-    }
-}
-
-/// Where the running keyturn is.
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub struct ServerArguments {
-    /// keyturn's Unix socket [default: /run/keyturn/keyturn.sock]
-    #[arg(long, value_name = "PATH", help_heading = "Connection")]
-    pub socket: Option<PathBuf>,
-    /// keyturn's TCP address, such as http://127.0.0.1:7070
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    pub address: Option<String>,
-    /// Take the socket from this configuration file
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub config: Option<PathBuf>,
-}
-
-impl ServerArguments {
-    pub(super) fn target(
-        &self,
-        target_of: impl Fn(&Path) -> Result<Target, Vec<Mistake>>,
-    ) -> Result<Target, Failure> {
-        if let Some(address) = &self.address {
-            return Target::parse_address(address);
-        }
-        if let Some(file) = &self.config {
-            return target_of(file).map_err(|mistakes| Failure::mistakes(file, &mistakes));
-        }
-        Ok(Target::Socket(self.socket.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))))
     }
 }
 
@@ -329,12 +298,26 @@ pub enum DecisionArgument {
     RotateAgain,
 }
 
+/// What an orchestrator's probe wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    /// Whether keyturn has started: it listens, and every credential's task runs
+    Startup,
+    /// Whether keyturn's own tasks are there; nothing outside counts, Vault least of all
+    Live,
+    /// Whether callers are answered
+    Ready,
+}
+
 /// What `health` takes.
 #[derive(Debug, Args)]
 pub struct HealthArguments {
-    /// The service, such as keyturn.v1.RotateService; without it, keyturn as a whole
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub service: String,
+    /// What a probe wants to know [default: ready]
+    #[arg(long = "for", value_enum, value_name = "PROBE")]
+    pub probe: Option<Probe>,
+    /// A service by its name, such as keyturn.v1.RotateService, instead
+    #[arg(long, conflicts_with = "probe")]
+    pub service: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerArguments,
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub async fn look_at_keyturn(target: Target) -> Finding {
     let shown = target.to_string();
     let socket_is_there = match &target {
         Target::Socket(path) => path.exists(),
-        Target::Address(_) => true,
+        Target::Address(_) | Target::Tls(..) => true,
     };
     let mut session = match Session::open(target).await {
         Ok(session) => session,

@@ -6,6 +6,7 @@ use std::path::Path;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::connect::root_cause;
 use super::console::{Console, Tone};
 use super::exit::Exit;
 use super::words::{plain, span};
@@ -59,6 +60,13 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| plain(&info.reason));
+        // What broke on the way here has a source; what keyturn answers has none.
+        if let Some(source) = std::error::Error::source(&status) {
+            let what = format!("the connection to keyturn broke: {}", plain(&root_cause(source)));
+            return Self::new(Exit::Unreachable, what).note("`keyturn status` shows where things are").note(
+                "over TLS it may be that keyturn asks for a certificate: --cert-file FILE --key-file FILE",
+            );
+        }
         let message = plain(status.message());
         let what = match &reason {
             Some(reason) => format!("{message} [{reason}]"),

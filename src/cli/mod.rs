@@ -31,7 +31,7 @@ pub use arguments::{
     Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, OutputArguments,
     OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments, TestArguments,
 };
-pub use connect::Target;
+pub use connect::{Target, TlsFiles};
 pub use console::Console;
 pub use doctor::{look_at_keyturn, show_findings};
 pub use exit::Exit;

@@ -7,6 +7,7 @@
 
 mod binding;
 mod credentials;
+mod listen;
 mod process;
 mod raw;
 mod schedule;
@@ -22,7 +23,8 @@ use crate::mistake::Mistake;
 use crate::provider::Catalog;
 
 pub use credentials::{Credential, Signer};
-pub use process::{Escrow, Listen, Log, Timeouts, UnixSocket};
+pub use listen::{Listen, Tls, UnixSocket};
+pub use process::{Escrow, Log, Timeouts};
 pub use raw::{LogFormat, LogLevel};
 pub use vault::Vault;
 
@@ -35,7 +37,7 @@ pub struct Config {
     pub listen: Listen,
     /// The local copy of provider answers.
     pub escrow: Escrow,
-    /// Where metrics are served, on this machine.
+    /// Where metrics are served.
     pub metrics: Option<std::net::SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
@@ -91,7 +93,7 @@ impl raw::File {
 fn assemble(file: raw::File, mut catalog: Catalog, found: &mut Found<'_>) -> Option<Config> {
     binding::add_definitions(&file.providers, &mut catalog, found);
     let vault = vault::check(file.vault, found);
-    let listen = process::check_listen(file.listen, found);
+    let listen = listen::check(file.listen, found);
     let escrow = process::check_escrow(file.escrow, found);
     let metrics = process::check_metrics(file.metrics, found);
     let log = process::check_log(file.log.as_ref());

@@ -122,12 +122,12 @@ pub(super) struct Cert {
 pub(super) struct Listen {
     /// A Unix socket: its path, or path and mode.
     pub(super) unix: Option<Unix>,
-    /// An address and port on this machine, such as 127.0.0.1:7400.
-    pub(super) tcp: Option<String>,
+    /// A TCP address: on this machine as text, such as 127.0.0.1:7400, or any with TLS.
+    pub(super) tcp: Option<Tcp>,
     /// The uids that may do on the Unix socket what only operators may; 0 and keyturn's own always may.
     #[serde(default)]
     pub(super) operators: Vec<i64>,
-    /// Whether everybody on this machine is an operator over TCP; nobody is, if left out.
+    /// Whether everybody on this machine is an operator over TCP without TLS; nobody is, if left out.
     pub(super) tcp_operators: Option<bool>,
 }
 
@@ -151,6 +151,41 @@ pub(super) struct UnixFull {
     pub(super) mode: Option<String>,
 }
 
+/// A TCP address.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Tcp {
+    /// On this machine, without TLS.
+    Address(String),
+    /// With TLS.
+    Full(TcpFull),
+}
+
+/// A TCP address with TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TcpFull {
+    /// The address and port, such as 0.0.0.0:7443.
+    pub(super) address: String,
+    /// The certificate, and whom clients are known by.
+    pub(super) tls: Tls,
+}
+
+/// TLS on a TCP address.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// A PEM file with the certificate and those that signed it.
+    pub(super) cert_file: String,
+    /// A PEM file with its private key.
+    pub(super) key_file: String,
+    /// A PEM file with the authorities of which every client needs a certificate; without it callers may only look.
+    pub(super) client_ca_file: Option<String>,
+    /// The names in client certificates (the first URI, else the first DNS name) that make an operator.
+    #[serde(default)]
+    pub(super) operators: Vec<String>,
+}
+
 /// The local copy of provider answers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -160,14 +195,31 @@ pub(super) struct Escrow {
     /// Public age recipients (age1…) of operators who can open every answer with the `age` tool.
     #[serde(default)]
     pub(super) recipients: Vec<String>,
+    /// A Kubernetes Secret that gets a copy of every sealed answer, so that it outlives the pod.
+    pub(super) kubernetes_secret: Option<KubernetesSecret>,
+}
+
+/// A Kubernetes Secret, and how it is reached.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KubernetesSecret {
+    /// The Secret's name, in the namespace of the service account.
+    pub(super) name: String,
+    /// The Kubernetes API server; https://kubernetes.default.svc, if left out.
+    pub(super) address: Option<String>,
+    /// The directory with the service account's token, ca.crt and namespace; /var/run/secrets/kubernetes.io/serviceaccount, if left out.
+    pub(super) account_dir: Option<String>,
 }
 
 /// The metrics endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Metrics {
-    /// An address and port on this machine, such as 127.0.0.1:9400.
+    /// An address and port, such as 127.0.0.1:9400; on this machine, unless `exposed` is set.
     pub(super) listen: String,
+    /// Whether other machines may read them too, without TLS: they name credentials, and hold no secret.
+    #[serde(default)]
+    pub(super) exposed: bool,
 }
 
 /// The log.

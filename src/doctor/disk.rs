@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::config::Escrow;
-use crate::escrow::{self, examine_directory};
+use crate::escrow::{self, KubernetesSecret, check_secret, examine_directory};
 
 const ABOUT: &str = "escrow";
 
@@ -15,7 +15,10 @@ const FREE_BYTES_MIN: u64 = 16 << 20;
 /// Looks at the escrow's directory and at what it lies on; `root` is the root directory of this machine.
 pub fn look_at_escrow(root: &Path, escrow: &Escrow) -> Vec<Finding> {
     let mut found = vec![look_at_directory(&escrow.dir)];
-    found.extend(look_at_ground(root, &escrow.dir));
+    match &escrow.kubernetes_secret {
+        Some(secret) => found.push(look_at_copies(secret)),
+        None => found.extend(look_at_ground(root, &escrow.dir)),
+    }
     if escrow.recipients.is_empty() {
         let what =
             "no recipients: an answer can be opened with the record in Vault alone, not if Vault is lost";
@@ -80,6 +83,16 @@ fn existing(dir: &Path) -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("/"))
 }
 
+/// With copies in the cluster it does not matter what the directory outlives.
+fn look_at_copies(secret: &KubernetesSecret) -> Finding {
+    match check_secret(secret) {
+        Ok(()) => {
+            Finding::ok(ABOUT, format!("copies of answers can be kept in Kubernetes Secret {}", secret.name))
+        }
+        Err(error) => Finding::problem(ABOUT, said(&error)).code(error.code()),
+    }
+}
+
 /// Says where the directory does not outlive what keyturn is expected to outlive.
 fn look_at_ground(root: &Path, dir: &Path) -> Option<Finding> {
     let text = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
@@ -96,7 +109,8 @@ fn look_at_ground(root: &Path, dir: &Path) -> Option<Finding> {
         "{shown} is {ground} and does not survive {ends_with}; an answer that waits there for Vault is then lost, as if it \
          had never arrived"
     );
-    let help = "put it on a persistent volume of this replica alone (a StatefulSet's), below the mount point";
+    let help = "put it on a persistent volume of this replica alone (a StatefulSet's), below the mount point, or let \
+                escrow.kubernetes_secret keep copies";
     Some(Finding::warning(ABOUT, what).help(help).code("ESCROW_NOT_DURABLE"))
 }
 
@@ -134,7 +148,7 @@ mod tests {
     use super::*;
 
     fn escrow(dir: &Path) -> Escrow {
-        Escrow { dir: dir.to_owned(), recipients: vec!["age1x".into()] }
+        Escrow { dir: dir.to_owned(), recipients: vec!["age1x".into()], kubernetes_secret: None }
     }
 
     /// A root directory whose mount table says that `dir` lies on a file system of this kind.

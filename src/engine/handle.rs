@@ -104,6 +104,11 @@ impl Handle {
         self.snapshots.clone()
     }
 
+    /// Whether the task is there; it ends at the shutdown, and when it breaks.
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
     /// Starts a rotation and gives its id at once; the same `request_id` gives the same rotation.
     pub async fn rotate(&self, request: RotateRequest) -> Result<RotationId, Rejection> {
         self.ask(|reply| Command::Rotate(request, reply)).await

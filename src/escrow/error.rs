@@ -96,6 +96,19 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The Kubernetes Secret with the copies refused, or cannot be reached.
+    #[error(
+        "cannot {action} the Kubernetes Secret {name}: {cause}; no provider is called before copies can be written \
+         there, and what is sealed stays on the disk"
+    )]
+    Mirror {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The Secret.
+        name: String,
+        /// What is in the way, without a byte of a body.
+        cause: String,
+    },
     /// The answer could not be encrypted; nothing was written.
     #[error("the answer cannot be sealed: {cause}")]
     Encrypt {
@@ -120,6 +133,7 @@ impl Error {
             Self::WrongIdentity { .. } => "ESCROW_IDENTITY_WRONG",
             Self::Damaged { .. } => "ESCROW_DAMAGED",
             Self::Foreign { .. } => "ESCROW_FOREIGN",
+            Self::Mirror { .. } => "ESCROW_MIRROR",
             Self::Encrypt { .. } => "ESCROW_ENCRYPTION",
         }
     }

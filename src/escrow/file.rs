@@ -1,7 +1,7 @@
 //! The escrow on a disk: one directory, one file per slot, every change by a durable rename.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroU32;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -49,6 +49,32 @@ impl FileEscrow {
     /// This replica's id; it stays the same as long as the directory does.
     pub const fn replica_id(&self) -> ReplicaId {
         self.replica_id
+    }
+
+    /// The sealed answer as it is on the disk.
+    pub(super) fn sealed_bytes(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+    ) -> Result<Vec<u8>, Error> {
+        let name = file_name(credential, rotation, Kind::Sealed);
+        let path = self.directory.join(&name);
+        let file = self.directory.readable(&name).map_err(|error| error.or_nothing_sealed(&path))?;
+        let mut sealed = Vec::new();
+        file.take(SLOT_BYTES * 2).read_to_end(&mut sealed).map_err(Error::disk("read", &path))?;
+        Ok(sealed)
+    }
+
+    /// Takes over an answer that another replica sealed.
+    pub(super) fn adopt(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        sealed: &[u8],
+    ) -> Result<(), Error> {
+        self.directory.check_place()?;
+        let name = |kind| file_name(credential, rotation, kind);
+        self.write_anew(&name(Kind::Scratch), &name(Kind::Sealed), |mut file| file.write_all(sealed))
     }
 
     fn prepare_by(
@@ -252,7 +278,7 @@ fn allocate(mut file: &File) -> io::Result<()> {
     match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, SLOT_BYTES)) {
         Ok(()) => Ok(()),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            io::copy(&mut io::Read::take(io::repeat(0), SLOT_BYTES), &mut file)?;
+            io::copy(&mut io::repeat(0).take(SLOT_BYTES), &mut file)?;
             file.flush()
         }
         Err(errno) => Err(errno.into()),

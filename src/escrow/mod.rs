@@ -22,6 +22,8 @@ mod file;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod listing;
+mod mirror;
+mod mirrored;
 mod name;
 mod sealed;
 
@@ -37,6 +39,8 @@ pub use error::Error;
 pub use examine::{Examined, examine_directory};
 pub use file::FileEscrow;
 pub use listing::list_directory;
+pub use mirror::{KubernetesSecret, check_secret};
+pub use mirrored::MirroredEscrow;
 pub use sealed::{Opened, check_recipient, open_file};
 
 /// What an escrow slot holds.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use zeroize::Zeroizing;
 
@@ -44,8 +44,11 @@ pub struct HttpProvider<C> {
     transport: Transport,
     account: Account,
     tokens: Tokens,
-    /// The provider's clock minus ours, as its last `Date` header showed it, in milliseconds.
-    skew_ms: AtomicI64,
+    /// The provider's clock as its last `Date` header showed it, less our monotonic one, in milliseconds; 0 before the
+    /// first.
+    ///
+    /// Not less our wall clock: that one may be set right, or wrong, before the next call.
+    provider_start_ms: AtomicI64,
 }
 
 impl<C: Clock> HttpProvider<C> {
@@ -61,7 +64,7 @@ impl<C: Clock> HttpProvider<C> {
             transport.reaches(address)?;
         }
         let (account, tokens) = (Account::default(), Tokens::default());
-        Ok(Self { bound, clock, transport, account, tokens, skew_ms: AtomicI64::new(0) })
+        Ok(Self { bound, clock, transport, account, tokens, provider_start_ms: AtomicI64::new(0) })
     }
 
     /// The same provider, spoken to by one account together with others.
@@ -114,7 +117,7 @@ impl<C: Clock> HttpProvider<C> {
     ) -> Received {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        self.learn_skew(&headers);
+        self.learn_time(&headers);
         // Its whole size at once: a buffer that grows leaves copies of the secret behind.
         let mut body = Zeroizing::new(Vec::with_capacity(bytes_max));
         let end = loop {
@@ -134,11 +137,15 @@ impl<C: Clock> HttpProvider<C> {
         Received { status, headers, body, end, asked_at, at: self.clock.now() }
     }
 
-    fn learn_skew(&self, headers: &HeaderMap) {
+    fn learn_time(&self, headers: &HeaderMap) {
         if let Some(theirs) = retry_after::date(headers) {
-            let skew = theirs.duration_since(self.clock.now()).as_millis();
-            self.skew_ms.store(i64::try_from(skew).unwrap_or(0), Ordering::Relaxed);
+            let start = theirs.as_millisecond().saturating_sub(self.monotonic_ms());
+            self.provider_start_ms.store(start, Ordering::Relaxed);
         }
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Fills one call's open parts and sends it, with an access token in the secret's place where one is needed.
@@ -225,8 +232,11 @@ impl<C: Clock> HttpProvider<C> {
     fn signing_time(&self, signing: &Signing) -> Timestamp {
         let now = self.clock.now();
         let Signing::Hmac { scheme, .. } = signing else { return now };
-        let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
-        if skew.unsigned_abs() < scheme.skew / 4 { now } else { now.checked_add(skew).unwrap_or(now) }
+        let theirs = match self.provider_start_ms.load(Ordering::Relaxed) {
+            0 => return now,
+            start => Timestamp::from_millisecond(start.saturating_add(self.monotonic_ms())).unwrap_or(now),
+        };
+        if theirs.duration_since(now).unsigned_abs() < scheme.skew / 4 { now } else { theirs }
     }
 }
 

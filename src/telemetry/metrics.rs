@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics_page::Metrics;
+use super::process::Process;
 use crate::engine::Fleet;
 
 /// A request that is longer, or slower, is dropped.
@@ -30,16 +31,16 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers `GET /metrics` on `address` until `stop`; counters count what ends after `started_at`.
 ///
-/// The page names credentials and the state of their keys: only a loopback address is
-/// taken.
+/// The page names credentials and the state of their keys; who may read that is for the configuration to say.
 pub async fn serve(
     address: SocketAddr,
     fleet: Fleet,
+    process: Process,
     started_at: Timestamp,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    tokio::spawn(answer_all(listener, Metrics::new(started_at), fleet, stop));
+    tokio::spawn(answer_all(listener, Metrics::new(started_at, process), fleet, stop));
     Ok(())
 }
 
@@ -144,7 +145,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let (fleet, _) = sample::fleet(sample::snapshot(Timestamp::UNIX_EPOCH));
-        let metrics = Metrics::new(Timestamp::UNIX_EPOCH);
+        let metrics = Metrics::new(Timestamp::UNIX_EPOCH, Process::default());
         tokio::spawn(answer_all(listener, metrics, fleet, stop.clone()));
         (address, stop.drop_guard())
     }

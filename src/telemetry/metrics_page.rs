@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::process::Process;
 use crate::engine::{Fleet, Role, Snapshot};
 use crate::ids::CredentialName;
 use crate::rotation::{Closed, ClosedAs};
@@ -26,12 +27,14 @@ type Seconds = Counter<f64, AtomicU64>;
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
+    process: Process,
     counted_until: BTreeMap<CredentialName, Timestamp>,
     started_at: Timestamp,
     rotations: Family<ByOutcome, Counter>,
     provider_calls: Family<ByCredential, Counter>,
     duration: Family<ByCredential, Histogram, DurationBuckets>,
     time: Family<ByPart, Seconds>,
+    renewal_refused: Gauge,
     credentials: Gauge,
     loaded: Family<ByCredential, Gauge>,
     phase: Family<ByPhase, Gauge>,
@@ -48,15 +51,17 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Numbers that count rotations closed after `started_at`.
-    pub(super) fn new(started_at: Timestamp) -> Self {
+    pub(super) fn new(started_at: Timestamp, process: Process) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("keyturn"),
+            process,
             counted_until: BTreeMap::new(),
             started_at,
             rotations: Family::default(),
             provider_calls: Family::default(),
             duration: Family::new_with_constructor(DurationBuckets),
             time: Family::default(),
+            renewal_refused: Gauge::default(),
             credentials: Gauge::default(),
             loaded: Family::default(),
             phase: Family::default(),
@@ -102,6 +107,11 @@ impl Metrics {
 
     fn register_gauges(&mut self) {
         let registry = &mut self.registry;
+        registry.register(
+            "tls_renewal_refused",
+            "1 while renewed TLS files cannot be used, and the old ones still are",
+            self.renewal_refused.clone(),
+        );
         registry.register("credentials", "Credentials of this process", self.credentials.clone());
         registry.register("credential_loaded", "Whether the record was read", self.loaded.clone());
         registry.register("rotation_phase", "1 for the phase in which the credential is", self.phase.clone());
@@ -153,6 +163,7 @@ impl Metrics {
             self.see(&handle.snapshot());
         }
         self.credentials.set(count);
+        self.renewal_refused.set(i64::from(self.process.is_renewal_refused()));
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)
@@ -321,7 +332,7 @@ mod tests {
         let state = sample::state(&mut snapshot);
         state.history = vec![sample::failed(after(2)), sample::rotated(after(1)), sample::rotated(after(-1))];
         let (fleet, sender) = sample::fleet(snapshot);
-        let mut metrics = Metrics::new(start());
+        let mut metrics = Metrics::new(start(), Process::default());
         let rotated = r#"keyturn_rotations_total{credential="adyen",outcome="rotated",reason=""}"#;
         let failed =
             r#"keyturn_rotations_total{credential="adyen",outcome="failed",reason="PROVIDER_FORBIDDEN"}"#;
@@ -342,7 +353,7 @@ mod tests {
     #[test]
     fn what_is_over_is_gone_from_the_page() {
         let (fleet, sender) = sample::fleet(sample::snapshot(start()));
-        let mut metrics = Metrics::new(start());
+        let mut metrics = Metrics::new(start(), Process::default());
         let page = metrics.scrape(&fleet).unwrap();
         let hold = r#"keyturn_hold{credential="adyen",reason="VAULT_SEALED"}"#;
         let intended = r#"keyturn_rotation_phase{credential="adyen",phase="intended"}"#;
@@ -364,7 +375,7 @@ mod tests {
         let mut snapshot = sample::snapshot(start());
         sample::state(&mut snapshot).history = vec![sample::rotated(after(1))];
         let (fleet, _sender) = sample::fleet(snapshot);
-        let page = Metrics::new(start()).scrape(&fleet).unwrap();
+        let page = Metrics::new(start(), Process::default()).scrape(&fleet).unwrap();
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
         let mut shown: Vec<String> = types
             .map(|(name, kind)| match kind {

@@ -1,5 +1,6 @@
 //! Health and reflection.
 
+use keyturn::api::{LIVE, READY, STARTUP};
 use keyturn::engine::Fleet;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -10,7 +11,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
-use crate::bench::Served;
+use crate::bench::{Fake, Served, fleet, idle};
 
 const SERVICES: [&str; 2] = ["keyturn.v1.RotateService", "keyturn.v1.CredentialService"];
 
@@ -34,6 +35,30 @@ async fn services_are_not_serving_until_they_are_ready_and_watchers_are_told() {
         assert_eq!(stream.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     }
     assert_eq!(client.check(of("other")).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_vault_that_is_away_makes_keyturn_neither_unstarted_nor_dead_nor_unready() {
+    let fake = Fake::showing(idle("adyen"));
+    let served = Served::start(fleet([&fake])).await;
+    let mut client = HealthClient::new(served.channel().await);
+    for name in [STARTUP, LIVE, READY] {
+        let mut stream = client.watch(of(name)).await.unwrap().into_inner();
+        while stream.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    }
+    assert_eq!(client.check(of(SERVICES[0])).await.unwrap().into_inner().status(), ServingStatus::NotServing);
+}
+
+#[tokio::test]
+async fn a_credential_whose_task_is_gone_is_no_life() {
+    let fake = Fake::new(idle("adyen"), |_| panic!("this task breaks at whatever it is asked"));
+    let served = Served::start(fleet([&fake])).await;
+    let mut client = HealthClient::new(served.channel().await);
+    let mut stream = client.watch(of(LIVE)).await.unwrap().into_inner();
+    while stream.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    fake.handle.resume().await.unwrap_err();
+    assert_eq!(stream.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(client.check(of(STARTUP)).await.unwrap().into_inner().status(), ServingStatus::Serving);
 }
 
 #[tokio::test]

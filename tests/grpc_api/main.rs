@@ -10,3 +10,4 @@ mod listening;
 mod operators;
 mod rotations;
 mod shutdown;
+mod tls;

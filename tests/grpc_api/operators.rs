@@ -20,7 +20,7 @@ use tonic_types::StatusExt as _;
 use crate::bench::{Fake, Served, StoppedClock, connect, fleet, id, in_phase, open};
 
 /// What is asked of a fleet of one credential, `adyen`, with the open rotation 1.
-fn willing() -> Fake {
+pub(crate) fn willing() -> Fake {
     Fake::new(in_phase("adyen", Phase::Intended { rotation: open(1) }), |asked| {
         Ok(match asked {
             Asked::Rotate(_) => Said::Rotation(id(1)),
@@ -58,7 +58,7 @@ async fn operate(channel: &Channel) -> Vec<(&'static str, Option<Status>)> {
 }
 
 /// Everything that everybody may do.
-async fn look_and_rotate(channel: &Channel) {
+pub(crate) async fn look_and_rotate(channel: &Channel) {
     let mut rotations = RotateServiceClient::new(channel.clone());
     let mut credentials = CredentialServiceClient::new(channel.clone());
     let rotate = proto::RotateRequest { credential: "adyen".into(), ..Default::default() };
@@ -75,13 +75,13 @@ async fn look_and_rotate(channel: &Channel) {
     credentials.watch_credentials(proto::WatchCredentialsRequest::default()).await.unwrap();
 }
 
-async fn assert_operator(channel: &Channel) {
+pub(crate) async fn assert_operator(channel: &Channel) {
     for (act, refused) in operate(channel).await {
         assert!(refused.is_none(), "{act}: {refused:?}");
     }
 }
 
-async fn assert_no_operator(channel: &Channel) {
+pub(crate) async fn assert_no_operator(channel: &Channel) {
     for (act, refused) in operate(channel).await {
         let status = refused.ok_or_else(|| format!("{act} was done")).unwrap();
         assert_eq!(status.code(), Code::PermissionDenied, "{act}");

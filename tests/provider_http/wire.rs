@@ -1,11 +1,14 @@
 //! What leaves on the wire, to the last header, for each of the embedded definitions.
 
-use keyturn::provider::{Binding, Probe, Provider, Reading};
+use jiff::Timestamp;
+use keyturn::provider::{Binding, Catalog, HttpProvider, Probe, Provider, Reading, bind};
 use keyturn::rotation::Outcome;
+use keyturn::testbed::fake::{FakeClock, SkewedClock};
 
 use super::server::{Behaviour, Server, answer};
 use super::{
-    ADYEN_COMPANY, ADYEN_MERCHANT, PUBLICSQUARE, SPRITZ, binding, is, map, provider, rotation, secret, signer,
+    ADYEN_COMPANY, ADYEN_MERCHANT, PUBLICSQUARE, SPRITZ, TRANSPORT, binding, is, map, provider, rotation,
+    secret, signer,
 };
 
 /// The one request that came, its headers sorted, without what differs from run to run.
@@ -196,6 +199,31 @@ async fn a_clock_that_is_far_off_is_corrected_from_the_providers_date() {
     };
     assert_eq!(timestamps("Tue, 14 Nov 2023 23:13:20 GMT").await, ["1700000000000", "1700003600000"]);
     assert_eq!(timestamps("Tue, 14 Nov 2023 22:13:25 GMT").await, ["1700000000000", "1700000000000"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_right_after_it_was_corrected_is_not_corrected_once_more() {
+    let right = "2023-11-14T22:13:20Z".parse::<Timestamp>().unwrap();
+    let clock = SkewedClock::new(FakeClock::starting_at(right));
+    let late = answer(401, "date: Tue, 14 Nov 2023 22:13:20 GMT\r\n", "{}");
+    let mut server = Server::start(Behaviour::Answer(late)).await;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let catalog = Catalog::embedded();
+    let bound = bind(catalog.get("spritz/integrator-secret").unwrap(), binding(base, SPRITZ)).unwrap();
+    let provider = HttpProvider::new(bound, clock.clone(), TRANSPORT.clone()).unwrap();
+    for skew_seconds in [3_600, 3_600, 0, -3_600] {
+        clock.set_skew(skew_seconds);
+        provider.probe(&secret("s"), &[]).await;
+    }
+    let off: Vec<i64> = server
+        .requests()
+        .iter()
+        .map(|request| {
+            let stamp = request.lines().find_map(|line| line.strip_prefix("x-timestamp: ")).unwrap();
+            (stamp.parse::<i64>().unwrap() - right.as_millisecond()) / 60_000
+        })
+        .collect();
+    assert_eq!(off, [60, 0, 0, 0], "minutes off the provider's time");
 }
 
 #[tokio::test]
