@@ -8,7 +8,10 @@
 set -euo pipefail
 programs="${1:?}" images="${2:?}"
 shift 2
+logs="$programs-logs"
 here="$(mktemp -d)"
+# In memory, so that nothing is left when the namespaces end.
+mount -t tmpfs tmpfs "$here"
 cd "$here"
 address=10.77.255.1
 started=$(date +%s%N)
@@ -118,8 +121,8 @@ EOF
 for _ in $(seq 480); do kubectl get node node 2>/dev/null | grep -q ' Ready' && break; sleep 0.25; done
 took "the node is ready"
 if ! "$@"; then
-  echo "the cluster's own logs are in $here" >&2
+  mkdir -p "$logs"
+  cp ./*.log "$logs/"
+  echo "the cluster's own logs are in $logs" >&2
   exit 1
 fi
-# What is mounted below must be gone before the directory can be.
-pkill -P $$ || true

@@ -1,8 +1,9 @@
 //! The service that shows credentials and pauses their schedules.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
@@ -14,7 +15,7 @@ use super::serve::Shared;
 use super::watches::Watch;
 use super::{convert, page, proto, request, status};
 use crate::clock::Clock;
-use crate::engine::{Fleet, Handle};
+use crate::engine::{Fleet, Handle, Handles};
 use crate::ids::CredentialName;
 
 /// The most credentials in one message of a stream.
@@ -46,7 +47,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
     ) -> Result<Response<proto::GetCredentialResponse>, Status> {
         let (_, handle) =
             request::credential(&self.shared.fleet, &request.into_inner().credential, "credential")?;
-        Ok(Response::new(proto::GetCredentialResponse { credential: Some(see(handle)) }))
+        Ok(Response::new(proto::GetCredentialResponse { credential: Some(see(&handle)) }))
     }
 
     async fn list_credentials(
@@ -56,12 +57,9 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         let message = request.into_inner();
         let size = page::size(message.page_size)?;
         let behind = page::behind::<CredentialName>(&message.page_token, "")?;
-        let mut rest = self
-            .shared
-            .fleet
-            .iter()
-            .filter(|(name, _)| behind.as_ref().is_none_or(|last| *name > last))
-            .peekable();
+        let all = self.shared.fleet.all();
+        let mut rest =
+            all.iter().filter(|(name, _)| behind.as_ref().is_none_or(|last| *name > last)).peekable();
         let listed: Vec<_> = rest.by_ref().take(size).collect();
         let more = rest.peek().is_some();
         let last = listed.last().filter(|_| more).map(|(name, _)| page::token("", name));
@@ -78,10 +76,10 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         request: Request<proto::WatchCredentialsRequest>,
     ) -> Result<Response<Self::WatchCredentialsStream>, Status> {
         let names = request.into_inner().credentials;
-        let handles = watched(&self.shared.fleet, &names)?;
-        let watch = self.shared.watches.begin(handles.len())?;
+        let watched = watched(&self.shared.fleet, &names)?;
+        let watch = self.shared.watches.begin(watched.borrow().len())?;
         let ended = self.shared.shutdown.clone().cancelled_owned();
-        let messages = follow(&handles).take_until(ended).map(move |message| {
+        let messages = follow(watched).take_until(ended).map(move |message| {
             let _place: &Watch = &watch;
             Ok(message)
         });
@@ -104,7 +102,7 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         let reason = request::pause_reason(message.reason.clone())?;
         ask(&self.shared.clock, &name, handle.pause(reason)).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential paused");
-        let answer = proto::PauseCredentialResponse { credential: Some(see(handle)) };
+        let answer = proto::PauseCredentialResponse { credential: Some(see(&handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))
     }
@@ -123,42 +121,54 @@ impl<C: Clock> proto::credential_service_server::CredentialService for Credentia
         let (name, handle) = request::credential(&self.shared.fleet, &message.credential, "credential")?;
         ask(&self.shared.clock, &name, handle.resume()).await?;
         info!(%caller, pid = caller.pid, credential = %name, "credential resumed");
-        let answer = proto::ResumeCredentialResponse { credential: Some(see(handle)) };
+        let answer = proto::ResumeCredentialResponse { credential: Some(see(&handle)) };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))
     }
 }
 
-/// The handles of the named credentials, each once; all of them where none is named.
-fn watched<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Handle>, Status> {
+/// The named credentials, for good; or, where none is named, whatever the fleet has at any time.
+fn watched(fleet: &Fleet, names: &[String]) -> Result<watch::Receiver<Handles>, Status> {
     if names.is_empty() {
-        return Ok(fleet.iter().map(|(_, handle)| handle).collect());
+        return Ok(fleet.watch());
     }
-    let names: BTreeSet<_> = names.iter().collect();
-    names.into_iter().map(|name| Ok(request::credential(fleet, name, "credentials")?.1)).collect()
+    let handles: Result<_, Status> =
+        names.iter().map(|name| request::credential(fleet, name, "credentials")).collect();
+    Ok(watch::channel(Arc::new(handles?)).1)
 }
 
-/// Every watched credential once, then the changed ones. Only the newest snapshot of each waits for a slow reader.
-fn follow(handles: &[&Handle]) -> BoxedResponses {
-    if handles.is_empty() {
-        let nothing = proto::WatchCredentialsResponse { credentials: Vec::new(), synced: true };
-        return stream::once(async { nothing }).chain(stream::pending()).boxed();
-    }
-    let mut missing = handles.len();
-    let snapshots = stream::select_all(handles.iter().map(|handle| {
-        WatchStream::new(handle.watch())
-            .map(|snapshot| convert::credential(&snapshot))
-            .enumerate()
-            .map(|(index, credential)| (index == 0, credential))
-    }));
-    snapshots
-        .ready_chunks(BATCH_MAX)
-        .map(move |batch| {
-            missing = missing.saturating_sub(batch.iter().filter(|(first, _)| *first).count());
-            let credentials = batch.into_iter().map(|(_, credential)| credential).collect();
-            proto::WatchCredentialsResponse { credentials, synced: missing == 0 }
+/// Every watched credential once, then the changed and the added ones. Only the newest snapshot of each waits for a
+/// slow reader.
+fn follow(watched: watch::Receiver<Handles>) -> BoxedResponses {
+    let mut missing = watched.borrow().len();
+    let nothing = proto::WatchCredentialsResponse { credentials: Vec::new(), synced: true };
+    let first = stream::iter((missing == 0).then_some(nothing));
+    let messages = snapshots(watched).ready_chunks(BATCH_MAX).map(move |batch| {
+        missing = missing.saturating_sub(batch.iter().filter(|(first, _)| *first).count());
+        let credentials = batch.into_iter().map(|(_, credential)| credential).collect();
+        proto::WatchCredentialsResponse { credentials, synced: missing == 0 }
+    });
+    first.chain(messages).boxed()
+}
+
+/// The snapshots of all watched credentials, each with whether it is the first of its credential.
+fn snapshots(watched: watch::Receiver<Handles>) -> impl stream::Stream<Item = (bool, proto::Credential)> {
+    let mut followed = Handles::default();
+    WatchStream::new(watched)
+        .flat_map(move |handles| {
+            let before = std::mem::replace(&mut followed, Arc::clone(&handles));
+            let is_new = |(name, handle): (_, &Handle)| {
+                let known = before.get(name).is_some_and(|known| known.is_same(handle));
+                (!known).then(|| handle.watch())
+            };
+            stream::iter(handles.iter().filter_map(is_new).collect::<Vec<_>>())
         })
-        .boxed()
+        .chain(stream::pending())
+        .map(|receiver| {
+            let seen = WatchStream::new(receiver).map(|snapshot| convert::credential(&snapshot));
+            seen.enumerate().map(|(index, credential)| (index == 0, credential))
+        })
+        .flatten_unordered(None)
 }
 
 type BoxedResponses = stream::BoxStream<'static, proto::WatchCredentialsResponse>;

@@ -13,7 +13,7 @@ use tonic_health::server::HealthReporter;
 
 use super::proto::credential_service_server::SERVICE_NAME as CREDENTIAL_SERVICE;
 use super::proto::rotate_service_server::SERVICE_NAME as ROTATE_SERVICE;
-use crate::engine::Fleet;
+use crate::engine::{Fleet, Handle};
 
 /// The name under which a startup probe asks.
 pub const STARTUP: &str = "keyturn.startup";
@@ -60,7 +60,7 @@ pub(super) async fn report(
 
 async fn follow_tasks(reporter: &HealthReporter, fleet: &Fleet) {
     loop {
-        set(reporter, &[LIVE], fleet.iter().all(|(_, handle)| handle.is_alive())).await;
+        set(reporter, &[LIVE], fleet.all().values().all(Handle::is_alive)).await;
         tokio::time::sleep(LIVE_INTERVAL).await;
     }
 }

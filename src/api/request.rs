@@ -18,21 +18,17 @@ pub(super) fn credential_name(text: &str, field: &str) -> Result<CredentialName,
 }
 
 /// The handle of a required credential.
-pub(super) fn credential<'a>(
-    fleet: &'a Fleet,
-    text: &str,
-    field: &str,
-) -> Result<(CredentialName, &'a Handle), Status> {
+pub(super) fn credential(fleet: &Fleet, text: &str, field: &str) -> Result<(CredentialName, Handle), Status> {
     let name = credential_name(text, field)?;
     let handle = fleet.get(&name).ok_or_else(|| status::credential_not_found(&name))?;
     Ok((name, handle))
 }
 
 /// A credential's name that may be left out.
-pub(super) fn optional_credential<'a>(
-    fleet: &'a Fleet,
+pub(super) fn optional_credential(
+    fleet: &Fleet,
     text: &str,
-) -> Result<Option<(CredentialName, &'a Handle)>, Status> {
+) -> Result<Option<(CredentialName, Handle)>, Status> {
     if text.is_empty() { Ok(None) } else { credential(fleet, text, "credential").map(Some) }
 }
 

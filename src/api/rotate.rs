@@ -36,16 +36,16 @@ impl<C: Clock> RotateApi<C> {
         &self,
         credential: &str,
         id: RotationId,
-    ) -> Result<(&CredentialName, &Handle, proto::Rotation), Status> {
+    ) -> Result<(CredentialName, Handle, proto::Rotation), Status> {
         let fleet = &self.shared.fleet;
         let only = request::optional_credential(fleet, credential)?.map(|(name, _)| name);
-        for (index, (name, handle)) in fleet.iter().enumerate() {
+        for (index, (name, handle)) in fleet.all().iter().enumerate() {
             give_way(index).await;
             if only.as_ref().is_some_and(|only| only != name) {
                 continue;
             }
             if let Some(rotation) = see(handle, id) {
-                return Ok((name, handle, rotation));
+                return Ok((name.clone(), handle.clone(), rotation));
             }
         }
         Err(status::rotation_not_found(id))
@@ -57,18 +57,20 @@ impl<C: Clock> RotateApi<C> {
         credential: &str,
         behind: Option<RotationId>,
         count: usize,
-    ) -> Result<Vec<(RotationId, &Handle)>, Status> {
+    ) -> Result<Vec<(RotationId, Handle)>, Status> {
         let fleet = &self.shared.fleet;
         let only = request::optional_credential(fleet, credential)?.map(|(name, _)| name);
         let mut found = Vec::new();
-        for (index, (name, handle)) in fleet.iter().enumerate() {
+        for (index, (name, handle)) in fleet.all().iter().enumerate() {
             if index % TURN_CREDENTIALS == 0 {
                 keep_newest(&mut found, count);
             }
             give_way(index).await;
             if only.as_ref().is_none_or(|only| only == name) {
                 let ids = ids(handle).into_iter();
-                found.extend(ids.filter(|id| behind.is_none_or(|last| *id < last)).map(|id| (id, handle)));
+                found.extend(
+                    ids.filter(|id| behind.is_none_or(|last| *id < last)).map(|id| (id, handle.clone())),
+                );
             }
         }
         keep_newest(&mut found, count);
@@ -86,7 +88,7 @@ async fn give_way(index: usize) {
     }
 }
 
-fn keep_newest(found: &mut Vec<(RotationId, &Handle)>, count: usize) {
+fn keep_newest(found: &mut Vec<(RotationId, Handle)>, count: usize) {
     found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
     found.dedup_by_key(|(id, _)| *id);
     found.truncate(count);
@@ -191,10 +193,10 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         }
         let id = request::rotation_id(&message.rotation_id)?;
         let (name, handle, rotation) = self.find("", id).await?;
-        ask(&self.shared.clock, name, handle.cancel(id)).await?;
+        ask(&self.shared.clock, &name, handle.cancel(id)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id, "rotation cancelled");
         let rotation =
-            Some(see(handle, id).filter(convert::is_final).unwrap_or_else(|| convert::cancelled(rotation)));
+            Some(see(&handle, id).filter(convert::is_final).unwrap_or_else(|| convert::cancelled(rotation)));
         let answer = proto::CancelRotationResponse { rotation };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))
@@ -214,10 +216,10 @@ impl<C: Clock> proto::rotate_service_server::RotateService for RotateApi<C> {
         let id = request::rotation_id(&message.rotation_id)?;
         let decision = request::decision(message.decision)?;
         let (name, handle, before) = self.find("", id).await?;
-        ask(&self.shared.clock, name, handle.resolve(id, decision)).await?;
+        ask(&self.shared.clock, &name, handle.resolve(id, decision)).await?;
         info!(%caller, pid = caller.pid, credential = %name, rotation_id = %id,
             decision = message.decision().as_str_name(), "rotation resolved");
-        let rotation = Some(see(handle, id).unwrap_or(before));
+        let rotation = Some(see(&handle, id).unwrap_or(before));
         let answer = proto::ResolveRotationResponse { rotation };
         self.replay.remember(request_id, METHOD, &message, &answer).await;
         Ok(Response::new(answer))

@@ -3,6 +3,7 @@
 mod examine;
 mod fleet;
 mod listening;
+mod reload;
 mod serve;
 
 pub(crate) use examine::diagnose;

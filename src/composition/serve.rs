@@ -12,27 +12,27 @@ use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::config::{self, Config};
 use keyturn::engine::{Fleet, Handle};
 use keyturn::escrow::{FileEscrow, MirroredEscrow};
-use keyturn::provider::Catalog;
 use keyturn::vault::VaultStore;
 use keyturn::{api, cli, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::fleet::start_fleet;
+use super::fleet::{Outside, Tasks};
 use super::listening::listen_options;
+use super::reload::{Reload, Source};
 use crate::runtime;
 
 /// The server, from its configuration to its end.
 pub(crate) fn serve(file: &Path, console: &mut Console<'_>) -> anyhow::Result<Exit> {
-    let config = match Config::load(file, Catalog::embedded()) {
-        Ok(config) => config,
+    let (source, config) = match Source::load(file) {
+        Ok(loaded) => loaded,
         Err(mistakes) => return Ok(cli::report_mistakes(file, &mistakes, console)),
     };
     forbid_core_dumps()?;
     telemetry::log::init(log_format(config.log.format), log_level(config.log.level))?;
     telemetry::install_panic_hook();
-    let ended = runtime()?.block_on(run(config));
+    let ended = runtime()?.block_on(run(source, config));
     if let Err(error) = &ended {
         tracing::error!("keyturn ends: {error:#}");
     }
@@ -64,39 +64,43 @@ pub(super) fn forbid_core_dumps() -> anyhow::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context("core dumps cannot be forbidden")
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(source: Source, config: Config) -> anyhow::Result<()> {
     let clock = SystemClock::start();
     let shutdown = CancellationToken::new();
     let signals = Signals::listen()?;
     let options = listen_options(&config).within(api::raise_descriptor_limit());
     let listeners = Listeners::bind(&options).await?;
-    let process = telemetry::Process { renewal_refused: listeners.renewal_refused() };
     let escrow = FileEscrow::open(&config.escrow.dir, &config.escrow.recipients)?;
     let escrow = MirroredEscrow::new(escrow, config.escrow.kubernetes_secret.clone());
     let settings = config.vault.settings().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let store = Arc::new(VaultStore::connect(settings, clock)?);
     let vault_ready = store.ready();
-    let (fleet, tasks) = start_fleet(&config, &store, &Arc::new(escrow), clock, &shutdown)?;
+    let outside = Outside::new(&config, Arc::clone(&store), escrow, clock, shutdown.clone())?;
+    let tasks = Tasks::start(&config, outside)?;
+    let (fleet, running) = (tasks.fleet(), tasks.running());
     let readiness = readiness(vault_ready, &fleet, &shutdown);
-    if let Some(address) = config.metrics {
+    let (metrics, longest) = (config.metrics, config.timeouts.provider_call + Duration::from_secs(10));
+    let credentials = config.credentials.len();
+    let reload = Reload::new(source, config, tasks).context("signals cannot be received")?;
+    if let Some(address) = metrics {
+        let process =
+            telemetry::Process { renewal_refused: listeners.renewal_refused(), reloads: reload.shown() };
         telemetry::metrics::serve(address, fleet.clone(), process, clock.now(), shutdown.clone())
             .await
             .with_context(|| format!("metrics cannot be served on {address}"))?;
     }
-    tracing::info!(
-        credentials = config.credentials.len(),
-        version = env!("CARGO_PKG_VERSION"),
-        "keyturn serves"
-    );
+    tracing::info!(credentials, version = env!("CARGO_PKG_VERSION"), "keyturn serves");
     let serving = tokio::spawn(api::serve(listeners, fleet, clock, readiness, shutdown.clone()));
+    let following = tokio::spawn(reload.follow(shutdown.clone()));
     let broken = tokio::select! {
         () = signals.first() => false,
         () = shutdown.cancelled() => true,
     };
     tracing::info!(broken, "stopping: no new rotation begins, a sent call comes to its end");
     shutdown.cancel();
-    let longest = config.timeouts.provider_call + Duration::from_secs(10);
-    if tokio::time::timeout(longest, tasks.join_all()).await.is_err() {
+    following.await.context("the configuration was followed no more")?;
+    running.close();
+    if tokio::time::timeout(longest, running.wait()).await.is_err() {
         tracing::warn!("a rotation is cut off; the next start goes on from record and escrow");
     }
     store.close().await;
@@ -113,14 +117,13 @@ fn readiness(
     shutdown: &CancellationToken,
 ) -> watch::Receiver<bool> {
     let (ready, seen) = watch::channel(false);
-    let handles: Vec<Handle> = fleet.iter().map(|(_, handle)| handle.clone()).collect();
+    let handles: Vec<Handle> = fleet.all().values().cloned().collect();
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         for handle in handles {
             let mut snapshots = handle.watch();
-            if snapshots.wait_for(|snapshot| snapshot.state.is_some()).await.is_err() {
-                return;
-            }
+            // One that is taken out of the configuration is not waited for.
+            snapshots.wait_for(|snapshot| snapshot.state.is_some()).await.ok();
         }
         loop {
             ready.send_replace(*vault.borrow_and_update());

@@ -6,6 +6,7 @@
 //! then check what the texts mean. What may only follow from a misfit is dropped.
 
 mod binding;
+mod change;
 mod credentials;
 mod listen;
 mod process;
@@ -22,6 +23,7 @@ use crate::document::{Document, shape};
 use crate::mistake::Mistake;
 use crate::provider::Catalog;
 
+pub use change::Change;
 pub use credentials::{Credential, Signer};
 pub use listen::{Listen, Tls, UnixSocket};
 pub use process::{Escrow, Log, Timeouts};

@@ -97,15 +97,11 @@ fn check_secret(raw: raw::KubernetesSecret, found: &mut Found<'_>) -> Kubernetes
 
 pub(super) fn check_metrics(raw: Option<raw::Metrics>, found: &mut Found<'_>) -> Option<SocketAddr> {
     let raw = raw?;
+    let exposable = !raw.exposed && listen::address(&raw.listen).is_ok();
     let address = if raw.exposed { listen::address(&raw.listen) } else { listen::loopback(&raw.listen) };
-    let could_be_exposed = !raw.exposed && listen::address(&raw.listen).is_ok();
-    let address = address.map_err(|mistake| {
-        if could_be_exposed {
-            mistake.hint("127.0.0.1 and the port; or metrics.exposed, where other machines may know the credentials' names")
-        } else {
-            mistake
-        }
-    });
+    let hint =
+        "127.0.0.1 and the port; or metrics.exposed, where other machines may know the credentials' names";
+    let address = address.map_err(|mistake| if exposable { mistake.hint(hint) } else { mistake });
     found.take("metrics.listen", address)
 }
 

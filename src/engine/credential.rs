@@ -1,4 +1,4 @@
-//! What a task needs to know and to have, and how it is started.
+//! What a task needs to know and to have, how it is started, and how another takes its place.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::desk::Desk;
 use super::driver::Driver;
 use super::handle::Handle;
 use super::hands::Hands;
-use super::snapshot::Snapshot;
+use super::snapshot::{Activity, Snapshot};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::{CredentialName, FieldPath, ReplicaId, RotationId};
@@ -61,12 +61,60 @@ where
     E: Escrow,
     C: Clock,
 {
-    let (commands, received) = mpsc::channel(COMMANDS_MAX);
-    let (snapshots, seen) = watch::channel(Snapshot::starting(&credential));
-    let desk = Desk::new(received, snapshots, adapters.new_rotation_id, shutdown.clone());
-    let hands = Hands::new(credential, adapters, shutdown);
-    let task = tokio::spawn(Box::pin(Driver::new(desk, hands).run()));
-    (Handle::new(seen, commands), task)
+    let (handle, place) = Place::open(&credential, adapters.new_rotation_id, shutdown);
+    let task = async move { place.serve(credential, adapters, CancellationToken::new()).await.close() };
+    (handle, tokio::spawn(Box::pin(task)))
+}
+
+/// Where a credential is served: its handle's other end, which outlives the tasks that follow one another in it.
+///
+/// So a credential's configuration can change while callers go on to look and to ask.
+#[derive(Debug)]
+pub struct Place {
+    desk: Desk,
+}
+
+impl Place {
+    /// A place that nobody serves yet, with the handle to it. What is asked meanwhile waits.
+    pub fn open(
+        credential: &Credential,
+        new_rotation_id: fn() -> RotationId,
+        shutdown: CancellationToken,
+    ) -> (Handle, Self) {
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let (snapshots, seen) = watch::channel(Snapshot::starting(credential));
+        let desk = Desk::new(received, snapshots, new_rotation_id, shutdown);
+        (Handle::new(seen, commands), Self { desk })
+    }
+
+    /// Serves the credential until the shutdown, or until `retire` is cancelled and no rotation is open any more.
+    pub async fn serve<P, S, E, C>(
+        mut self,
+        credential: Credential,
+        adapters: Adapters<P, S, E, C>,
+        retire: CancellationToken,
+    ) -> Self
+    where
+        P: Provider,
+        S: Store,
+        E: Escrow,
+        C: Clock,
+    {
+        self.desk.show(|snapshot| {
+            snapshot.provider.clone_from(&credential.provider);
+            if snapshot.store != credential.store {
+                snapshot.store = credential.store.clone();
+                snapshot.entry_version = None;
+            }
+        });
+        let hands = Hands::new(credential, adapters, self.desk.shutdown.clone());
+        Self { desk: Box::pin(Driver::new(self.desk, hands, retire).run()).await }
+    }
+
+    /// Ends it; whoever looks is told.
+    pub fn close(mut self) {
+        self.desk.show_activity(Activity::Stopped);
+    }
 }
 
 /// Commands that may wait for a busy task; a sender beyond that waits itself.

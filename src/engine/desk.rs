@@ -11,6 +11,7 @@ use super::snapshot::{Activity, Hold, Snapshot, Withdrawn};
 use crate::ids::RotationId;
 use crate::rotation::{Decision, NotNow, Phase, Plan, Request, State, Trigger, admit, possible_decisions};
 
+#[derive(Debug)]
 pub(super) struct Desk {
     commands: mpsc::Receiver<Command>,
     snapshots: watch::Sender<Snapshot>,
@@ -44,7 +45,6 @@ impl Desk {
         new_rotation_id: fn() -> RotationId,
         shutdown: CancellationToken,
     ) -> Self {
-        let (deferred, unacknowledged) = (VecDeque::new(), Vec::new());
         Self {
             commands,
             snapshots,
@@ -52,8 +52,8 @@ impl Desk {
             shutdown,
             pending: None,
             committed: false,
-            deferred,
-            unacknowledged,
+            deferred: VecDeque::new(),
+            unacknowledged: Vec::new(),
         }
     }
 
@@ -78,6 +78,12 @@ impl Desk {
             snapshot.hold = Some(Hold { since: since.unwrap_or(hold.since), ..hold });
             snapshot.activity = Activity::Held;
         });
+    }
+
+    /// Whether no rotation is open, as far as is known.
+    pub(super) fn is_free(&self) -> bool {
+        let state = self.snapshots.borrow().state.clone();
+        !self.committed && state.is_none_or(|state| state.phase == Phase::Idle)
     }
 
     pub(super) fn pending(&self) -> Option<(RotationId, Request)> {

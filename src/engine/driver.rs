@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::hands::Hands;
@@ -20,6 +21,8 @@ pub(super) struct Driver<P, S, E, C> {
     pub(super) hands: Hands<P, S, E, C>,
     /// Tries since the task last came to rest.
     pub(super) tries: u32,
+    /// The task makes room for a successor once no rotation is open.
+    pub(super) retire: CancellationToken,
 }
 
 impl<P, S, E, C> Driver<P, S, E, C>
@@ -29,12 +32,12 @@ where
     E: Escrow,
     C: Clock,
 {
-    pub(super) const fn new(desk: Desk, hands: Hands<P, S, E, C>) -> Self {
-        Self { desk, hands, tries: 0 }
+    pub(super) const fn new(desk: Desk, hands: Hands<P, S, E, C>, retire: CancellationToken) -> Self {
+        Self { desk, hands, tries: 0, retire }
     }
 
-    /// Runs until shutdown. Everything that fails ends in the same place: wait, read all afresh, go on.
-    pub(super) async fn run(mut self) {
+    /// Runs until shutdown or retirement, and leaves the desk. Everything that fails ends in the same place: wait, read all afresh, go on.
+    pub(super) async fn run(mut self) -> Desk {
         loop {
             let interruption = self.go_on().await;
             let cause = match interruption {
@@ -56,7 +59,12 @@ where
             }
         }
         self.hands.seal_in_hand().await;
-        self.desk.show_activity(Activity::Stopped);
+        self.desk
+    }
+
+    /// Whether a successor would miss nothing that only this task has.
+    pub(super) fn may_retire(&self) -> bool {
+        self.desk.is_free() && self.hands.in_hand.is_none()
     }
 
     /// From the record to the next interruption.
@@ -262,10 +270,12 @@ where
         self.desk.turn_down_deferred();
         let started = self.hands.clock.monotonic();
         let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
-        let shutdown = self.desk.shutdown.clone();
+        let (shutdown, retire) = (self.desk.shutdown.clone(), self.retire.clone());
+        let may_retire = self.may_retire();
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => Err(Interruption::Stop),
+            () = retire.cancelled(), if may_retire => Err(Interruption::Stop),
             () = clock.sleep(wait) => Ok(()),
             () = self.desk.answer_while_held(&plan, || clock.now()) => Ok(()),
         };

@@ -1,36 +1,11 @@
 //! How the rest of the program speaks to the credentials' tasks.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::snapshot::Snapshot;
-use crate::ids::{CredentialName, RotationId};
+use crate::ids::RotationId;
 use crate::rotation::Decision;
-
-/// All credentials of this process.
-#[derive(Debug, Clone)]
-pub struct Fleet {
-    handles: BTreeMap<CredentialName, Handle>,
-}
-
-impl Fleet {
-    /// A fleet of the given credentials.
-    pub fn new(handles: impl IntoIterator<Item = (CredentialName, Handle)>) -> Self {
-        Self { handles: handles.into_iter().collect() }
-    }
-
-    /// One credential's handle.
-    pub fn get(&self, name: &CredentialName) -> Option<&Handle> {
-        self.handles.get(name)
-    }
-
-    /// All credentials, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&CredentialName, &Handle)> {
-        self.handles.iter()
-    }
-}
 
 /// What somebody who wants a rotation says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +77,11 @@ impl Handle {
     /// A receiver that sees every newest snapshot; it ends when the task ends.
     pub fn watch(&self) -> watch::Receiver<Snapshot> {
         self.snapshots.clone()
+    }
+
+    /// Whether both are handles of the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.commands.same_channel(&other.commands)
     }
 
     /// Whether the task is there; it ends at the shutdown, and when it breaks.

@@ -13,7 +13,7 @@ pub(super) enum Interruption {
     Reload,
     /// Something outside keeps the task from going on.
     Held(Cause),
-    /// The process is shutting down.
+    /// The process is shutting down, or the task makes room for a successor.
     Stop,
 }
 

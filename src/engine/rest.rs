@@ -36,7 +36,7 @@ where
         }
         self.show_state(&state);
         let (clock, plan) = (self.hands.clock.clone(), self.hands.plan().clone());
-        let shutdown = self.desk.shutdown.clone();
+        let (shutdown, retire) = (self.desk.shutdown.clone(), self.retire.clone());
         let mut look_up_at = clock.monotonic() + self.attention_in(&state);
         loop {
             // A stream of orders must keep the task neither from looking up nor from beginning what is pending.
@@ -59,9 +59,11 @@ where
             }
             self.tries = 0;
             self.show_rest(&state);
+            let may_retire = self.may_retire();
             let order = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Interruption::Stop),
+                () = retire.cancelled(), if may_retire => return Err(Interruption::Stop),
                 order = self.desk.order(&plan, || clock.now()), if !left.is_zero() => Some(order),
                 () = clock.sleep(left) => None,
             };

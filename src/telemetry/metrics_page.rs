@@ -35,6 +35,9 @@ pub(super) struct Metrics {
     duration: Family<ByCredential, Histogram, DurationBuckets>,
     time: Family<ByPart, Seconds>,
     renewal_refused: Gauge,
+    reloads: Family<ByResult, Counter>,
+    config_refused: Gauge,
+    config_hash: Gauge,
     credentials: Gauge,
     loaded: Family<ByCredential, Gauge>,
     phase: Family<ByPhase, Gauge>,
@@ -62,6 +65,9 @@ impl Metrics {
             duration: Family::new_with_constructor(DurationBuckets),
             time: Family::default(),
             renewal_refused: Gauge::default(),
+            reloads: Family::default(),
+            config_refused: Gauge::default(),
+            config_hash: Gauge::default(),
             credentials: Gauge::default(),
             loaded: Family::default(),
             phase: Family::default(),
@@ -87,6 +93,7 @@ impl Metrics {
             "The version that runs",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
+        registry.register("config_reloads", "Changes of the configuration file", self.reloads.clone());
         registry.register("rotations", "Rotations that ended", self.rotations.clone());
         registry.register(
             "provider_calls",
@@ -111,6 +118,16 @@ impl Metrics {
             "tls_renewal_refused",
             "1 while renewed TLS files cannot be used, and the old ones still are",
             self.renewal_refused.clone(),
+        );
+        registry.register(
+            "config_refused",
+            "1 while the configuration file is not what runs",
+            self.config_refused.clone(),
+        );
+        registry.register(
+            "config_hash",
+            "A number for the configuration that runs",
+            self.config_hash.clone(),
         );
         registry.register("credentials", "Credentials of this process", self.credentials.clone());
         registry.register("credential_loaded", "Whether the record was read", self.loaded.clone());
@@ -158,15 +175,26 @@ impl Metrics {
     pub(super) fn scrape(&mut self, fleet: &Fleet) -> Result<String, fmt::Error> {
         self.forget_gauges();
         let mut count = 0;
-        for (_, handle) in fleet.iter() {
+        for handle in fleet.all().values() {
             count += 1;
             self.see(&handle.snapshot());
         }
         self.credentials.set(count);
-        self.renewal_refused.set(i64::from(self.process.is_renewal_refused()));
+        self.see_process();
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    fn see_process(&self) {
+        self.renewal_refused.set(i64::from(self.process.is_renewal_refused()));
+        let reloads = *self.process.reloads.borrow();
+        self.config_refused.set(i64::from(reloads.is_behind));
+        self.config_hash.set(i64::try_from(reloads.hash).unwrap_or(i64::MAX));
+        for (result, count) in [("applied", reloads.applied), ("refused", reloads.refused)] {
+            let counter = self.reloads.get_or_create(&ByResult { result: result.to_owned() });
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 
     /// A gauge that has no value now must not keep its last one.
@@ -296,6 +324,11 @@ struct ByPhase {
 struct ByReason {
     credential: String,
     reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: String,
 }
 
 /// From a fast provider to one that takes its minutes to accept a new key.

@@ -7,4 +7,4 @@ mod panic_hook;
 mod process;
 
 pub use panic_hook::install_panic_hook;
-pub use process::Process;
+pub use process::{Process, Reloads};

@@ -233,6 +233,11 @@ impl Sidecar {
         self.exit().await
     }
 
+    /// `kill -HUP`: the configuration is read anew.
+    pub fn hang_up(&self) -> Result<(), Error> {
+        self.signal(Signal::HUP)
+    }
+
     /// Keeps the process from running, as a debugger or a paused machine does.
     pub fn freeze(&self) -> Result<(), Error> {
         self.signal(Signal::STOP)

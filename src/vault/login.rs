@@ -12,6 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::client::{Call, Client, auth_of, data_of};
 use super::error::Error;
 use super::failure::Failure;
+use super::kubernetes;
 use super::kv::wiped_json;
 use super::settings::{Auth, RoleId, Settings};
 use crate::secret::SecretValue;
@@ -187,9 +188,12 @@ fn login_error(failure: Failure, auth: &Auth, path: &str) -> Error {
     match failure {
         Failure::Refused(refused) if matches!(refused.status, 400 | 401 | 403 | 404) => Error::LoginRefused {
             method: auth.method(),
-            cause: match refused.errors.first() {
-                Some(said) => format!("Vault said: {said}"),
-                None => format!("Vault answered {} on {path}", refused.status),
+            cause: match (refused.errors.first(), auth) {
+                (Some(said), Auth::Kubernetes { .. }) => {
+                    format!("Vault said: {said}; {}", kubernetes::advice(said))
+                }
+                (Some(said), _) => format!("Vault said: {said}"),
+                (None, _) => format!("Vault answered {} on {path}", refused.status),
             },
         },
         failure => failure.into_error("log in", path),
@@ -200,10 +204,7 @@ fn login_error(failure: Failure, auth: &Auth, path: &str) -> Error {
 async fn material(auth: &Auth, path: &Path) -> Result<SecretValue, Error> {
     let text = file(auth, path).await?;
     let trimmed = text.trim();
-    let unusable = |cause: &str| Error::LoginMaterial {
-        method: auth.method(),
-        cause: format!("{} {cause}", path.display()),
-    };
+    let unusable = |cause: &str| material_error(auth, path, cause);
     if trimmed.is_empty() {
         return Err(unusable("is empty"));
     }
@@ -218,12 +219,19 @@ fn header_safe(text: &str) -> bool {
 }
 
 async fn file(auth: &Auth, path: &Path) -> Result<Zeroizing<String>, Error> {
-    let method = auth.method();
     let owned: PathBuf = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || read_bounded(&owned)).await;
     reading
         .unwrap_or_else(|_| Err("was not read in time".to_owned()))
-        .map_err(|cause| Error::LoginMaterial { method, cause: format!("{} {cause}", path.display()) })
+        .map_err(|cause| material_error(auth, path, &cause))
+}
+
+fn material_error(auth: &Auth, path: &Path, cause: &str) -> Error {
+    let help = match auth {
+        Auth::Kubernetes { .. } => format!("; {}", kubernetes::TOKEN_FILE),
+        _ => String::new(),
+    };
+    Error::LoginMaterial { method: auth.method(), cause: format!("{} {cause}{help}", path.display()) }
 }
 
 fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {

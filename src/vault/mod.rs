@@ -8,6 +8,7 @@ mod freshness;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod health;
+mod kubernetes;
 mod kv;
 mod login;
 mod preflight;

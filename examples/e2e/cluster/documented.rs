@@ -31,10 +31,13 @@ impl Reader {
             let copied = Command::new("cp").arg("-r").arg(root.join(place)).arg(directory).status()?;
             ensure!(copied.success(), "{place} cannot be copied");
         }
-        let examples = [("keyturn/examples/shared.yaml", 0), ("example-application/values.yaml", 2)];
-        for (file, indent) in examples {
+        let examples = [
+            ("keyturn/examples/shared.yaml", "shared-copies", 0),
+            ("example-application/values.yaml", "application-copies", 2),
+        ];
+        for (file, copies, indent) in examples {
             let path = directory.join("charts").join(file);
-            fs::write(&path, with_provider(&fs::read_to_string(&path)?, provider, indent)?)?;
+            fs::write(&path, with_provider(&fs::read_to_string(&path)?, provider, copies, indent)?)?;
         }
         let page = fs::read_to_string(root.join("docs/kubernetes.md"))?;
         Ok(Self { directory: directory.to_owned(), environment, steps: blocks(&page) })
@@ -73,7 +76,7 @@ fn blocks(page: &str) -> Vec<String> {
 }
 
 /// The example with this run's provider, whose authority is in a ConfigMap, and with a key that is usable at once.
-fn with_provider(example: &str, provider: &Provider, indent: usize) -> anyhow::Result<String> {
+fn with_provider(example: &str, provider: &Provider, copies: &str, indent: usize) -> anyhow::Result<String> {
     let written = "params: { company_id: Acme, api_credential_id: S2-6262224667 }";
     let (before, after) = example.split_once(written).context("the example has another credential")?;
     let margin = " ".repeat(indent);
@@ -83,15 +86,14 @@ fn with_provider(example: &str, provider: &Provider, indent: usize) -> anyhow::R
         "{before}params: {{ company_id: {company_id}, api_credential_id: {api_credential_id} }}{field}base_url: {base_url}\
          {field}ca_file: /etc/provider/ca.crt{field}propagation: 1s{after}"
     );
-    let image =
-        changed.replace("image: registry.example.com/application:1.0.0", "image: localhost/application:e2e");
+    let escrow = format!("escrow: {{ kubernetesSecret: {{ name: {copies}, serviceAccount: application }} }}");
     let more = [
         "sidecar: { native: false }",
-        "escrow: { kubernetesSecret: { name: keyturn-escrow, serviceAccount: application } }",
+        &escrow,
         "extraVolumes: [{ name: provider, configMap: { name: provider-authority } }]",
         "extraVolumeMounts: [{ name: provider, mountPath: /etc/provider, readOnly: true }]",
     ];
     let times = format!("\n{margin}  timeouts: {{ provider_call: 10s, settle: 2s, claim: 20s }}\n");
     let lines: Vec<_> = more.iter().map(|line| format!("{margin}{line}")).collect();
-    Ok(format!("{}{times}{}\n", image.trim_end(), lines.join("\n")))
+    Ok(format!("{}{times}{}\n", changed.trim_end(), lines.join("\n")))
 }

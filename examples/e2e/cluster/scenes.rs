@@ -242,7 +242,7 @@ async fn delete_between_answer_and_store(stage: &Stage) -> anyhow::Result<()> {
 
 /// How many answers are in the Secret.
 fn copies() -> anyhow::Result<usize> {
-    let told = kubectl(&["get", "secret", "keyturn-escrow", "--output", "json"])?;
+    let told = kubectl(&["get", "secret", "application-copies", "--output", "json"])?;
     let told: serde_json::Value = serde_json::from_str(&told)?;
     Ok(told.get("data").and_then(serde_json::Value::as_object).map_or(0, serde_json::Map::len))
 }

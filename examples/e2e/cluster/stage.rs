@@ -54,6 +54,7 @@ impl Stage {
             ("VAULT_ADDRESS", vault_address),
             ("KUBERNETES_ADDRESS", "https://127.0.0.1:6443".to_owned()),
             ("IMAGE", "localhost/keyturn".to_owned()),
+            ("APPLICATION_IMAGE", "localhost/application:e2e".to_owned()),
             ("ADYEN_ADMIN_KEY", setup.admin_key),
             ("ADYEN_CLIENT_KEY", provider.current_key()),
         ];
