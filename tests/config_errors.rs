@@ -41,6 +41,25 @@ credentials:
 "#;
 
 #[test]
+fn no_schedule_is_shorter_than_an_old_keys_time() {
+    let every = |interval: &str, more: &str| {
+        let beside = GOOD
+            .replace("spritz/integrator-secret", "sendgrid/api-key")
+            .replace("{ integrator_key: int_123 }", "{ label: a, scopes: mail.send }")
+            .replace("every: 30d }", &format!("every: {interval} }}\n{more}"));
+        parse(&beside)
+            .map(|config| config.credentials.into_iter().find_map(|it| it.definition.plan().creates.clone()))
+    };
+    let creates = every("30d", "    revoke_after: 7d\n    first_key: k0\n").unwrap().unwrap();
+    assert_eq!((creates.revoke_after.as_secs(), creates.first_key.unwrap().as_str()), (7 * 86_400, "k0"));
+    assert!(every("25h", "").is_ok());
+    for (interval, more) in [("24h", ""), ("7d", "    revoke_after: 7d\n")] {
+        let found = every(interval, more).unwrap_err();
+        assert!(found[0].path == "credentials[0].schedule.every", "{found:#?}");
+    }
+}
+
+#[test]
 fn metrics_are_for_other_machines_where_that_is_said() {
     let exposed = format!("{GOOD}metrics: {{ listen: \"0.0.0.0:9400\", exposed: true }}\n");
     assert_eq!(parse(&exposed).unwrap().metrics, Some("0.0.0.0:9400".parse().unwrap()));
@@ -52,76 +71,82 @@ fn with(old: &str, new: &str) -> Vec<String> {
     mistakes(&GOOD.replace(old, new))
 }
 
+/// What stands in the good file, what stands there instead, the mistake's place and words of it.
+const SINGLE_MISTAKES: &[(&str, &str, &str, &str)] = &[
+    ("listen: { unix: /run/keyturn.sock }", "listen: {}", "listen", "give unix, tcp or both"),
+    ("keyturn.sock }", "keyturn.sock, operators: [-1] }", "listen.operators[0]", "no uid"),
+    ("keyturn.sock }", "keyturn.sock, operators: [65534] }", "listen.operators[0]", "tells nobody apart"),
+    ("keyturn.sock }", "keyturn.sock, operators: [0, app] }", "listen.operators[1]", "a number"),
+    ("keyturn.sock }", "keyturn.sock, operators: [1.5] }", "listen.operators[0]", "a number"),
+    ("keyturn.sock }", "keyturn.sock, tcp_operators: true }", "listen.tcp_operators", "no TCP address"),
+    (
+        "keyturn.sock }",
+        "keyturn.sock, tcp: { address: \"[::]:1\", tls: { cert_file: a, key_file: b, operators: [c] } } }",
+        "listen.tcp.tls.operators[0]",
+        "give client_ca_file",
+    ),
+    (
+        "keyturn.sock }",
+        "keyturn.sock, tcp: { address: \"[::]:1\", tls: { cert_file: a, key_file: b } }, tcp_operators: true }",
+        "listen.tcp_operators",
+        "listen.tcp.tls.operators",
+    ),
+    ("keyturn.sock }", "keyturn.sock, tcp: { address: \"[::]:1\" } }", "listen.tcp.tls", "it is missing"),
+    ("escrow: { dir: /var/lib/keyturn }", "", "escrow", "it is missing"),
+    (
+        "/var/lib/keyturn }",
+        "/var/lib/keyturn, kubernetes_secret: {} }",
+        "escrow.kubernetes_secret.name",
+        "missing",
+    ),
+    (
+        "/var/lib/keyturn }",
+        "/var/lib/keyturn, kubernetes_secret: { name: a_b } }",
+        "escrow.kubernetes_secret.name",
+        "must exist already",
+    ),
+    (
+        "/var/lib/keyturn }",
+        "/var/lib/keyturn, kubernetes_secret: { name: a, address: \"http://a\" } }",
+        "escrow.kubernetes_secret.address",
+        "https://kubernetes.default.svc",
+    ),
+    (
+        "/var/lib/keyturn }",
+        "/var/lib/keyturn }\nmetrics: { listen: \"0.0.0.0:9400\" }",
+        "metrics.listen",
+        "metrics.exposed",
+    ),
+    ("unix: /run", "unixx: /run", "listen.unixx", "did you mean \"unix\"?"),
+    ("store: secret/spritz#secret", "store: secret/spritz", "credentials[0].store", "#field"),
+    ("store: secret/spritz#secret", "store: secret/keyturn/x#y", "credentials[0].store", "record_prefix"),
+    ("integrator_key: int_123", "integrator_key: 123", "credentials[0].params.integrator_key", "quotes"),
+    ("{ integrator_key: int_123 }", "{}", "credentials[0].params.integrator_key", "it is missing"),
+    ("spritz/integrator-secret", "spritz/integrator", "credentials[0].provider", "did you mean"),
+    ("https://vault:8200", "https://user:pw@vault", "vault.address", "logs in by `auth`"),
+    ("https://vault:8200", "http://10.0.0.1:8200", "vault.address", "this machine only"),
+    ("token_file: /token", "tls: {}", "vault.auth.tls", "known: "),
+    ("every: 30d", "every: 30", "credentials[0].schedule.every", "quotes"),
+    (
+        "every: 30d }",
+        "every: 30d }\n    revoke_after: 1h",
+        "credentials[0].revoke_after",
+        "no step revokes one",
+    ),
+    ("every: 30d }", "every: 30d }\n    first_key: k 0", "credentials[0].first_key", "visible ASCII"),
+    ("every: 30d }", "every: 30d }\n    first_key: k0", "credentials[0].first_key", "replaces the old key"),
+    ("every: 30d", "every: 10s", "credentials[0].schedule.every", "from 1m to 3650d"),
+    ("every: 30d", "cron: \"0 0 30 2 *\", zone: UTC", "credentials[0].schedule.cron", "no day of any year"),
+    ("every: 30d", "cron: \"0 0 * * *\"", "credentials[0].schedule.zone", "time zone"),
+    ("every: 30d", "manual: false", "credentials[0].schedule", "exactly one of"),
+    ("name: spritz", "name: spritz\n    name: spritz", "", "given twice"),
+    ("name: spritz", "name: spritz\n    name", "", "YAML"),
+];
+
 #[test]
 fn each_single_mistake_is_found_alone_and_says_what_to_do() {
     assert_eq!(mistakes(GOOD), [""; 0]);
-    for (old, new, place, words) in [
-        ("listen: { unix: /run/keyturn.sock }", "listen: {}", "listen", "give unix, tcp or both"),
-        ("keyturn.sock }", "keyturn.sock, operators: [-1] }", "listen.operators[0]", "no uid"),
-        ("keyturn.sock }", "keyturn.sock, operators: [65534] }", "listen.operators[0]", "tells nobody apart"),
-        ("keyturn.sock }", "keyturn.sock, operators: [0, app] }", "listen.operators[1]", "a number"),
-        ("keyturn.sock }", "keyturn.sock, operators: [1.5] }", "listen.operators[0]", "a number"),
-        ("keyturn.sock }", "keyturn.sock, tcp_operators: true }", "listen.tcp_operators", "no TCP address"),
-        (
-            "keyturn.sock }",
-            "keyturn.sock, tcp: { address: \"[::]:1\", tls: { cert_file: a, key_file: b, operators: [c] } } }",
-            "listen.tcp.tls.operators[0]",
-            "give client_ca_file",
-        ),
-        (
-            "keyturn.sock }",
-            "keyturn.sock, tcp: { address: \"[::]:1\", tls: { cert_file: a, key_file: b } }, tcp_operators: true }",
-            "listen.tcp_operators",
-            "listen.tcp.tls.operators",
-        ),
-        ("keyturn.sock }", "keyturn.sock, tcp: { address: \"[::]:1\" } }", "listen.tcp.tls", "it is missing"),
-        ("escrow: { dir: /var/lib/keyturn }", "", "escrow", "it is missing"),
-        (
-            "/var/lib/keyturn }",
-            "/var/lib/keyturn, kubernetes_secret: {} }",
-            "escrow.kubernetes_secret.name",
-            "missing",
-        ),
-        (
-            "/var/lib/keyturn }",
-            "/var/lib/keyturn, kubernetes_secret: { name: a_b } }",
-            "escrow.kubernetes_secret.name",
-            "must exist already",
-        ),
-        (
-            "/var/lib/keyturn }",
-            "/var/lib/keyturn, kubernetes_secret: { name: a, address: \"http://a\" } }",
-            "escrow.kubernetes_secret.address",
-            "https://kubernetes.default.svc",
-        ),
-        (
-            "/var/lib/keyturn }",
-            "/var/lib/keyturn }\nmetrics: { listen: \"0.0.0.0:9400\" }",
-            "metrics.listen",
-            "metrics.exposed",
-        ),
-        ("unix: /run", "unixx: /run", "listen.unixx", "did you mean \"unix\"?"),
-        ("store: secret/spritz#secret", "store: secret/spritz", "credentials[0].store", "#field"),
-        ("store: secret/spritz#secret", "store: secret/keyturn/x#y", "credentials[0].store", "record_prefix"),
-        ("integrator_key: int_123", "integrator_key: 123", "credentials[0].params.integrator_key", "quotes"),
-        ("{ integrator_key: int_123 }", "{}", "credentials[0].params.integrator_key", "it is missing"),
-        ("spritz/integrator-secret", "spritz/integrator", "credentials[0].provider", "did you mean"),
-        ("https://vault:8200", "https://user:pw@vault", "vault.address", "logs in by `auth`"),
-        ("https://vault:8200", "http://10.0.0.1:8200", "vault.address", "this machine only"),
-        ("token_file: /token", "tls: {}", "vault.auth.tls", "known: "),
-        ("every: 30d", "every: 30", "credentials[0].schedule.every", "quotes"),
-        ("every: 30d", "every: 10s", "credentials[0].schedule.every", "from 1m to 3650d"),
-        (
-            "every: 30d",
-            "cron: \"0 0 30 2 *\", zone: UTC",
-            "credentials[0].schedule.cron",
-            "no day of any year",
-        ),
-        ("every: 30d", "cron: \"0 0 * * *\"", "credentials[0].schedule.zone", "time zone"),
-        ("every: 30d", "manual: false", "credentials[0].schedule", "exactly one of"),
-        ("name: spritz", "name: spritz\n    name: spritz", "", "given twice"),
-        ("name: spritz", "name: spritz\n    name", "", "YAML"),
-    ] {
+    for (old, new, place, words) in SINGLE_MISTAKES {
         let found = with(old, new);
         let alone = found.iter().filter(|line| line.starts_with(&format!("{place}: ")) || place.is_empty());
         let alone = alone.filter(|line| line.contains(words));

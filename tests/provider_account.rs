@@ -68,6 +68,8 @@ impl Bench {
             accepts_lock_out: false,
             grace: None,
             propagation: None,
+            revoke_after: None,
+            first_key: None,
             extra_secrets: Vec::new(),
             schedule: Schedule {
                 cadence: Cadence::Manual,

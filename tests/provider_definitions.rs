@@ -177,6 +177,7 @@ async fn a_rehearsal_ends_as_the_definition_promises() {
         ("adyen/api-key", "--param merchant_id=Shop --param api_credential_id=S2-1", 18),
         ("publicsquare/api-key", "--param id=key_7Ay5", 18),
         ("spritz/integrator-secret", "--param integrator_key=int_1", 9),
+        ("sendgrid/api-key", "--param label=keyturn --param scopes=mail.send,alerts.read", 20),
     ] {
         let (exit, out, err) = run(&format!("test {name} {params}")).await;
         assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{out}");
@@ -194,6 +195,58 @@ async fn a_rehearsal_ends_as_the_definition_promises() {
     let replayed = r#"["read 200","regenerate broken off","regenerate 200","probe 200"]"#;
     assert_eq!(lost(false), ("rotated".to_owned(), replayed.to_owned()));
     assert_eq!(lost(true), ("person_asked".to_owned(), r#"["regenerate broken off"]"#.to_owned()));
+}
+
+#[tokio::test]
+async fn a_stray_is_found_and_revoked_and_what_nobody_can_find_is_left_alone() {
+    let scene = async |name: &str, situation: &str| {
+        let (exit, scenes) = json(&format!("test {name}")).await;
+        assert_eq!(exit, Exit::Done, "{scenes:#}");
+        let scenes = scenes.as_array().unwrap().clone();
+        let scene = scenes.into_iter().find(|it| it["situation"] == situation).unwrap();
+        (scene["promised"].as_str().unwrap().to_owned(), scene["calls"].to_string())
+    };
+    // Ids in pages of one key each, one of which is nobody's but the owner's.
+    let linode = "linode/personal-access-token --param label=keyturn --param scopes=*";
+    let found = r#"["regenerate broken off","3 times list 200","revoke 200","regenerate 201","3 times list 200","revoke 200","2 times list 200"]"#;
+    let (promised, calls) = scene(linode, "the answer is lost").await;
+    assert_eq!(
+        (promised.as_str(), calls.replace("regenerate 200", "regenerate 201").as_str()),
+        ("rotated", found)
+    );
+    let okta = "okta/client-secret --param domain=acme.okta.com --param app_id=0oa1";
+    let (promised, calls) = scene(okta, "the answer is lost").await;
+    assert_eq!((promised.as_str(), calls.as_str()), ("old_key_stands", r#"["regenerate broken off"]"#));
+    let (_, calls) = scene(okta, "nothing goes wrong").await;
+    assert_eq!(
+        calls,
+        r#"["regenerate 201","revoke 200","revoke 200"]"#
+            .replace(r#""revoke 200","revoke 200""#, r#""2 times revoke 200""#)
+    );
+    let (promised, calls) = scene(okta, "as many keys live as may").await;
+    assert_eq!((promised.as_str(), calls.as_str()), ("old_key_stands", r#"["regenerate 400"]"#));
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_can_find_again_is_told_of() {
+    let beside = RISKY.replace("answer: { secret: /key }", "answer: { secret: /key, key_id: /id }")
+        + "creates: { revoke_after: 1m, keys_max: 2, revoke: [{ path: \"/keys/{key_id}\" }] }\n";
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("own.yaml");
+    fs::write(&file, beside).unwrap();
+    let (exit, out, _) = run(&format!("check {}", file.display())).await;
+    assert_eq!(exit, Exit::Done, "{out}");
+    for part in [
+        "it goes on to work, takes a place that the next rotation needs, and no other try is made by itself",
+        "creates.revoke_after, line 9, column 12: the old key may be revoked before applications have read the new one",
+        "No person is asked.",
+        "it is revoked 1m later, signed with the new key.",
+        "Configured with `auth: self`.",
+        "revoke: DELETE https://own.example/keys/{key_id}",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    assert!(!out.contains("lock-out"), "the old key works on: {out}");
 }
 
 /// Parameters as the patterns want them, of several resources those of the first; never the same ones twice.

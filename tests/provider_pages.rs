@@ -97,7 +97,7 @@ fn the_reference_has_every_field_as_the_types_say_it() {
     Walk { root: &schema, fields: &mut fields }.fields("", &schema, &[], false);
     let mut page = "# Provider definitions: every field\n\nGenerated from the types that read a definition. How to write \
                     one: [providers.md](providers.md). For your editor: `keyturn providers schema`.\n\nUnknown fields \
-                    are refused. Durations are written `30s`, `5m`, `1h` or `1h 30m`. `[]` stands for each item of a \
+                    are refused. Durations are written `30s`, `5m`, `1h 30m` or `30d`; a day is 24 hours. `[]` stands for each item of a \
                     list, `*` for a name of your own.\n\n| field | value | needed | meaning |\n|---|---|---|---|\n"
         .to_owned();
     for (place, Field { value, needed, meaning }) in fields {
@@ -272,4 +272,18 @@ async fn the_worked_example_says_what_the_page_says() {
     let test = "test FILE --param key_id=key_17";
     shows(run(draft, test).await.split("\n\n").nth(1).unwrap());
     shows(run(definition, test).await.split("\n\n").next().unwrap());
+}
+
+#[test]
+fn the_example_of_keys_side_by_side_is_a_right_one() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let [part] = blocks.filter(|block| block.starts_with("regenerate:")).collect::<Vec<_>>()[..] else {
+        panic!("not one example")
+    };
+    let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
+                 default_environment: live\nparams: { label: { description: what the name begins with } }\n\
+                 auth: [{ header: { name: X-Key } }]\nself: never\n";
+    let definition = Definition::parse(&format!("{above}{part}"));
+    assert!(definition.as_ref().is_ok_and(|it| it.creates.is_some()), "{definition:#?}");
 }

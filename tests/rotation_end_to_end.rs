@@ -9,18 +9,26 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use keyturn::api::proto::{
     CancelRotationRequest, ListRotationsRequest, PauseCredentialRequest, PlanRotationRequest,
     ResumeCredentialRequest, RotateRequest, RotationState, WatchRotationRequest,
 };
+use keyturn::clock::SystemClock;
+use keyturn::provider::simulator::{Simulator, Trouble};
+use keyturn::provider::{Binding, Catalog, bind};
+use keyturn::secret::SecretValue;
+use keyturn::testbed::installation::CredentialSetup;
 use keyturn::testbed::sidecar::{Error, Sidecar};
 use keyturn::testbed::{Fault, Gate, Operation, adyen, spritz};
 use serde_json::json;
 use support::world::{
-    BINARY, Providers, World, api_key, client_key, publicsquare, spritz as spritz_credential,
+    BINARY, Providers, World, api_key, client_key, eventually, publicsquare, spritz as spritz_credential,
 };
+use tokio::net::TcpListener;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -86,6 +94,47 @@ async fn a_foreign_write_between_intent_and_publish_is_kept() {
     assert_eq!(after["key"], json!(providers.publicsquare.current_key()));
     assert_eq!(rotation.entry_version, version);
     assert_eq!(providers.publicsquare.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_keys_live_side_by_side_old_ones_and_strays_are_revoked_and_no_others() {
+    let world = World::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let params = [("label", "keyturn"), ("scopes", "mail.send,alerts.read")]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let binding =
+        Binding { params: params.clone().into(), base_url: Some(base_url.clone()), ..Binding::usual() };
+    let bound = bind(Catalog::embedded().get("sendgrid/api-key").unwrap(), binding).unwrap();
+    let (clock, admin) = (SystemClock::start(), "an admin's key");
+    let admin_key = SecretValue::new(admin.to_owned());
+    let simulator = Arc::new(Simulator::new(bound, clock, Trouble::AnswerLost, admin_key, Vec::new()));
+    tokio::spawn(Arc::clone(&simulator).serve(listener));
+    let text_of = |number: u128| format!("{:032x}", 0x6b65_7974_7572_6e00_u128 + number);
+    let setup = CredentialSetup {
+        name: "sendgrid".into(),
+        provider: "sendgrid/api-key".into(),
+        base_url,
+        params: json!(BTreeMap::from(params)),
+        admin_key: Some(admin.to_owned()),
+        store: "payments/sendgrid#key".into(),
+        first_key: text_of(0),
+        more: json!({ "revoke_after": "2s", "first_key": "key-0" }),
+    };
+    let installation = world.install(std::slice::from_ref(&setup)).await;
+    let sidecar = world.sidecar(&installation).await;
+    let rotation = sidecar.rotate_to_the_end(&setup.name).await.unwrap();
+    assert_eq!(rotation.state(), RotationState::Failed, "its answer was lost, and the old key works on");
+    assert_eq!(world.value(&installation, &setup.store).await, text_of(0));
+    // The credential's own, one by hand, the stray, and the one of the try that follows by itself.
+    eventually("only the newest key and the foreign one", async || simulator.living() == [1, 3]).await;
+    let (data, _) = world.entry(&installation, "payments/sendgrid").await;
+    assert_eq!((&data["key"], &data["_keyturn"]["key"]["key_id"]), (&json!(text_of(3)), &json!("key-3")));
+    let nothing_is_owed =
+        async || world.record(&setup.name).await["state"]["revocations"].as_array().is_none_or(Vec::is_empty);
+    eventually("no key is owed", nothing_is_owed).await;
+    let calls = simulator.heard().iter().filter(|heard| heard.what == "regenerate").count();
+    assert_eq!((calls, simulator.made()), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

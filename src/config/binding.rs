@@ -81,6 +81,9 @@ fn binding(
     };
     let grace = duration("grace", raw.grace.as_ref());
     let propagation = duration("propagation", raw.propagation.as_ref());
+    let revoke_after = duration("revoke_after", raw.revoke_after.as_ref());
+    let first_key = raw.first_key.as_ref();
+    let first_key = first_key.and_then(|id| found.parse(&member(place, "first_key"), id));
     let accepts_lock_out = raw.accept_lock_out.as_ref() == Some(&raw.name);
     if raw.accept_lock_out.is_some() && !accepts_lock_out {
         found.add(
@@ -100,6 +103,8 @@ fn binding(
         accepts_lock_out,
         grace,
         propagation,
+        revoke_after,
+        first_key,
         extra_secrets: raw.secrets.keys().cloned().collect(),
         schedule,
         call_timeout: context.timeouts.provider_call,
@@ -124,7 +129,8 @@ fn in_file_words(mut mistake: Mistake, name: &str) -> Mistake {
 fn check_interval(plan: &Plan, place: &str, found: &mut Found<'_>) {
     let Cadence::Every(interval) = plan.schedule.cadence else { return };
     let shortest = interval * 100_u32.saturating_sub(plan.schedule.jitter_percent.into()) / 100;
-    let refused = [plan.grace, plan.lock].into_iter().flatten().max().unwrap_or_default();
+    let beside = plan.creates.as_ref().map(|creates| creates.revoke_after);
+    let refused = [plan.grace, plan.lock, beside].into_iter().flatten().max().unwrap_or_default();
     if shortest <= refused {
         found.add(
             Mistake::new(

@@ -292,6 +292,11 @@ pub(super) struct Credential {
     pub(super) schedule: Option<Schedule>,
     /// The grace window to ask the provider for, such as 1h, where it lets one ask.
     pub(super) grace: Option<String>,
+    /// How long after its rotation the old key is revoked, where keys live side by side; as the definition says, if left out.
+    pub(super) revoke_after: Option<String>,
+    /// Where keys live side by side: the provider's id of the key that is in `store` before the first rotation, which is
+    /// revoked like any other; left out, it goes on to live.
+    pub(super) first_key: Option<String>,
     /// How long a new key takes to become usable, where you know better than the definition.
     pub(super) propagation: Option<String>,
     /// The credential's own name: you accept that a lost answer can lock everybody out.

@@ -1,5 +1,6 @@
 //! What an HTTP answer means: pure functions of status, headers and body.
 
+mod beside;
 mod expiry;
 mod meaning;
 
@@ -10,11 +11,13 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use zeroize::Zeroizing;
 
+pub(super) use self::beside::{of_page, of_revocation};
 use super::definition::Meaning;
 use super::json::{Found, SecretJson};
 use super::sent::Sent;
 use super::wire::{AnswerFacts, KeyPlace, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
+use crate::ids::KeyId;
 use crate::rotation::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 
@@ -89,13 +92,14 @@ fn of_success(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response
         let is_listed = facts.statuses.contains(&status) || facts.without_value.contains(&status);
         return just(if is_listed { Outcome::AppliedNoValue } else { unlisted(status) });
     };
-    let (found, previous_expires_at) = look(facts, place, json, received);
+    let Seen { found, key_id, previous_expires_at } = look(facts, place, json, received);
     match found {
         Found::Text(secret) => just(Outcome::Applied(Answer {
+            // An id is kept in clear; what is the key itself is none.
+            key_id: key_id.filter(|id| id.as_str() != secret),
             secret: SecretValue::new(secret),
             previous_expires_at,
             received_at: received.at,
-            key_id: None,
         })),
         Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
             Response { outcome: Outcome::AppliedNoValue, residue: residue(&received.body) }
@@ -113,20 +117,25 @@ fn is_silent(facts: &AnswerFacts, status: u16) -> bool {
     facts.key.is_none() && facts.success.is_none() && facts.statuses.contains(&status)
 }
 
-/// The key in an answer, and the old one's end.
-fn look(
-    facts: &AnswerFacts,
-    place: &KeyPlace,
-    json: SecretJson,
-    received: &Received,
-) -> (Found, Option<Timestamp>) {
+/// What an answer shows of a key.
+struct Seen {
+    found: Found,
+    key_id: Option<KeyId>,
+    /// The old one's end.
+    previous_expires_at: Option<Timestamp>,
+}
+
+fn look(facts: &AnswerFacts, place: &KeyPlace, json: SecretJson, received: &Received) -> Seen {
     let element = match &place.among {
         None => Some(json),
         Some(among) => json.one_of(among),
     };
-    let Some(mut json) = element else { return (Found::Nothing, None) };
-    let expiry = previous_expiry(facts, &json, received);
-    (json.take_key(&place.secret, place.encoding), expiry)
+    let Some(mut json) = element else {
+        return Seen { found: Found::Nothing, key_id: None, previous_expires_at: None };
+    };
+    let previous_expires_at = previous_expiry(facts, &json, received);
+    let key_id = facts.key_id.as_ref().and_then(|at| json.key_id(at));
+    Seen { found: json.take_key(&place.secret, place.encoding), key_id, previous_expires_at }
 }
 
 /// A success status over a body that reports an error. That nothing was done counts only where the definition says
@@ -134,8 +143,8 @@ fn look(
 fn of_reported_error(facts: &AnswerFacts, received: &Received, json: SecretJson, sent: &Sent) -> Response {
     let declared = meaning::declared(facts, received);
     let holds_a_key = facts.key.as_ref().is_some_and(|place| {
-        let (found, _) = look(facts, place, json, received);
-        !matches!(found, Found::Nothing)
+        let seen = look(facts, place, json, received);
+        !matches!(seen.found, Found::Nothing)
     });
     match declared {
         Some(certain) if certain != Meaning::MayHaveActed && !holds_a_key => {
@@ -264,8 +273,7 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
     let is_said = facts.grace_begins_with_the_call && facts.previous_expires_at.is_some();
     let previous_expires_at =
         facts.grace.filter(|_| !is_said).and_then(|grace| received.at.checked_add(grace).ok());
-    let (found, _) = look(facts, place, json, received);
-    match found {
+    match look(facts, place, json, received).found {
         Found::Text(secret) => Reading::Value(Answer {
             secret: SecretValue::new(secret),
             previous_expires_at,

@@ -17,11 +17,13 @@ use url::Url;
 pub use usual::bind_loosely;
 
 use super::base_url;
+use super::body::Body;
 use super::definition::{AuthScheme, Definition};
 use super::wire::{SecretHeader, Signing, Wire};
+use crate::ids::KeyId;
 use crate::mistake::{Mistake, did_you_mean};
 use crate::rotation::schedule::Schedule;
-use crate::rotation::{Plan, Propagation};
+use crate::rotation::{Creates, Plan, Propagation};
 
 /// What an owner says about one credential.
 #[derive(Debug, Clone)]
@@ -42,6 +44,10 @@ pub struct Binding {
     pub grace: Option<Duration>,
     /// How long the new key takes to become usable, where the owner knows better than the definition.
     pub propagation: Option<Duration>,
+    /// How long after its rotation the old key is revoked, where keys live side by side and the owner says it.
+    pub revoke_after: Option<Duration>,
+    /// The id of the key that was there before the first rotation, where keys live side by side and the owner knows it.
+    pub first_key: Option<KeyId>,
     /// The names of the further secrets that are there.
     pub extra_secrets: Vec<String>,
     /// When the credential is due.
@@ -104,6 +110,7 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     let extra = extra_secrets(definition, &binding, &mut found);
     let grace = policy::grace(definition, &binding, &mut found);
     let propagation = policy::propagation(definition, &binding, grace, &mut found);
+    let creates = policy::creates(definition, &binding, &mut found);
     policy::lifetime(definition, &binding, &mut found);
     policy::who_signs(definition, &binding, grace, &mut found);
     policy::times(&binding, &mut found);
@@ -118,12 +125,13 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     };
     let names = body::Names {
         params: &binding.params,
+        declared: &definition.params,
         extra_secrets: &binding.extra_secrets,
         grace,
         lifetime: definition.lifetime,
     };
     let wire = wire(definition, &site, &names, scheme, extra).map_err(|mistake| vec![mistake])?;
-    let plan = plan(definition, binding, grace, propagation);
+    let plan = plan(definition, binding, grace, propagation, creates);
     Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire })
 }
 
@@ -199,8 +207,15 @@ fn wire(
         .map(|header| calls::header_name("idempotency.header", header))
         .transpose()?;
     let own = |(probe, scheme)| site.probe(probe, signing(scheme, site.base_url, site.params)?);
+    let regenerate = site.regenerate(&definition.regenerate, names)?;
+    let labels = || regenerate.body.as_ref().map(Body::labels).unwrap_or_default();
+    let creates = definition.creates.as_ref();
+    let revoke = creates.into_iter().flat_map(|creates| &creates.revoke);
+    let list = creates.and_then(|creates| creates.list.as_ref());
     Ok(Wire {
-        regenerate: site.regenerate(&definition.regenerate, names)?,
+        list: list.map(|list| site.list(list, labels())).transpose()?,
+        revoke: revoke.map(|revoke| site.revoke(revoke, names)).collect::<Result<_, _>>()?,
+        regenerate,
         read: definition.read.as_ref().map(|read| site.read(read, names)).transpose()?,
         probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
         signing: signing(scheme, site.base_url, site.params)?,
@@ -240,10 +255,11 @@ fn plan(
     binding: Binding,
     grace: Option<Duration>,
     propagation: Option<Propagation>,
+    creates: Option<Creates>,
 ) -> Plan {
     // A key that signs for itself and dies at once cannot sign a replay, a read or a second call: after a lost
     // answer the one key it could be done with is the one that nobody has.
-    let can_sign_again = !binding.self_authenticating || grace.is_some();
+    let can_sign_again = !binding.self_authenticating || grace.is_some() || creates.is_some();
     let replay = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);
     Plan {
         schedule: binding.schedule,
@@ -253,7 +269,7 @@ fn plan(
         replay: replay.filter(|_| can_sign_again),
         read: definition.read.as_ref().map(|read| read.lag).filter(|_| can_sign_again),
         redo: definition.redo.map(|redo| redo.max_calls).filter(|_| can_sign_again),
-        creates: None,
+        creates,
         propagation,
         probe: definition.probe.is_some(),
         call_timeout: binding.call_timeout,

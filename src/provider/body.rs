@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::fact::TimeForm;
 use super::signing::QUERY_ENCODED;
-use crate::ids::RotationId;
+use crate::ids::{KeyId, RotationId};
 use crate::secret::SecretValue;
 
 /// A body in which only what differs from call to call is left open.
@@ -39,6 +39,8 @@ pub(super) enum Value {
 pub(super) enum Piece {
     Fixed(String),
     RotationId,
+    /// The id of the key that is revoked.
+    KeyId,
     /// The secret that signs the call.
     Signer,
     /// A further secret, by its name.
@@ -52,9 +54,23 @@ pub(super) enum Piece {
 pub(super) struct Filling<'a> {
     /// The rotation that the request belongs to; only a regenerate call has one.
     pub(super) rotation: Option<RotationId>,
+    /// The key that the request revokes.
+    pub(super) key_id: Option<&'a KeyId>,
     pub(super) signer: &'a SecretValue,
     pub(super) extra: &'a [(String, SecretValue)],
     pub(super) now: Timestamp,
+}
+
+impl Body {
+    /// What stands before and after the rotation's id, in each text that holds it beside what is fixed.
+    pub(super) fn labels(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        match self {
+            Self::Json(value) => value.gather_labels(&mut found),
+            Self::Form(fields) => fields.iter().for_each(|(_, value)| value.gather_labels(&mut found)),
+        }
+        found
+    }
 }
 
 /// The whole body. An error says what is missing, and shows no secret.
@@ -121,6 +137,15 @@ fn missing<'a>(body: &'a Body, filling: Filling<'_>) -> Option<&'a str> {
 }
 
 impl Value {
+    fn gather_labels(&self, found: &mut Vec<(String, String)>) {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+            Self::Text(pieces) => found.extend(label(pieces)),
+            Self::List(items) => items.iter().for_each(|item| item.gather_labels(found)),
+            Self::Object(members) => members.iter().for_each(|(_, member)| member.gather_labels(found)),
+        }
+    }
+
     fn missing(&self, filling: Filling<'_>) -> Option<&str> {
         match self {
             Self::Null | Self::Bool(_) | Self::Number(_) => None,
@@ -134,6 +159,19 @@ impl Value {
     }
 }
 
+fn label(pieces: &[Piece]) -> Option<(String, String)> {
+    let at = pieces.iter().position(|piece| matches!(piece, Piece::RotationId))?;
+    let (before, after) = pieces.split_at_checked(at)?;
+    let fixed = |pieces: &[Piece]| {
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Fixed(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Option<String>>()
+    };
+    Some((fixed(before)?, fixed(after.get(1..)?)?))
+}
+
 fn secret<'a>(filling: Filling<'a>, name: &str) -> Option<&'a SecretValue> {
     filling.extra.iter().find(|(given, _)| given == name).map(|(_, secret)| secret)
 }
@@ -144,6 +182,7 @@ impl Piece {
         match self {
             Self::Fixed(text) => see(text),
             Self::RotationId => filling.rotation.map_or(Ok(()), |id| see(&id.to_string())),
+            Self::KeyId => filling.key_id.map_or(Ok(()), |id| see(id.as_str())),
             Self::Signer => see(filling.signer.expose()),
             Self::Extra(name) => secret(filling, name).map_or(Ok(()), |secret| see(secret.expose())),
             Self::End(after, form) => see(&form.text(end(filling, *after))),

@@ -8,6 +8,8 @@ mod auth;
 mod body;
 mod call;
 mod check;
+mod creates;
+mod duration;
 mod findings;
 mod hmac;
 mod pattern;
@@ -27,6 +29,9 @@ pub use auth::{
 };
 pub use body::{Body, BodyValue, Scalar};
 pub use call::{Method, Probe, Read, Regenerate};
+pub(super) use creates::KEY_ID;
+pub use creates::{Creates, List, NextPage, PageCursor, PageNumber, Revoke, RevokeMethod};
+pub use duration::read_duration;
 pub use findings::Finding;
 pub use hmac::{
     BodyHash, EmptyBody, HashAlgorithm, HmacAuth, KeyEncoding, Signature, TextEncoding, TimestampFormat,
@@ -78,11 +83,14 @@ pub struct Definition {
     pub regenerate: Regenerate,
     /// Where its answer holds what.
     pub answer: AnswerShape,
+    /// The call makes a key beside the old one. Left out: it replaces the old one.
+    #[serde(default)]
+    pub creates: Option<Creates>,
     /// How long the old key goes on to work.
     #[serde(default)]
     pub grace: Grace,
     /// How long a new key works before it expires by itself; rotations have to come more often.
-    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<String>")]
     pub lifetime: Option<Duration>,
     /// What makes the call idempotent.
@@ -101,11 +109,11 @@ pub struct Definition {
     #[serde(default)]
     pub probe: Option<Probe>,
     /// How long after a rotation the provider refuses, or punishes, another.
-    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<String>")]
     pub lock: Option<Duration>,
     /// How long to stay away after a 429 that does not say it.
-    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<String>")]
     pub rate_limit_block: Option<Duration>,
     /// What the body of every success says, where a provider reports errors under a success status too.
@@ -170,14 +178,20 @@ impl Definition {
             [&self.answer.among].into_iter().chain(self.read.iter().map(|read| &read.among)).flatten();
         let conditions = lists.map(|among| &among.condition).chain(&self.success);
         let conditions = conditions.filter_map(|condition| condition.is.text());
-        regenerate.chain(self.headers.values()).chain(read).chain(probe).chain(body).chain(conditions)
+        let creates = self.creates.iter().flat_map(Creates::templates);
+        let calls = regenerate.chain(self.headers.values()).chain(read).chain(probe).chain(creates);
+        calls.chain(body).chain(conditions)
     }
 
     /// Whether any request has a query.
     fn has_a_query(&self) -> bool {
         let read = self.read.iter().map(|read| &read.query);
         let probe = self.probe.iter().map(|probe| &probe.query);
-        std::iter::once(&self.regenerate.query).chain(read).chain(probe).any(|query| !query.is_empty())
+        let revoke = self.creates.iter().flat_map(|creates| &creates.revoke).map(|revoke| &revoke.query);
+        let list = self.creates.iter().filter_map(|creates| creates.list.as_ref());
+        let asks_for_pages = list.clone().any(|list| list.next.is_some());
+        let all = std::iter::once(&self.regenerate.query).chain(read).chain(probe).chain(revoke);
+        asks_for_pages || all.chain(list.map(|list| &list.query)).any(|query| !query.is_empty())
     }
 
     /// All names in the regenerate call's body.
@@ -198,9 +212,12 @@ pub fn schema() -> serde_json::Value {
 pub struct Param {
     /// What it is and where a person finds it.
     pub description: String,
-    /// The regular expression that the whole value must match.
+    /// The regular expression that the whole value must match; of a list, each item.
     #[serde(default)]
     pub pattern: Option<Pattern>,
+    /// The value is a list, separated by commas. Alone in a text of a JSON body it is sent as one.
+    #[serde(default)]
+    pub list: bool,
     /// The most characters it may have.
     #[serde(default = "Param::default_max_length")]
     pub max_length: usize,
@@ -209,6 +226,11 @@ pub struct Param {
 impl Param {
     const fn default_max_length() -> usize {
         100
+    }
+
+    /// The items of a value that is a list.
+    pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
+        value.split(',').map(str::trim)
     }
 }
 
@@ -222,7 +244,7 @@ pub enum Grace {
     /// Always this long, counted from the answer.
     Fixed(
         /// How long.
-        #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+        #[serde(with = "duration::required")]
         #[schemars(with = "String")]
         Duration,
     ),
@@ -235,11 +257,11 @@ pub enum Grace {
 #[serde(deny_unknown_fields)]
 pub struct GraceRequest {
     /// What is asked for where the credential says nothing.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(with = "duration::required")]
     #[schemars(with = "String")]
     pub default: Duration,
     /// The longest that the provider grants.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(with = "duration::required")]
     #[schemars(with = "String")]
     pub max: Duration,
 }
@@ -252,7 +274,7 @@ pub struct Idempotency {
     #[serde(default)]
     pub header: Option<String>,
     /// How long the same id returns the same answer. Left out: it is sent, but never relied on.
-    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<String>")]
     pub replays_for: Option<Duration>,
 }
@@ -270,21 +292,15 @@ pub struct Redo {
 #[serde(deny_unknown_fields)]
 pub struct Propagation {
     /// Without a probe the key counts as usable after this time; with one, the first probe is made after it.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(with = "duration::required")]
     #[schemars(with = "String")]
     pub delay: Duration,
     /// How often the probe is repeated.
-    #[serde(
-        default = "Propagation::default_poll",
-        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
-    )]
+    #[serde(default = "Propagation::default_poll", with = "duration::required")]
     #[schemars(with = "String")]
     pub poll: Duration,
     /// How long the provider may go on to refuse the new key before a person is called.
-    #[serde(
-        default = "Propagation::default_deadline",
-        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
-    )]
+    #[serde(default = "Propagation::default_deadline", with = "duration::required")]
     #[schemars(with = "String")]
     pub deadline: Duration,
 }

@@ -38,7 +38,10 @@ pub fn steps(plan: &Plan) -> Vec<String> {
     steps.push(match (&plan.creates, plan.grace) {
         (Some(creates), _) => {
             let after = words(creates.revoke_after);
-            format!("Close, and owe the old key in the record; it is revoked {after} later.")
+            let signer = if plan.self_authenticating { "the new key" } else { "the separate credential" };
+            format!(
+                "Close, and owe the old key in the record; it is revoked {after} later, signed with {signer}."
+            )
         }
         (None, Some(grace)) => {
             format!("Close; the old key goes on to work for {} after the call.", words(grace))
@@ -102,7 +105,8 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
              by its label and revoked"
                 .to_owned()
         } else {
-            "the rotation is closed, for the old key still works; a key that nobody got goes on to work at the provider"
+            "the rotation is closed, for the old key still works, and no other is tried by itself; a key that nobody got \
+             goes on to work at the provider, where only a person can find and revoke it"
                 .to_owned()
         });
         return format!("First {}.", means.join("; then "));
@@ -123,6 +127,13 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
 
 /// When the old key dies, and what that asks of applications.
 pub fn old_key(plan: &Plan) -> String {
+    if let Some(creates) = &plan.creates {
+        return format!(
+            "It goes on to work until it is revoked, {} after the rotation; until then applications must have read the \
+             new one. The first one is revoked only if the credential names its id (`first_key`).",
+            words(creates.revoke_after)
+        );
+    }
     match plan.grace {
         Some(grace) => format!(
             "It goes on to work for {} after the call; until then applications must have read the new one.",
@@ -135,11 +146,11 @@ pub fn old_key(plan: &Plan) -> String {
 
 /// What a person is asked about.
 pub fn a_person_is_asked(plan: &Plan) -> Vec<String> {
-    let mut when = vec![if means(plan).is_empty() {
-        "the answer is lost: at once".to_owned()
-    } else {
-        "the answer is lost, and nothing of the above settles it".to_owned()
-    }];
+    let mut when = match (&plan.creates, means(plan).is_empty()) {
+        (Some(_), _) => Vec::new(),
+        (None, true) => vec!["the answer is lost: at once".to_owned()],
+        (None, false) => vec!["the answer is lost, and nothing of the above settles it".to_owned()],
+    };
     if plan.read.is_some() {
         when.push("the provider refuses the read that would settle it".to_owned());
     }
@@ -170,6 +181,14 @@ pub(super) fn means(plan: &Plan) -> Vec<String> {
         plan.read.map(|_| "read".to_owned()),
         (plan.read.is_none() && more > 0)
             .then(|| if more == 1 { "one more call".to_owned() } else { format!("up to {more} more calls") }),
+        plan.creates.as_ref().map(|creates| {
+            let means = if creates.lists {
+                "another rotation, and the stray key is revoked"
+            } else {
+                "nothing: the old key works on, and the stray key with it"
+            };
+            means.to_owned()
+        }),
     ]
     .into_iter()
     .flatten()

@@ -22,8 +22,8 @@ use super::definition::{
 use super::sent::Sent;
 use super::signing::{Signed, canonical_query, sign};
 use super::template::Pointer;
-use super::wire::{Among, AnswerFacts, Call, Condition, KeyPlace, ProbeCall, Signing};
-use super::{Binding, Reading, Response, bind};
+use super::wire::{Among, AnswerFacts, Call, Condition, KeyPlace, ProbeCall, Signing, Wire};
+use super::{Binding, BoundDefinition, Reading, Response, Revoking, bind};
 use crate::rotation::Outcome;
 use crate::rotation::schedule::{Cadence, Schedule};
 use crate::secret::{Fingerprint, FingerprintKey, SecretValue};
@@ -91,6 +91,8 @@ fn binding(
         accepts_lock_out: true,
         grace: None,
         propagation: None,
+        revoke_after: None,
+        first_key: None,
         extra_secrets: definition.extra_secrets.keys().cloned().collect(),
         schedule: Schedule {
             cadence: Cadence::Manual,
@@ -116,6 +118,11 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
                 for call in std::iter::once(&wire.regenerate).chain(read).chain(probe) {
                     is_below(bound.base_url(), call);
                 }
+                for text in PARAMS {
+                    for call in calls_beside(wire, text) {
+                        is_below(bound.base_url(), &call);
+                    }
+                }
                 let of_probe = wire.probe.iter().map(|probe| &probe.signing);
                 for signing in of_probe.chain([&wire.signing]) {
                     if let Signing::Oauth2(token) = signing {
@@ -132,6 +139,13 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
             }
         }
     }
+}
+
+/// What is sent about keys that live side by side, wherever an answer led it.
+fn calls_beside(wire: &Wire, text: &str) -> Vec<Call> {
+    let pages = wire.list.iter().flat_map(|list| [list.page(None), list.page(Some(text))]);
+    let key = text.parse().ok();
+    pages.chain(wire.revoke.iter().filter_map(|revoke| revoke.of(key.as_ref()?))).collect()
 }
 
 /// Whatever a parameter holds, the host ends as the definition says.
@@ -218,9 +232,37 @@ pub fn answer(data: &[u8]) -> bool {
         "a read out of nothing"
     );
     let probe = probe_call().map(|call| answer::of_probe(&facts, &call, &received(body, end), &sent));
-    assert!(!format!("{read:?} {probe:?}").contains(CANARY), "what was sent is shown");
+    let beside = beside(&facts, &received(body, end), &sent);
+    assert!(!format!("{read:?} {probe:?} {beside}").contains(CANARY), "what was sent is shown");
     value.is_some()
 }
+
+/// What the same answer says of a list and of a revocation, in words; neither is believed without a whole answer or a
+/// status that says it.
+fn beside(facts: &AnswerFacts, received: &Received, sent: &Sent) -> String {
+    let Some(wire) = BESIDE.as_ref().map(|bound| &bound.wire) else { return String::new() };
+    let page = wire.list.as_ref().map(|list| answer::of_page(facts, list, None, received, sent));
+    let is_whole = received.status == 200 && received.end == BodyEnd::Whole;
+    assert!(is_whole || !matches!(page, Some(Ok(_))), "a list out of nothing");
+    let revoked = wire.revoke.first().map(|call| (call, answer::of_revocation(facts, call, received, sent)));
+    if let Some((call, Revoking::Revoked)) = &revoked {
+        let said = call.statuses.contains(&received.status) || call.gone.contains(&received.status);
+        assert!(said, "a key is dead out of nothing");
+    }
+    let refused = page.and_then(Result::err);
+    format!("{refused:?} {:?}", revoked.map(|(_, revoking)| revoking))
+}
+
+/// A definition that comes along, in which keys live side by side and are listed.
+static BESIDE: LazyLock<Option<BoundDefinition>> = LazyLock::new(|| {
+    let catalog = Catalog::embedded();
+    let mut definitions = catalog.names().filter_map(|name| catalog.get(name));
+    definitions.find_map(|definition| {
+        definition.creates.as_ref()?.list.as_ref()?;
+        let params = definition.params.keys().map(|name| (name.clone(), "a".to_owned())).collect();
+        bind(definition, Binding { params, ..Binding::usual() }).ok()
+    })
+});
 
 fn is_honest(response: &Response, facts: &AnswerFacts, status: u16, body: &[u8], end: BodyEnd) {
     let shown = format!("{response:?}");
@@ -265,6 +307,7 @@ fn facts(selector: u8) -> AnswerFacts {
             among: (selector & 0x20 != 0).then_some(among),
             encoding: if selector & 0x40 != 0 { SecretEncoding::Base64 } else { SecretEncoding::Text },
         }),
+        key_id: is_odd.then(|| Pointer::literal("/id")),
         previous_expires_at: is_odd.then(|| Expiry {
             at: Pointer::literal("/data/0/previous_expires_at"),
             form: if selector & 0x08 != 0 { ExpiryForm::UnixSeconds } else { ExpiryForm::Rfc3339 },

@@ -11,19 +11,24 @@ use zeroize::Zeroizing;
 use super::account::Account;
 use super::answer::{self, BodyEnd, Received};
 use super::bind::BoundDefinition;
+use super::failure::{Failure, refusal};
 use super::request::{Filled, Sender};
 use super::sent::Sent;
 use super::token::Tokens;
-use super::transport::{Error, Transport, innermost};
+use super::transport::{Error, Transport};
 use super::wire::{Call, SecretHeader, Signing, TokenRequest};
-use super::{Answer, Probe, Provider, Reading, Response, Signer, request, retry_after, token};
+use super::{Listing, Probe, Provider, Reading, Response, Revoking, Signer, request, retry_after, token};
 use crate::clock::Clock;
-use crate::ids::RotationId;
-use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
+use crate::ids::{KeyId, RotationId};
+use crate::rotation::{Plan, Problem, RefusalClass};
 use crate::secret::SecretValue;
 
 /// No answer that holds one key is nearly as large.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Nor is one page of a list of keys.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// No provider lets so many keys live that they fill more.
+const PAGES_MAX: usize = 100;
 
 /// The share of a call's time that getting an access token for it may take.
 const TOKEN_SHARE: u32 = 2;
@@ -74,7 +79,13 @@ impl<C: Clock> HttpProvider<C> {
     }
 
     /// Sends one request, once, on a connection of its own.
-    async fn send(&self, call: &Call, filled: Filled, limit: Duration) -> Result<Received, Failure> {
+    async fn send(
+        &self,
+        call: &Call,
+        filled: Filled,
+        limit: Duration,
+        bytes_max: usize,
+    ) -> Result<Received, Failure> {
         let (begun, asked_at) = (self.clock.monotonic(), self.clock.now());
         let client = self.transport.client_for(&call.url);
         let mut request =
@@ -84,7 +95,7 @@ impl<C: Clock> HttpProvider<C> {
         }
         let sent = request.send().await;
         let result = match sent {
-            Ok(response) => Ok(self.receive(response, asked_at).await),
+            Ok(response) => Ok(self.receive(response, asked_at, bytes_max).await),
             Err(error) => Err(Failure::of(&error, &call.url)),
         };
         tracing::debug!(
@@ -98,17 +109,22 @@ impl<C: Clock> HttpProvider<C> {
         result
     }
 
-    async fn receive(&self, mut response: reqwest::Response, asked_at: Timestamp) -> Received {
+    async fn receive(
+        &self,
+        mut response: reqwest::Response,
+        asked_at: Timestamp,
+        bytes_max: usize,
+    ) -> Received {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         self.learn_time(&headers);
         // Its whole size at once: a buffer that grows leaves copies of the secret behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
+        let mut body = Zeroizing::new(Vec::with_capacity(bytes_max));
         let end = loop {
             match response.chunk().await {
                 Ok(None) => break BodyEnd::Whole,
                 Ok(Some(chunk)) => {
-                    let room = BODY_BYTES_MAX - body.len();
+                    let room = bytes_max - body.len();
                     body.extend(chunk.iter().take(room));
                     if chunk.len() > room {
                         break BodyEnd::TooLarge;
@@ -137,14 +153,15 @@ impl<C: Clock> HttpProvider<C> {
         let begun = self.clock.monotonic();
         let sent = Sent::new(asked.signing, asked.main, asked.extra);
         let Signing::Oauth2(request) = asked.signing else {
-            let received = self.send(asked.call, self.fill(asked)?, self.bound.plan().call_timeout).await?;
+            let limit = self.bound.plan().call_timeout;
+            let received = self.send(asked.call, self.fill(asked)?, limit, asked.bytes_max).await?;
             return Ok(Heard { received, sent });
         };
         let token = self.token(request, asked).await?;
         let filled = self.fill(Asked { main: &token, ..asked })?;
         let left =
             self.bound.plan().call_timeout.saturating_sub(self.clock.monotonic().saturating_sub(begun));
-        let received = self.send(asked.call, filled, left).await?;
+        let received = self.send(asked.call, filled, left, asked.bytes_max).await?;
         if received.status == 401 {
             self.tokens.forget().await;
         }
@@ -160,7 +177,7 @@ impl<C: Clock> HttpProvider<C> {
         let client = Asked { call: &request.call, signing: &request.signing, rotation: None, ..asked };
         let call_timeout = self.bound.plan().call_timeout;
         let filled = self.fill_with(client, &NOTHING_FURTHER)?;
-        let received = self.send(client.call, filled, call_timeout / TOKEN_SHARE).await;
+        let received = self.send(client.call, filled, call_timeout / TOKEN_SHARE, BODY_BYTES_MAX).await;
         let received = received.map_err(Failure::before_the_call)?;
         self.heed_rate_limit(&received);
         let sent = Sent::new(client.signing, client.main, client.extra);
@@ -185,6 +202,7 @@ impl<C: Clock> HttpProvider<C> {
             extra_headers,
             id_header: self.bound.wire.idempotency_header.as_ref(),
             rotation: asked.rotation,
+            key_id: asked.key_id,
             now: self.clock.now(),
             signing_time: self.signing_time(asked.signing),
         };
@@ -230,6 +248,16 @@ struct Asked<'a> {
     main: &'a SecretValue,
     extra: &'a [(String, SecretValue)],
     rotation: Option<RotationId>,
+    key_id: Option<&'a KeyId>,
+    bytes_max: usize,
+}
+
+impl<'a> Asked<'a> {
+    /// A request that belongs to no rotation, and whose answer holds one key at most.
+    const fn new(call: &'a Call, signing: &'a Signing, signer: Signer<'a>) -> Self {
+        let Signer { main, extra } = signer;
+        Self { call, signing, main, extra, rotation: None, key_id: None, bytes_max: BODY_BYTES_MAX }
+    }
 }
 
 /// An answer, and the secrets that went out before it.
@@ -253,13 +281,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let asked = Asked {
-            call: &wire.regenerate,
-            signing: &wire.signing,
-            main: signer.main,
-            extra: signer.extra,
-            rotation: Some(rotation),
-        };
+        let asked = Asked { rotation: Some(rotation), ..Asked::new(&wire.regenerate, &wire.signing, signer) };
         match self.ask_for_account(asked).await {
             Ok(Heard { received, sent }) => answer::of_regenerate(&wire.answer, &received, &sent),
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
@@ -272,14 +294,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
             let reason = "the definition declares no way to read the key back";
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        let asked = Asked {
-            call: &read.call,
-            signing: &wire.signing,
-            main: signer.main,
-            extra: signer.extra,
-            rotation: None,
-        };
-        match self.ask_for_account(asked).await {
+        match self.ask_for_account(Asked::new(&read.call, &wire.signing, signer)).await {
             Ok(Heard { received, sent }) => answer::of_read(&wire.answer, &read.key, &received, &sent),
             Err(failure) => failure.into_reading(),
         }
@@ -290,7 +305,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let Some(probe) = &wire.probe else {
             return Probe::Unavailable(Problem::local("the definition declares no probe"));
         };
-        let asked = Asked { call: &probe.call, signing: &probe.signing, main: key, extra, rotation: None };
+        let asked = Asked::new(&probe.call, &probe.signing, Signer { main: key, extra });
         // A token that was given before says nothing about the key now.
         self.tokens.forget().await;
         match self.ask(asked).await {
@@ -298,89 +313,57 @@ impl<C: Clock> Provider for HttpProvider<C> {
             Err(failure) => failure.into_probe(),
         }
     }
-}
 
-/// Why there is no answer.
-enum Failure {
-    /// Certainly no byte of the request left.
-    NotSent(Box<Refusal>),
-    /// It may have been sent; no answer came in time.
-    TimedOut,
-    /// It may have been sent; the connection broke before an answer.
-    ConnectionLost,
-}
-
-impl Failure {
-    /// Only a connection that never came about counts as "not sent"; every other failure may have come after
-    /// the last byte.
-    fn of(error: &reqwest::Error, url: &url::Url) -> Self {
-        let site = format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(0));
-        if error.is_connect() {
-            let what = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
-            let reason = format!("cannot connect to {site}: {what}");
-            Self::NotSent(Box::new(refusal(RefusalClass::Unreachable, reason)))
-        } else if error.is_builder() {
-            Self::NotSent(Box::new(refusal(RefusalClass::Invalid, "the request cannot be built".to_owned())))
-        } else if error.is_timeout() {
-            Self::TimedOut
-        } else {
-            Self::ConnectionLost
-        }
-    }
-
-    /// The same before a call: however the request for a token ended, the call itself was not made.
-    fn before_the_call(self) -> Self {
-        let reason = match self {
-            Self::NotSent(refusal) => return Self::NotSent(refusal),
-            Self::TimedOut => "no access token: the provider did not answer in time",
-            Self::ConnectionLost => "no access token: the connection broke before an answer",
+    async fn list(&self, signer: Signer<'_>) -> Listing {
+        let wire = &self.bound.wire;
+        let Some(list) = &wire.list else {
+            let reason = "the definition declares no way to list the keys";
+            return Listing::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
         };
-        Self::NotSent(Box::new(refusal(RefusalClass::Unreachable, reason.to_owned())))
-    }
-
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::NotSent(refusal) => refusal.class.code(),
-            Self::TimedOut => Doubt::Timeout.code(),
-            Self::ConnectionLost => Doubt::ConnectionLost.code(),
-        }
-    }
-
-    fn into_outcome(self) -> Outcome<Answer> {
-        match self {
-            Self::NotSent(refusal) => Outcome::NotApplied(*refusal),
-            Self::TimedOut => Outcome::Unknown(Doubt::Timeout),
-            Self::ConnectionLost => Outcome::Unknown(Doubt::ConnectionLost),
-        }
-    }
-
-    fn into_reading(self) -> Reading {
-        match self {
-            Self::NotSent(refusal) if !refusal.class.is_passing() => Reading::Refused(*refusal),
-            other => Reading::Unavailable(other.into_problem()),
-        }
-    }
-
-    /// A key that gives no access token is not accepted.
-    fn into_probe(self) -> Probe {
-        match self {
-            Self::NotSent(refusal) if refusal.class == RefusalClass::Unauthenticated => {
-                Probe::NotAccepted(refusal.problem)
+        let (mut keys, mut next) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let call = list.page(next.as_deref());
+            let asked = Asked { bytes_max: PAGE_BYTES_MAX, ..Asked::new(&call, &wire.signing, signer) };
+            let page = match self.ask_for_account(asked).await {
+                Ok(Heard { received, sent }) => {
+                    answer::of_page(&wire.answer, list, next.as_deref(), &received, &sent)
+                }
+                Err(failure) => return failure.into_listing(),
+            };
+            match page {
+                Ok(page) => {
+                    keys.extend(page.keys);
+                    next = page.next;
+                }
+                Err(listing) => return *listing,
             }
-            other => Probe::Unavailable(other.into_problem()),
+            if next.is_none() {
+                return Listing::Keys(keys);
+            }
         }
+        Listing::Unavailable(Problem::local("the list of the keys has no end"))
     }
 
-    fn into_problem(self) -> Problem {
-        match self {
-            Self::NotSent(refusal) => refusal.problem,
-            Self::TimedOut => Problem::local("the provider did not answer in time"),
-            Self::ConnectionLost => Problem::local("the connection to the provider broke before an answer"),
+    async fn revoke(&self, key: &KeyId, signer: Signer<'_>) -> Revoking {
+        let wire = &self.bound.wire;
+        if wire.revoke.is_empty() {
+            let reason = "the definition declares no way to revoke a key".to_owned();
+            return Revoking::Refused(refusal(RefusalClass::Invalid, reason));
         }
+        for step in &wire.revoke {
+            let Some(call) = step.of(key) else {
+                let reason = "the key's id cannot stand in a path".to_owned();
+                return Revoking::Refused(refusal(RefusalClass::Invalid, reason));
+            };
+            let asked = Asked { key_id: Some(key), ..Asked::new(&call, &wire.signing, signer) };
+            let revoking = match self.ask_for_account(asked).await {
+                Ok(Heard { received, sent }) => answer::of_revocation(&wire.answer, step, &received, &sent),
+                Err(failure) => failure.into_revoking(),
+            };
+            if !matches!(revoking, Revoking::Revoked) {
+                return revoking;
+            }
+        }
+        Revoking::Revoked
     }
-}
-
-/// A refusal that did not come from the provider.
-fn refusal(class: RefusalClass, reason: String) -> Refusal {
-    Refusal { class, problem: Problem::local(reason), retry_after: None }
 }

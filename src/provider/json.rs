@@ -7,6 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::definition::SecretEncoding;
 use super::template::Pointer;
 use super::wire::{Among, Condition};
+use crate::ids::KeyId;
 
 /// A parsed body. It has no `Debug` on purpose.
 pub(super) struct SecretJson(Value);
@@ -20,6 +21,11 @@ impl SecretJson {
     /// The value under a pointer.
     pub(super) fn at(&self, pointer: &Pointer) -> Option<&Value> {
         self.0.pointer(pointer.as_str())
+    }
+
+    /// The id of a key under a pointer.
+    pub(super) fn key_id(&self, pointer: &Pointer) -> Option<KeyId> {
+        plain(self.at(pointer)?)?.parse().ok()
     }
 
     /// Whether a condition holds.
@@ -66,6 +72,15 @@ impl SecretJson {
             Some(Value::String(text)) => Found::Text(std::mem::take(text)),
             Some(_) => Found::SomethingElse,
         }
+    }
+}
+
+/// A text, or a whole number as one, that is no secret.
+pub(super) fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => number.as_i64().map(|number| number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod catalog;
 pub mod definition;
 pub mod describe;
 mod fact;
+mod failure;
 #[cfg(feature = "testbed")]
 pub(crate) mod fuzzing;
 mod http;
@@ -51,7 +52,7 @@ use crate::secret::SecretValue;
 ///
 /// `main` is the credential that authenticates the call (the admin key, or for a self-authenticating
 /// credential the old secret itself).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Signer<'a> {
     /// The authenticating secret.
     pub main: &'a SecretValue,

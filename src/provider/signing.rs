@@ -90,6 +90,14 @@ pub(super) fn canonical_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a 
     pairs.join("&")
 }
 
+/// A value as it stands in a path, of which it can be one segment only.
+pub(super) fn in_a_path(value: &str) -> String {
+    utf8_percent_encode(value, PATH_ENCODED).to_string()
+}
+
+/// RFC 3986's unreserved characters stay; everything else is encoded, slashes above all.
+const PATH_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// As JavaScript's `encodeURIComponent` does it.
 pub(super) const QUERY_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

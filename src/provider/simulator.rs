@@ -3,24 +3,26 @@
 //! It knows a caller by building the request again with every key that lives: whatever the scheme, the one whose
 //! secret headers are the received ones has signed. So it shares the clock of whoever calls it.
 
+mod beside;
+mod document;
 mod exchange;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::document::{element, put, put_key, written};
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
-use super::definition::{Expiry, ExpiryForm, SecretEncoding};
 use super::request::{Sender, fill};
 use super::wire::{Call, KeyPlace, SecretHeader, Signing};
 use crate::clock::Clock;
+use crate::ids::{KeyId, RotationId};
 use crate::secret::SecretValue;
 
 /// What goes wrong with the first regenerate call.
@@ -44,12 +46,16 @@ pub enum Trouble {
     Refused,
     /// The provider acts, and never accepts the new key.
     NewKeyRefused,
+    /// The provider lets no further key live, and does not act.
+    NoPlace,
+    /// The provider revokes a key, and the connection breaks before its answer.
+    RevocationLost,
 }
 
 /// A call that came, and how it was answered; absent: the connection broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// What was asked: `token`, `regenerate`, `read`, `probe`, or `something else`.
+    /// What was asked: `token`, `regenerate`, `read`, `probe`, `list`, `revoke`, or `something else`.
     pub what: &'static str,
     /// The status of the answer.
     pub status: Option<u16>,
@@ -76,12 +82,15 @@ struct State {
 #[derive(Debug)]
 struct Key {
     value: SecretValue,
+    /// The rotation that it was made for.
+    rotation: Option<RotationId>,
     accepted_from: Timestamp,
     dies_at: Timestamp,
 }
 
 impl<C: Clock> Simulator<C> {
-    /// A provider whose one key is number 0, and which `admin` may ask, unless the key signs for itself.
+    /// A provider whose key is number 0, and which `admin` may ask, unless the key signs for itself. Where keys live side
+    /// by side, others may be there too.
     pub fn new(
         bound: BoundDefinition,
         clock: C,
@@ -89,9 +98,14 @@ impl<C: Clock> Simulator<C> {
         admin: SecretValue,
         extra: Vec<(String, SecretValue)>,
     ) -> Self {
-        let first =
-            Key { value: Self::key_number(0), accepted_from: Timestamp::UNIX_EPOCH, dies_at: Timestamp::MAX };
-        let state = State { keys: vec![first], ..State::default() };
+        let by_hand = |number| Key {
+            value: Self::key_number(number),
+            rotation: None,
+            accepted_from: Timestamp::UNIX_EPOCH,
+            dies_at: Timestamp::MAX,
+        };
+        let there = beside::there_before(bound.plan(), trouble);
+        let state = State { keys: (0..there).map(by_hand).collect(), ..State::default() };
         Self { bound, clock, trouble, admin, extra, state: watch::Sender::new(state) }
     }
 
@@ -118,6 +132,11 @@ impl<C: Clock> Simulator<C> {
 
     /// How many keys it has made.
     pub fn made(&self) -> usize {
+        self.newest() + 1 - beside::there_before(self.bound.plan(), self.trouble)
+    }
+
+    /// The number of its newest key.
+    pub fn newest(&self) -> usize {
         self.state.borrow().keys.len() - 1
     }
 
@@ -142,6 +161,10 @@ impl<C: Clock> Simulator<C> {
             let accepted = self.is_accepted(received, &probe.call, &probe.signing);
             let statuses = if accepted { &probe.accepted } else { &probe.not_accepted };
             ("probe", Reply::status(statuses.first().copied().unwrap_or(404)))
+        } else if let Some(reply) = self.list(received) {
+            ("list", reply)
+        } else if let Some(reply) = self.revoke(received) {
+            ("revoke", reply)
         } else {
             ("something else", Reply::status(404))
         };
@@ -168,14 +191,16 @@ impl<C: Clock> Simulator<C> {
             Trouble::RequestLost => return Reply::nothing(),
             Trouble::RateLimited => return Reply::status(429).with("retry-after", "60"),
             Trouble::Refused => return Reply::status(401),
+            _ if !self.has_a_place() => return Reply::status(400),
             _ => {}
         }
+        let rotation = received.rotation_id();
         let whole = match trouble {
             Trouble::NoValue(status) => {
-                self.make_key(now);
+                self.make_key(rotation, now);
                 Reply::status(status)
             }
-            _ => self.new_answer(now),
+            _ => self.new_answer(rotation, now),
         };
         if let Some((_, key)) = replay {
             self.state.send_modify(|state| state.answered.push((key, now, whole.clone())));
@@ -201,9 +226,9 @@ impl<C: Clock> Simulator<C> {
         (now < later(*at, window)).then(|| reply.clone())
     }
 
-    fn new_answer(&self, now: Timestamp) -> Reply {
+    fn new_answer(&self, rotation: Option<RotationId>, now: Timestamp) -> Reply {
         let facts = &self.bound.wire.answer;
-        let key = self.make_key(now);
+        let key = self.make_key(rotation, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
             let inside = element(&mut body, place);
@@ -213,6 +238,10 @@ impl<C: Clock> Simulator<C> {
         if let Some(expiry) = &facts.previous_expires_at {
             let dies_at = later(now, facts.grace.unwrap_or_default());
             put(&mut body, &format!("{inside}{}", expiry.at.as_str()), written(expiry, dies_at, now));
+        }
+        if let Some(at) = &facts.key_id {
+            let id = beside::key_id(self.newest());
+            put(&mut body, &format!("{inside}{}", at.as_str()), id.into());
         }
         Reply::json(facts.statuses.first().copied().unwrap_or(200), &body)
     }
@@ -226,10 +255,13 @@ impl<C: Clock> Simulator<C> {
         body
     }
 
-    /// Makes a key, lets the others live for the grace window, and gives its text.
-    fn make_key(&self, now: Timestamp) -> String {
+    /// Makes a key, lets the others live on as declared, and gives its text.
+    fn make_key(&self, rotation: Option<RotationId>, now: Timestamp) -> String {
         let plan = self.bound.plan();
-        let dies_at = later(now, plan.grace.unwrap_or_default());
+        let dies_at = match plan.creates {
+            Some(_) => Timestamp::MAX,
+            None => later(now, plan.grace.unwrap_or_default()),
+        };
         let usable_after = plan.propagation.map_or(Duration::ZERO, |declared| {
             if plan.probe { declared.delay.saturating_add(declared.poll) / 2 } else { declared.delay }
         });
@@ -243,7 +275,7 @@ impl<C: Clock> Simulator<C> {
                 key.dies_at = key.dies_at.min(dies_at);
             }
             let value = Self::key_number(number);
-            state.keys.push(Key { value, accepted_from, dies_at: Timestamp::MAX });
+            state.keys.push(Key { value, rotation, accepted_from, dies_at: Timestamp::MAX });
         });
         Self::key_number(number).expose().to_owned()
     }
@@ -271,8 +303,9 @@ impl<C: Clock> Simulator<C> {
         let state = self.state.borrow();
         let known = state.keys.iter().map(|key| &key.value).chain([&self.admin]);
         let nothing = BTreeMap::new();
-        let mut signed =
-            known.filter(|key| self.is_sent(received, &token.call, &token.signing, key, &nothing));
+        let mut signed = known.filter(|key| {
+            is_sent(received, &token.call, self.sender(received, &token.signing, key, &nothing))
+        });
         Some(signed.next().map_or_else(
             || Reply::status(401),
             |key| {
@@ -283,51 +316,78 @@ impl<C: Clock> Simulator<C> {
     }
 
     fn may_ask(&self, received: &Received, call: &Call) -> bool {
+        self.may_ask_about(received, call, None)
+    }
+
+    fn may_ask_about(&self, received: &Received, call: &Call, key_id: Option<&KeyId>) -> bool {
         let signing = &self.bound.wire.signing;
         if self.bound.plan().self_authenticating {
-            self.is_accepted(received, call, signing)
+            self.is_accepted_about(received, call, signing, key_id)
         } else {
-            self.is_signed(received, call, signing, &self.admin)
+            self.is_signed(received, call, signing, &self.admin, key_id)
         }
     }
 
     /// Whether a key has signed that lives and is accepted by now.
     fn is_accepted(&self, received: &Received, call: &Call, signing: &Signing) -> bool {
+        self.is_accepted_about(received, call, signing, None)
+    }
+
+    fn is_accepted_about(
+        &self,
+        received: &Received,
+        call: &Call,
+        signing: &Signing,
+        key_id: Option<&KeyId>,
+    ) -> bool {
         let now = self.clock.now();
         let state = self.state.borrow();
         let mut accepted = state.keys.iter().filter(|key| key.accepted_from <= now && now < key.dies_at);
-        accepted.any(|key| self.is_signed(received, call, signing, &key.value))
+        accepted.any(|key| self.is_signed(received, call, signing, &key.value, key_id))
     }
 
-    fn is_signed(&self, received: &Received, call: &Call, signing: &Signing, key: &SecretValue) -> bool {
-        let token = matches!(signing, Signing::Oauth2(_)).then(|| token_for(key));
-        self.is_sent(received, call, signing, token.as_ref().unwrap_or(key), &self.bound.wire.extra)
-    }
-
-    /// Whether this is what a sender with that key would have sent: the same secrets in headers and body.
-    fn is_sent(
+    fn is_signed(
         &self,
         received: &Received,
         call: &Call,
         signing: &Signing,
         key: &SecretValue,
-        extra_headers: &BTreeMap<String, SecretHeader>,
+        key_id: Option<&KeyId>,
     ) -> bool {
-        let sender = Sender {
+        let token = matches!(signing, Signing::Oauth2(_)).then(|| token_for(key));
+        let main = token.as_ref().unwrap_or(key);
+        let sender = self.sender(received, signing, main, &self.bound.wire.extra);
+        is_sent(received, call, Sender { key_id, ..sender })
+    }
+
+    /// Who would have sent this with that key.
+    fn sender<'a>(
+        &'a self,
+        received: &Received,
+        signing: &'a Signing,
+        main: &'a SecretValue,
+        extra_headers: &'a BTreeMap<String, SecretHeader>,
+    ) -> Sender<'a> {
+        Sender {
             signing,
-            main: key,
+            main,
             extra: &self.extra,
             extra_headers,
             id_header: self.bound.wire.idempotency_header.as_ref(),
             rotation: received.rotation_id(),
+            key_id: None,
             now: self.clock.now(),
             signing_time: self.clock.now(),
-        };
-        let Ok(built) = fill(call, sender) else { return false };
-        let mut secret = built.headers.iter().filter(|(_, value)| value.is_sensitive());
-        secret.all(|(name, value)| received.header(name.as_str()).is_some_and(|it| it == value))
-            && built.body.unwrap_or_default() == received.body()
+        }
     }
+}
+
+/// Whether this is what that sender would have sent: the same secrets in headers and body.
+fn is_sent(received: &Received, call: &Call, sender: Sender<'_>) -> bool {
+    let Ok(built) = fill(call, sender) else { return false };
+    let mut secret = built.headers.iter().filter(|(_, value)| value.is_sensitive());
+    secret.all(|(name, value)| received.header(name.as_str()).is_some_and(|it| it == value))
+        && built.body.unwrap_or_default() == received.body()
 }
 
 /// The access token that a key is exchanged for.
@@ -335,82 +395,6 @@ fn token_for(key: &SecretValue) -> SecretValue {
     SecretValue::new(format!("token-for-{}", key.expose()))
 }
 
-/// Where a key's place begins: in the whole, or in the one element of a list that is meant.
-fn element(body: &mut Value, place: &KeyPlace) -> String {
-    let Some(among) = &place.among else { return String::new() };
-    let inside = format!("{}/0", among.list.as_str());
-    put(body, &format!("{inside}{}", among.condition.at.as_str()), among.condition.is.clone());
-    inside
-}
-
-fn put_key(body: &mut Value, inside: &str, place: &KeyPlace, key: &str) {
-    let key = match place.encoding {
-        SecretEncoding::Text => key.to_owned(),
-        SecretEncoding::Base64 => BASE64.encode(key.as_bytes()),
-    };
-    put(body, &format!("{inside}{}", place.secret.as_str()), key.into());
-}
-
-fn written(expiry: &Expiry, at: Timestamp, now: Timestamp) -> Value {
-    match expiry.form {
-        ExpiryForm::Rfc3339 => at.to_string().into(),
-        ExpiryForm::Date => at.strftime("%Y-%m-%d").to_string().into(),
-        ExpiryForm::UnixSeconds => at.as_second().into(),
-        ExpiryForm::UnixMilliseconds => at.as_millisecond().into(),
-        ExpiryForm::SecondsFromNow => at.duration_since(now).as_secs().into(),
-    }
-}
-
 fn later(time: Timestamp, delay: Duration) -> Timestamp {
     time.checked_add(delay).unwrap_or(Timestamp::MAX)
-}
-
-/// Puts a value where a JSON pointer finds it again, with everything around it that is needed.
-fn put(document: &mut Value, pointer: &str, value: Value) {
-    let mut place = document;
-    for token in pointer.split('/').skip(1) {
-        let name = token.replace("~1", "/").replace("~0", "~");
-        place = match name.parse::<usize>() {
-            Ok(index) if !place.is_object() => {
-                if !place.is_array() {
-                    *place = Value::Array(Vec::new());
-                }
-                let Some(items) = place.as_array_mut() else { return };
-                while items.len() <= index.min(INDEX_MAX) {
-                    items.push(Value::Null);
-                }
-                let Some(item) = items.get_mut(index) else { return };
-                item
-            }
-            _ => {
-                if !place.is_object() {
-                    *place = Value::Object(serde_json::Map::new());
-                }
-                let Some(members) = place.as_object_mut() else { return };
-                members.entry(name).or_insert(Value::Null)
-            }
-        };
-    }
-    *place = value;
-}
-
-/// No answer has its key so far down a list.
-const INDEX_MAX: usize = 1000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_found_where_it_was_put() {
-        let mut document = Value::Null;
-        for pointer in ["/data/0/key", "/data/0/until", "/a~1b/~0c", "/data/2"] {
-            put(&mut document, pointer, pointer.into());
-        }
-        for pointer in ["/data/0/key", "/data/0/until", "/a~1b/~0c", "/data/2"] {
-            assert_eq!(document.pointer(pointer), Some(&Value::from(pointer)), "{document}");
-        }
-        put(&mut document, "", "whole".into());
-        assert_eq!(document, "whole");
-    }
 }

@@ -9,8 +9,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::body::Body;
-use super::definition::{ErrorMeaning, Expiry, HmacAuth, ProblemShape, SecretEncoding};
+use super::definition::{self, ErrorMeaning, Expiry, HmacAuth, NextPage, ProblemShape, SecretEncoding};
+use super::signing::{canonical_query, in_a_path};
 use super::template::Pointer;
+use crate::ids::KeyId;
 
 /// All calls of one credential.
 #[derive(Debug, Clone)]
@@ -18,6 +20,10 @@ pub(super) struct Wire {
     pub(super) regenerate: Call,
     pub(super) read: Option<ReadCall>,
     pub(super) probe: Option<ProbeCall>,
+    /// Lists the keys that live side by side.
+    pub(super) list: Option<ListCall>,
+    /// Revoke one of them, in this order.
+    pub(super) revoke: Vec<RevokeCall>,
     pub(super) signing: Signing,
     pub(super) extra: BTreeMap<String, SecretHeader>,
     pub(super) idempotency_header: Option<HeaderName>,
@@ -50,6 +56,87 @@ pub(super) struct ProbeCall {
     pub(super) signing: Signing,
     pub(super) accepted: Vec<u16>,
     pub(super) not_accepted: Vec<u16>,
+}
+
+/// The requests that list the keys.
+#[derive(Debug, Clone)]
+pub(super) struct ListCall {
+    call: Call,
+    query: Vec<(String, String)>,
+    pub(super) keys: Pointer,
+    pub(super) id: Pointer,
+    pub(super) label: Pointer,
+    /// What stands before and after the rotation's id in a label, in each text that the call writes it into.
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) next: Option<NextPage>,
+}
+
+impl ListCall {
+    /// The requests of a list, and where its answers hold what.
+    pub(super) fn new(
+        call: Call,
+        query: Vec<(String, String)>,
+        list: &definition::List,
+        labels: Vec<(String, String)>,
+    ) -> Self {
+        let definition::List { keys, id, label, next, .. } = list.clone();
+        Self { call, query, keys, id, label, labels, next }
+    }
+
+    /// The request for one page, as the answer before it names it; the first has no name.
+    pub(super) fn page(&self, name: Option<&str>) -> Call {
+        let parameter = self.next.as_ref().map(NextPage::parameter);
+        let first = match &self.next {
+            Some(NextPage::Number(pages)) => Some(pages.first.to_string()),
+            Some(NextPage::Cursor(_)) | None => None,
+        };
+        let page = parameter.zip(name.or(first.as_deref()));
+        let fixed = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.call.clone().with_query(&canonical_query(fixed.chain(page)))
+    }
+}
+
+/// A request to revoke one key.
+#[derive(Debug, Clone)]
+pub(super) struct RevokeCall {
+    pub(super) call: Call,
+    /// The query of `call`.
+    pub(super) query: String,
+    /// The parts of the path between which the key's id stands.
+    pub(super) path: Vec<String>,
+    pub(super) statuses: Vec<u16>,
+    pub(super) gone: Vec<u16>,
+}
+
+impl RevokeCall {
+    /// The request for one key; nothing where its id cannot stand in a path.
+    pub(super) fn of(&self, key: &KeyId) -> Option<Call> {
+        let path = self.path.join(&in_a_path(key.as_str()));
+        Some(self.call.clone().with_path(path)?.with_query(&self.query))
+    }
+}
+
+impl Call {
+    /// The same request at another path. What is sent must be what was written and signed: no '..' is resolved, nothing
+    /// is encoded twice.
+    pub(super) fn with_path(mut self, path: String) -> Option<Self> {
+        self.url.set_path(&path);
+        if self.url.path() != path {
+            return None;
+        }
+        self.path_and_query = path;
+        Some(self)
+    }
+
+    /// The same request with a query, or without one where it is empty.
+    pub(super) fn with_query(mut self, query: &str) -> Self {
+        self.url.path().clone_into(&mut self.path_and_query);
+        if !query.is_empty() {
+            self.path_and_query = format!("{}?{query}", self.path_and_query);
+        }
+        self.url.set_query((!query.is_empty()).then_some(query));
+        self
+    }
 }
 
 /// How the secret gets into a request.
@@ -95,6 +182,8 @@ pub(super) struct AnswerFacts {
     pub(super) without_value: Vec<u16>,
     /// Where the new key is; `None` where no answer shows it.
     pub(super) key: Option<KeyPlace>,
+    /// Where its id is, beside the key.
+    pub(super) key_id: Option<Pointer>,
     pub(super) previous_expires_at: Option<Expiry>,
     /// How long the old key goes on to work, as far as it is known: always this long, or as the call asks.
     pub(super) grace: Option<Duration>,

@@ -1,30 +1,47 @@
-//! Time on the stage: it stands still while somebody works, and jumps to the end of every wait of the rotation.
+//! Time on the stage: it stands still while somebody works, and jumps to the end of every wait of the play.
 
 use std::future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, SystemClock};
 
-/// A clock that only the waits of an open rotation move on.
+/// A clock that only waits move on, and only up to a moment.
 #[derive(Debug, Clone)]
 pub(super) struct StageClock {
     start: Timestamp,
     elapsed_ms: Arc<AtomicU64>,
-    is_running: Arc<AtomicBool>,
+    stops_at_ms: Arc<AtomicU64>,
+    stopped: Arc<watch::Sender<bool>>,
 }
 
 impl StageClock {
     pub(super) fn start() -> Self {
-        Self { start: SystemClock::start().now(), elapsed_ms: Arc::default(), is_running: Arc::default() }
+        Self {
+            start: SystemClock::start().now(),
+            elapsed_ms: Arc::default(),
+            stops_at_ms: Arc::default(),
+            stopped: Arc::new(watch::Sender::new(false)),
+        }
     }
 
-    /// Lets waits end while a rotation is open; before and after it nothing happens by itself.
-    pub(super) fn run(&self, is_open: bool) {
-        self.is_running.store(is_open, Ordering::Relaxed);
+    /// Lets waits end for so much longer; after that nothing happens by itself.
+    pub(super) fn run_for(&self, time: Duration) {
+        self.stops_at_ms.store(millis(self.monotonic().saturating_add(time)), Ordering::Relaxed);
+    }
+
+    /// Lets no wait end any more.
+    pub(super) fn stand_still(&self) {
+        self.stops_at_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the time is over for which it was to run.
+    pub(super) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
     }
 }
 
@@ -40,10 +57,15 @@ impl Clock for StageClock {
     async fn sleep(&self, delay: Duration) {
         // Whoever else has something to do comes first.
         tokio::task::yield_now().await;
-        if !self.is_running.load(Ordering::Relaxed) {
+        let stops_at_ms = self.stops_at_ms.load(Ordering::Relaxed);
+        if self.elapsed_ms.load(Ordering::Relaxed) >= stops_at_ms {
+            self.stopped.send_replace(stops_at_ms > 0);
             future::pending::<()>().await;
         }
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.elapsed_ms.fetch_add(delay_ms, Ordering::Relaxed);
+        self.elapsed_ms.fetch_add(millis(delay).max(1), Ordering::Relaxed);
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -19,8 +19,7 @@ use url::Url;
 
 use self::clock::StageClock;
 use self::escrow::MemoryEscrow;
-use self::store::MemoryStore;
-use crate::clock::Clock as _;
+use self::store::{Ended, MemoryStore};
 use crate::engine::{self, Adapters, Credential, RotateRequest};
 use crate::ids::{FieldPath, InvalidId, ReplicaId, RotationId};
 use crate::mistake::Mistake;
@@ -29,7 +28,7 @@ use crate::provider::simulator::{Simulator, Trouble};
 use crate::provider::{
     self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind, bind_loosely,
 };
-use crate::rotation::State;
+use crate::rotation::{Phase, Plan};
 use crate::secret::SecretValue;
 
 pub use scene::{Ending, Scene};
@@ -66,25 +65,47 @@ pub async fn rehearse(
     definition: &Definition,
     params: &BTreeMap<String, String>,
 ) -> Result<Vec<Scene>, Error> {
+    // One for all: it reads the trust store, and that takes its time.
+    let transport = Transport::new(&TransportOptions::default())?;
     let mut scenes = Vec::new();
     for own in definition.self_signing.ways() {
         let binding = Binding { params: params.clone(), self_authenticating: *own, ..usual(definition) };
         let bound = bind(definition, binding.clone()).map_err(Error::Binding)?;
         for trouble in scene::troubles(definition, bound.plan()) {
-            scenes.push(play(definition, binding.clone(), trouble).await?);
+            scenes.push(play(definition, binding.clone(), trouble, transport.clone()).await?);
         }
     }
     Ok(scenes)
 }
 
 fn usual(definition: &Definition) -> Binding {
-    Binding { extra_secrets: definition.extra_secrets.keys().cloned().collect(), ..Binding::usual() }
+    let beside = definition.creates.as_ref();
+    Binding {
+        extra_secrets: definition.extra_secrets.keys().cloned().collect(),
+        revoke_after: beside.map(|creates| creates.revoke_after.min(REVOKE_AFTER_MAX)),
+        first_key: beside.and_then(|_| Simulator::<StageClock>::first_key()),
+        ..Binding::usual()
+    }
+}
+
+/// The longest that an old key has in a rehearsal; a longer time shows nothing more.
+const REVOKE_AFTER_MAX: Duration = Duration::from_hours(1);
+/// For how long it goes on after a rotation, where keys live side by side: until the old key has had its time, and
+/// another try, a list and a revocation that is made again have had theirs.
+fn goes_on_for(plan: &Plan) -> Option<Duration> {
+    let revoke_after = plan.creates.as_ref()?.revoke_after;
+    Some(revoke_after.saturating_add(plan.lock.unwrap_or_default()).saturating_add(Duration::from_hours(1)))
 }
 
 /// The longest that a scene may take on the real clock; they take milliseconds.
 const SCENE_MAX: Duration = Duration::from_secs(30);
 
-async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Result<Scene, Error> {
+async fn play(
+    definition: &Definition,
+    binding: Binding,
+    trouble: Trouble,
+    transport: Transport,
+) -> Result<Scene, Error> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     let bound = bound_here(definition, binding, &listener)?;
     let clock = StageClock::start();
@@ -94,32 +115,44 @@ async fn play(definition: &Definition, binding: Binding, trouble: Trouble) -> Re
         props.credential.store.clone(),
         Simulator::<StageClock>::key_number(0),
         props.secrets(),
+        goes_on_for(bound.plan()),
     ));
     let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
     let adapters = Adapters {
-        provider: HttpProvider::new(
-            bound.clone(),
-            clock.clone(),
-            Transport::new(&TransportOptions::default())?,
-        )?,
+        provider: HttpProvider::new(bound.clone(), clock.clone(), transport)?,
         store: Arc::clone(&store),
         escrow: Arc::new(MemoryEscrow::default()),
         clock: clock.clone(),
-        replica: ReplicaId::from_uuid(uuid::Uuid::now_v7()),
+        // Always the same, for what is asked between rotations is spread by it.
+        replica: ReplicaId::from_uuid(uuid::Uuid::nil()),
         new_rotation_id: || RotationId::from_uuid(uuid::Uuid::now_v7()),
     };
     let shutdown = CancellationToken::new();
     let mut ended = store.ended();
     let (handle, task) = engine::spawn(props.credential, adapters, shutdown.clone());
     let request = RotateRequest { emergency: false, request_id: None, caller: None };
-    handle.rotate(request).await.map_err(|rejection| Error::Stage(rejection.to_string()))?;
-    let waited = tokio::time::timeout(SCENE_MAX, ended.wait_for(Option::is_some)).await;
-    let state: Option<State> = waited.ok().and_then(|seen| seen.ok()?.clone());
+    // The request is there before the task looks around, so that every rehearsal takes the same course.
+    let (asked, ()) = tokio::join!(handle.rotate(request), async { store.open() });
+    asked.map_err(|rejection| Error::Stage(rejection.to_string()))?;
+    let goes_on = bound.plan().creates.is_some();
+    let is_over = |ended: &Option<Ended>| {
+        ended.as_ref().is_some_and(|ended| !goes_on || ended.state.phase != Phase::Idle)
+    };
+    let mut stopped = clock.stopped();
+    let over = async {
+        tokio::select! {
+            _ = ended.wait_for(is_over) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+    };
+    // If it is not over in time, the judge finds it as it is.
+    tokio::time::timeout(SCENE_MAX, over).await.ok();
+    let ended = store.ended().borrow().clone();
     shutdown.cancel();
     task.await.map_err(|error| Error::Stage(format!("a defect in keyturn: {error}")))?;
     serving.abort();
-    Ok(scene::judge(trouble, &bound, state.as_ref(), &simulator, &store.value(), clock.monotonic()))
+    Ok(scene::judge(trouble, &bound, ended.as_ref(), &simulator, &store.value()))
 }
 
 /// The definition, bound to a simulator on this machine below the same path; nothing else is called.

@@ -1,13 +1,12 @@
 //! What can go wrong, what a plan promises then, and whether it was kept.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::clock::StageClock;
+use super::store::Ended;
 use crate::provider::simulator::{Heard, Simulator, Trouble};
 use crate::provider::{BoundDefinition, Definition};
-use crate::rotation::{ClosedAs, HaltReason, Phase, Plan, State};
+use crate::rotation::{ClosedAs, Creates, HaltReason, Phase, Plan, State};
 use crate::secret::{FingerprintKey, SecretValue};
 
 /// One rotation with one thing that goes wrong, and how it ended.
@@ -54,8 +53,14 @@ pub(super) fn troubles(definition: &Definition, plan: &Plan) -> Vec<Trouble> {
         Trouble::Refused,
     ];
     let new_key_refused = plan.probe.then_some(Trouble::NewKeyRefused);
-    always.into_iter().chain(no_value).chain(new_key_refused).collect()
+    let revocation_lost = plan.creates.as_ref().map(|_| Trouble::RevocationLost);
+    let places = plan.creates.as_ref().and_then(|creates| creates.keys_max);
+    let no_place = places.filter(|places| *places <= PLACES_MAX).map(|_| Trouble::NoPlace);
+    always.into_iter().chain(no_value).chain(new_key_refused).chain(revocation_lost).chain(no_place).collect()
 }
+
+/// More keys than these are too many to play with.
+const PLACES_MAX: u32 = 1000;
 
 fn situation(trouble: Trouble) -> String {
     match trouble {
@@ -68,15 +73,20 @@ fn situation(trouble: Trouble) -> String {
         Trouble::RateLimited => "the answer is 429, retry after 60s".to_owned(),
         Trouble::Refused => "the answer is 401".to_owned(),
         Trouble::NewKeyRefused => "the new key is never accepted".to_owned(),
+        Trouble::NoPlace => "as many keys live as may".to_owned(),
+        Trouble::RevocationLost => "the answer to the revocation is lost".to_owned(),
     }
 }
 
 /// How a rotation has to end, by the strongest means that is declared.
 fn promise(trouble: Trouble, plan: &Plan) -> Ending {
+    if let Some(creates) = &plan.creates {
+        return promise_beside(trouble, plan, creates);
+    }
     let (replay, read, redo) = (plan.replay.is_some(), plan.read.is_some(), plan.redo.is_some());
     match trouble {
-        Trouble::None => Ending::Rotated,
-        Trouble::RateLimited | Trouble::Refused => Ending::OldKeyStands,
+        Trouble::None | Trouble::RevocationLost => Ending::Rotated,
+        Trouble::RateLimited | Trouble::Refused | Trouble::NoPlace => Ending::OldKeyStands,
         Trouble::NewKeyRefused => Ending::PersonAsked,
         // The lost request never acted, and a read shows just that.
         Trouble::RequestLost if read && !replay => Ending::OldKeyStands,
@@ -96,27 +106,58 @@ fn promise(trouble: Trouble, plan: &Plan) -> Ending {
     }
 }
 
+/// The same where keys live side by side, and another try follows by itself if its keys can be found again.
+fn promise_beside(trouble: Trouble, plan: &Plan, creates: &Creates) -> Ending {
+    match trouble {
+        Trouble::None | Trouble::RevocationLost | Trouble::RateLimited => Ending::Rotated,
+        Trouble::Refused | Trouble::NoPlace => Ending::OldKeyStands,
+        Trouble::NewKeyRefused => Ending::PersonAsked,
+        Trouble::NoValue(_) if !creates.lists => Ending::OldKeyStands,
+        _ if creates.lists || plan.replay.is_some() => Ending::Rotated,
+        _ => Ending::OldKeyStands,
+    }
+}
+
+/// Whether those keys live that should, where keys live side by side: what is none of keyturn's, and the one that
+/// applications have; a stray only where nobody can find it.
+fn leaves_no_other(ending: Ending, plan: &Plan, simulator: &Simulator<StageClock>) -> bool {
+    let Some(creates) = &plan.creates else { return true };
+    let mut living = simulator.living();
+    let foreign = simulator.foreign();
+    if !foreign.iter().all(|number| living.contains(number)) {
+        return false;
+    }
+    living.retain(|number| !foreign.contains(number));
+    match ending {
+        Ending::Rotated => living == [simulator.newest()],
+        Ending::OldKeyStands if creates.lists => living == [0],
+        Ending::OldKeyStands | Ending::PersonAsked => living.contains(&0),
+    }
+}
+
 /// Holds the end of a rotation against what was promised.
 pub(super) fn judge(
     trouble: Trouble,
     bound: &BoundDefinition,
-    state: Option<&State>,
+    ended: Option<&Ended>,
     simulator: &Simulator<StageClock>,
     value: &SecretValue,
-    took: Duration,
 ) -> Scene {
     let plan = bound.plan();
     let promised = promise(trouble, plan);
-    let (ending, words) = state.map_or((None, "it did not end".to_owned()), end);
+    let (ending, words) = ended.map_or((None, "it did not end".to_owned()), |ended| end(&ended.state));
     let holds = |number: usize| is_same(value, &Simulator::<StageClock>::key_number(number));
     let is_right = match promised {
-        Ending::Rotated => holds(simulator.made()) && simulator.accepts_newest(),
-        Ending::OldKeyStands => simulator.made() == 0 && holds(0),
+        Ending::Rotated => holds(simulator.newest()) && simulator.accepts_newest(),
+        Ending::OldKeyStands => holds(0) && (simulator.made() == 0 || plan.creates.is_some()),
         // What is not proven is not published, where the provider needs time.
         Ending::PersonAsked => trouble != Trouble::NewKeyRefused || plan.propagation.is_none() || holds(0),
     };
     let heard = simulator.heard();
-    let is_bounded = simulator.made() <= plan.redo.map_or(1, |calls| calls as usize);
+    let calls_max = if plan.creates.is_some() { 2 } else { plan.redo.map_or(1, |calls| calls as usize) };
+    let is_bounded = simulator.made() <= calls_max;
+    let is_cleared = leaves_no_other(promised, plan, simulator);
+    let took = ended.map(|ended| ended.at).unwrap_or_default();
     Scene {
         situation: situation(trouble),
         signed_by_itself: plan.self_authenticating,
@@ -124,7 +165,7 @@ pub(super) fn judge(
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         ended: words,
         promised,
-        is_kept: ending == Some(promised) && is_right && is_bounded,
+        is_kept: ending == Some(promised) && is_right && is_bounded && is_cleared,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Vault for one rehearsal, in memory. Its keys are invented, and it says how the rotation ended.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Map;
 use tokio::sync::watch;
 
 use super::clock::StageClock;
+use crate::clock::Clock as _;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
 use crate::rotation::{Phase, State};
 use crate::secret::SecretValue;
@@ -17,7 +19,20 @@ pub(super) struct MemoryStore {
     clock: StageClock,
     place: FieldPath,
     held: watch::Sender<Held>,
-    ended: watch::Sender<Option<State>>,
+    ended: watch::Sender<Option<Ended>>,
+    /// For how long it goes on after a rotation, where keys live side by side.
+    goes_on_for: Option<Duration>,
+    /// Nothing is read before this is true.
+    is_open: watch::Sender<bool>,
+}
+
+/// How far it came.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// The record's state, in which no rotation goes on by itself.
+    pub(super) state: State,
+    /// When that was, on the monotonic clock.
+    pub(super) at: Duration,
 }
 
 #[derive(Debug)]
@@ -37,6 +52,7 @@ impl MemoryStore {
         place: FieldPath,
         value: SecretValue,
         secrets: BTreeMap<FieldPath, SecretValue>,
+        goes_on_for: Option<Duration>,
     ) -> Self {
         let held = Held {
             record: None,
@@ -46,11 +62,23 @@ impl MemoryStore {
             entry_version: KvVersion(1),
             secrets,
         };
-        Self { clock, place, held: watch::Sender::new(held), ended: watch::Sender::new(None) }
+        Self {
+            clock,
+            place,
+            held: watch::Sender::new(held),
+            ended: watch::Sender::new(None),
+            goes_on_for,
+            is_open: watch::Sender::new(false),
+        }
     }
 
-    /// The state in which the rotation came to its end, once it has.
-    pub(super) fn ended(&self) -> watch::Receiver<Option<State>> {
+    /// Lets whoever waits to read begin.
+    pub(super) fn open(&self) {
+        self.is_open.send_replace(true);
+    }
+
+    /// The newest state in which the rotation came to an end, once it has.
+    pub(super) fn ended(&self) -> watch::Receiver<Option<Ended>> {
         self.ended.subscribe()
     }
 
@@ -73,6 +101,7 @@ impl Store for MemoryStore {
     }
 
     async fn read_record(&self, _: &CredentialName) -> Result<Option<(Record, KvVersion)>, Error> {
+        self.is_open.subscribe().wait_for(|is_open| *is_open).await.ok();
         let held = self.held.borrow();
         Ok(held.record.as_ref().map(|record| (copy(record), held.record_version)))
     }
@@ -101,9 +130,13 @@ impl Store for MemoryStore {
             Phase::Halted { .. } => true,
             _ => false,
         };
-        self.clock.run(state.phase != Phase::Idle && !has_ended);
+        match self.goes_on_for.filter(|_| state.phase == Phase::Idle) {
+            _ if state.phase != Phase::Idle && !has_ended => self.clock.run_for(Duration::MAX),
+            Some(time) if has_ended => self.clock.run_for(time),
+            _ => self.clock.stand_still(),
+        }
         if has_ended {
-            self.ended.send_replace(Some(state.clone()));
+            self.ended.send_replace(Some(Ended { state: state.clone(), at: self.clock.monotonic() }));
         }
         Ok(version)
     }

@@ -9,9 +9,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use keyturn::ids::KeyId;
+use keyturn::provider::definition::AuthScheme;
 use keyturn::provider::describe::if_answer_is_lost;
 use keyturn::provider::{
-    Answer, Binding, BoundDefinition, Catalog, Definition, HttpProvider, Probe, Provider, Reading, bind,
+    Answer, Binding, BoundDefinition, Catalog, Definition, HttpProvider, Listing, Probe, Provider, Reading,
+    Revoking, bind,
 };
 use keyturn::rotation::{Doubt, Outcome};
 use keyturn::secret::SecretValue;
@@ -23,13 +26,22 @@ use cases::{CASES, Case};
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
 /// A secret in clear, and what is shown in its place.
-const MASKS: [(&str, &str); 5] = [
+const MASKS: [(&str, &str); 8] = [
     (SIGNER, "<signer>"),
     ("EXTRA-SECRET", "<further secret>"),
     ("ACCESS-TOKEN", "<access token>"),
     (NEW, "<new key>"),
     // The user name before the signer's secret, and base64 of both.
     ("d3NAQ29tcGFueS5BY21lOlNJR05FUi1TRUNSRVQ=", "<base64 of ws@Company.Acme:signer>"),
+    ("YXBpOlNJR05FUi1TRUNSRVQ=", "<base64 of api:signer>"),
+    (
+        "bWRiX3NhX2lkXzAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2NzpTSUdORVItU0VDUkVU",
+        "<base64 of mdb_sa_id_0123456789abcdef01234567:signer>",
+    ),
+    (
+        "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpTSUdORVItU0VDUkVU",
+        "<base64 of AC0123456789abcdef0123456789abcdef:signer>",
+    ),
 ];
 
 #[tokio::test]
@@ -78,7 +90,21 @@ async fn shown(case: &Case, definition: &Definition) -> String {
         page.push_str("\nprobe with the new key\n");
         page.push_str(&requests(case, definition, &bound, Step::Probe).await);
     }
-    for (step, answers) in [("answers", case.answers), ("answers to the read", case.read)] {
+    if definition.creates.as_ref().is_some_and(|creates| creates.list.is_some()) {
+        page.push_str("\nlist\n");
+        page.push_str(&requests(case, definition, &bound, Step::List).await);
+    }
+    if definition.creates.is_some() {
+        page.push_str("\nrevoke OLD/KEY\n");
+        page.push_str(&requests(case, definition, &bound, Step::Revoke).await);
+    }
+    let all = [
+        ("answers", case.answers),
+        ("answers to the read", case.read),
+        ("answers to the list", case.list),
+        ("answers to the revocation", case.revoke),
+    ];
+    for (step, answers) in all {
         if !answers.is_empty() {
             writeln!(page, "\n{step}").unwrap();
         }
@@ -86,12 +112,16 @@ async fn shown(case: &Case, definition: &Definition) -> String {
             let server = Server::start(answering(*status, body)).await;
             let provider = at(case, definition, &bound, &server);
             let (signer_secret, extra) = (secret(SIGNER), extra_of(definition));
-            let meant = if step == "answers" {
-                let response = provider.regenerate(rotation(), signer(&signer_secret, &extra)).await;
-                let residue = if response.residue.is_some() { "; the body is kept" } else { "" };
-                format!("{}{residue}", outcome(&response.outcome))
-            } else {
-                reading(&provider.read(signer(&signer_secret, &extra)).await)
+            let signer = signer(&signer_secret, &extra);
+            let meant = match step {
+                "answers" => {
+                    let response = provider.regenerate(rotation(), signer).await;
+                    let residue = if response.residue.is_some() { "; the body is kept" } else { "" };
+                    format!("{}{residue}", outcome(&response.outcome, definition))
+                }
+                "answers to the read" => reading(&provider.read(signer).await),
+                "answers to the list" => listing(&provider.list(signer).await),
+                _ => revoking(&provider.revoke(&old_key(), signer).await),
             };
             writeln!(page, "{}\n  {meant}", format!("{status} {body}").trim_end()).unwrap();
         }
@@ -118,6 +148,13 @@ enum Step {
     Regenerate,
     Read,
     Probe,
+    List,
+    Revoke,
+}
+
+/// An id that can stand in a path only encoded.
+fn old_key() -> KeyId {
+    "OLD/KEY".parse().unwrap()
 }
 
 /// The requests of one step as they came, with the address that they go to in earnest.
@@ -127,26 +164,39 @@ async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition,
     let (signer_secret, extra) = (secret(SIGNER), extra_of(definition));
     match step {
         Step::Regenerate => drop(provider.regenerate(rotation(), signer(&signer_secret, &extra)).await),
+        Step::List => drop(provider.list(signer(&signer_secret, &extra)).await),
+        Step::Revoke => {
+            let gone = Server::start(answering(404, "")).await;
+            let revoked =
+                at(case, definition, bound, &gone).revoke(&old_key(), signer(&signer_secret, &extra)).await;
+            assert!(matches!(revoked, Revoking::Revoked), "{}: {revoked:?}", case.name);
+            server = gone;
+        }
         Step::Read => drop(provider.read(signer(&signer_secret, &extra)).await),
         Step::Probe => {
             let probe = provider.probe(&secret(NEW), &extra).await;
             assert!(matches!(probe, Probe::Accepted), "{}: {probe:?}", case.name);
         }
     }
-    let site = bound.base_url().origin().ascii_serialization();
+    let (base, elsewhere) =
+        (bound.base_url(), bound.addresses().find(|url| url.origin() != bound.base_url().origin()));
+    let address = |path: &str| match elsewhere {
+        Some(url) if path.ends_with(url.path()) => url.to_string(),
+        _ => format!("{}{path}", base.origin().ascii_serialization()),
+    };
     let requests = server.requests();
     assert!(!requests.is_empty());
-    requests.iter().map(|request| one_request(request, &site)).collect()
+    requests.iter().map(|request| one_request(request, address)).collect()
 }
 
-fn one_request(request: &str, site: &str) -> String {
+fn one_request(request: &str, address: impl Fn(&str) -> String) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let (first, headers) = head.split_once("\r\n").unwrap();
     let mut headers: Vec<&str> = headers.lines().collect();
     headers.retain(|line| !line.starts_with("host: ") && !line.starts_with("user-agent: "));
     headers.sort_unstable();
     let (method, path) = first.strip_suffix(" HTTP/1.1").unwrap().split_once(' ').unwrap();
-    let mut text = format!("  {method} {site}{path}\n");
+    let mut text = format!("  {method} {}\n", address(path));
     for line in headers {
         writeln!(text, "  {line}").unwrap();
     }
@@ -166,6 +216,11 @@ fn at(
     let path = bound.base_url().path().trim_end_matches('/');
     let local = format!("http://127.0.0.1:{}{path}", server.port);
     let mut definition = definition.clone();
+    for scheme in &mut definition.auth {
+        if let AuthScheme::Oauth2(oauth2) = scheme {
+            oauth2.base_url = None;
+        }
+    }
     let chosen = case.environment.unwrap_or(&definition.default_environment).to_owned();
     definition.environments.insert(chosen, local.try_into().unwrap());
     let mut here = of_case(case, &definition);
@@ -193,8 +248,9 @@ fn extra_of(definition: &Definition) -> Vec<(String, SecretValue)> {
     definition.extra_secrets.keys().map(|name| (name.clone(), secret("EXTRA-SECRET"))).collect()
 }
 
-fn outcome(outcome: &Outcome<Answer>) -> String {
+fn outcome(outcome: &Outcome<Answer>, definition: &Definition) -> String {
     let said = match outcome {
+        Outcome::Applied(answer) if definition.creates.is_some() => return created(answer),
         Outcome::Applied(answer) => return applied(answer),
         Outcome::AppliedNoValue => return "made a key, and does not show it".to_owned(),
         Outcome::NotApplied(refusal) => {
@@ -214,6 +270,39 @@ fn applied(answer: &Answer) -> String {
     match answer.previous_expires_at {
         Some(end) => format!("made the new key; the old one works until {end}"),
         None => "made the new key; the old one is taken to be dead".to_owned(),
+    }
+}
+
+fn created(answer: &Answer) -> String {
+    assert!(is(&answer.secret, NEW), "another key was taken");
+    assert_eq!(answer.previous_expires_at, None, "nothing was taken from the old key");
+    match &answer.key_id {
+        Some(id) => format!("made the new key, {id}; the old one works until it is revoked"),
+        None => "made the new key, whose id is not told; the old one works until it is revoked".to_owned(),
+    }
+}
+
+fn listing(listing: &Listing) -> String {
+    match listing {
+        Listing::Keys(keys) => {
+            let keys: Vec<String> =
+                keys.iter().map(|key| format!("{} of rotation {}", key.key_id, key.rotation_id)).collect();
+            if keys.is_empty() {
+                "shows no rotation's key".to_owned()
+            } else {
+                format!("shows {}", keys.join(", "))
+            }
+        }
+        Listing::Unavailable(problem) => format!("shows nothing: {problem}"),
+        Listing::Refused(refusal) => format!("refuses: {} [{}]", refusal.problem, refusal.class.code()),
+    }
+}
+
+fn revoking(revoking: &Revoking) -> String {
+    match revoking {
+        Revoking::Revoked => "the key is dead".to_owned(),
+        Revoking::Unavailable(problem) => format!("nobody knows, it is tried again: {problem}"),
+        Revoking::Refused(refusal) => format!("refuses: {} [{}]", refusal.problem, refusal.class.code()),
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "a helper of a test fails like the test itself"
 )]
 
+mod beside;
 mod golden;
 mod hostile;
 mod reach;
@@ -63,6 +64,8 @@ fn binding(base_url: String, params: &[(&str, &str)]) -> Binding {
         accepts_lock_out: false,
         grace: None,
         propagation: None,
+        revoke_after: None,
+        first_key: None,
         extra_secrets: Vec::new(),
         schedule: Schedule {
             cadence: Cadence::Manual,

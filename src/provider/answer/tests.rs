@@ -36,6 +36,8 @@ fn bound_facts(name: &str) -> AnswerFacts {
         accepts_lock_out: false,
         grace: None,
         propagation: None,
+        revoke_after: None,
+        first_key: None,
         extra_secrets: Vec::new(),
         schedule: Schedule {
             cadence: Cadence::Manual,

@@ -10,7 +10,7 @@ use crate::provider::wire::{Among, AnswerFacts, Condition, KeyPlace};
 
 /// What tells the meaning of any answer.
 pub(super) fn facts(definition: &Definition, names: &Names<'_>) -> Result<AnswerFacts, Mistake> {
-    let AnswerShape { statuses, without_value, secret, among, encoding, previous_expires_at } =
+    let AnswerShape { statuses, without_value, secret, among, encoding, key_id, previous_expires_at } =
         &definition.answer;
     let key = secret.as_ref().map(|secret| {
         let among = among.as_ref().map(|among| one_of(among, names)).transpose()?;
@@ -20,6 +20,7 @@ pub(super) fn facts(definition: &Definition, names: &Names<'_>) -> Result<Answer
         statuses: statuses.clone(),
         without_value: without_value.clone(),
         key: key.transpose()?,
+        key_id: key_id.clone(),
         previous_expires_at: previous_expires_at.clone(),
         grace: names.grace,
         grace_begins_with_the_call: matches!(definition.grace, Grace::Requested(_)),

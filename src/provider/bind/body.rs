@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::mistake::Mistake;
 use crate::provider::body::{Body, Piece, Value};
-use crate::provider::definition::{self, BodyValue, Scalar};
+use crate::provider::definition::{self, BodyValue, KEY_ID, Param, Scalar};
 use crate::provider::fact::{Fact, Span};
 use crate::provider::template::{Part, Template};
 
 /// What the names in a body stand for.
 pub(super) struct Names<'a> {
     pub(super) params: &'a BTreeMap<String, String>,
+    /// The parameters as they are declared.
+    pub(super) declared: &'a BTreeMap<String, Param>,
     /// The names of the further secrets that are there.
     pub(super) extra_secrets: &'a [String],
     pub(super) grace: Option<Duration>,
@@ -24,7 +26,7 @@ impl Names<'_> {
         Ok(match body {
             definition::Body::Json(value) => Body::Json(self.value(value)?),
             definition::Body::Form(fields) => {
-                let field = |(name, value): (&String, &Scalar)| Ok((name.clone(), self.scalar(value)?));
+                let field = |(name, value): (&String, &Scalar)| Ok((name.clone(), self.field(value)?));
                 Body::Form(fields.iter().map(field).collect::<Result<_, Mistake>>()?)
             }
         })
@@ -52,8 +54,27 @@ impl Names<'_> {
         })
     }
 
-    /// A text; a length of time that stands alone is a number.
+    /// A form has no lists: one that is a parameter stays as it was written.
+    fn field(&self, scalar: &Scalar) -> Result<Value, Mistake> {
+        match scalar {
+            Scalar::Text(template) => self.plain_text(template),
+            Scalar::Bool(_) | Scalar::Number(_) => self.scalar(scalar),
+        }
+    }
+
+    /// A text; a length of time that stands alone is a number, and a parameter that is a list is one.
     fn text(&self, template: &Template) -> Result<Value, Mistake> {
+        if let [Part::Name(name)] = template.parts()
+            && self.declared.get(name).is_some_and(|param| param.list)
+            && let Some(value) = self.params.get(name)
+        {
+            let item = |item: &str| Value::Text(vec![Piece::Fixed(item.to_owned())]);
+            return Ok(Value::List(Param::items(value).map(item).collect()));
+        }
+        self.plain_text(template)
+    }
+
+    fn plain_text(&self, template: &Template) -> Result<Value, Mistake> {
         if let [Part::Name(name)] = template.parts()
             && let Some(Fact::Length(span, unit)) = Fact::named(name)
             && let Some(number) = self.length(span).and_then(|length| unit.count(length))
@@ -70,6 +91,9 @@ impl Names<'_> {
         };
         if let Some(value) = self.params.get(name) {
             return Ok(Piece::Fixed(value.clone()));
+        }
+        if name == KEY_ID {
+            return Ok(Piece::KeyId);
         }
         let of_fact = Fact::named(name).and_then(|fact| match fact {
             Fact::RotationId => Some(Piece::RotationId),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -11,10 +10,10 @@ use super::answer;
 use super::body::Names;
 use crate::mistake::Mistake;
 use crate::provider::body::Body;
-use crate::provider::definition::{self, Probe, Read, Regenerate};
-use crate::provider::signing::canonical_query;
-use crate::provider::template::Template;
-use crate::provider::wire::{Call, ProbeCall, ReadCall, Signing};
+use crate::provider::definition::{self, KEY_ID, List, Probe, Read, Regenerate, Revoke};
+use crate::provider::signing::{canonical_query, in_a_path};
+use crate::provider::template::{Part, Template};
+use crate::provider::wire::{Call, ListCall, ProbeCall, ReadCall, RevokeCall, Signing};
 
 /// Where one credential's requests go, and what they have in common.
 pub(super) struct Site<'a> {
@@ -32,17 +31,8 @@ impl Site<'_> {
             definition::Method::Put => Method::PUT,
             definition::Method::Patch => Method::PATCH,
         };
-        let mut request = self.call("regenerate.path", method, &call.path, &call.query)?;
         let body = call.body.as_ref().map(|body| names.body(body)).transpose()?;
-        match &body {
-            None => request.headers.remove(CONTENT_TYPE),
-            Some(body) => {
-                let usual = HeaderValue::from_static(content_type(body));
-                let said = request.headers.get(CONTENT_TYPE).cloned();
-                request.headers.insert(CONTENT_TYPE, said.unwrap_or(usual))
-            }
-        };
-        Ok(Call { body, ..request })
+        Ok(with_body(self.call("regenerate.path", method, &call.path, &call.query)?, body))
     }
 
     /// The request that reads the current key.
@@ -63,6 +53,47 @@ impl Site<'_> {
         })
     }
 
+    /// The requests that list the keys.
+    pub(super) fn list(&self, list: &List, labels: Vec<(String, String)>) -> Result<ListCall, Mistake> {
+        let call = self.get("creates.list.path", &list.path, &BTreeMap::new())?;
+        Ok(ListCall::new(call, self.query(&list.query)?, list, labels))
+    }
+
+    /// One request to revoke a key, whose id is left open.
+    pub(super) fn revoke(&self, revoke: &Revoke, names: &Names<'_>) -> Result<RevokeCall, Mistake> {
+        let method = match revoke.method {
+            definition::RevokeMethod::Delete => Method::DELETE,
+            definition::RevokeMethod::Post => Method::POST,
+            definition::RevokeMethod::Put => Method::PUT,
+            definition::RevokeMethod::Patch => Method::PATCH,
+        };
+        let body = revoke.body.as_ref().map(|body| names.body(body)).transpose()?;
+        let mut path = vec![self.base_url.path().trim_end_matches('/').to_owned()];
+        for part in revoke.path.parts() {
+            match (part, path.last_mut()) {
+                (Part::Name(name), _) if name == KEY_ID => path.push(String::new()),
+                (Part::Name(name), Some(last)) => {
+                    last.push_str(&self.segment(name).ok_or_else(|| is_missing(name))?);
+                }
+                (Part::Text(text), Some(last)) => last.push_str(text),
+                (_, None) => {}
+            }
+        }
+        let query = self.query(&revoke.query)?;
+        let query = canonical_query(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let call = Call {
+            method,
+            url: self.base_url.clone(),
+            path_and_query: String::new(),
+            headers: self.headers()?,
+            body: None,
+        };
+        let (statuses, gone) = (revoke.statuses.clone(), revoke.gone.clone());
+        let bound = RevokeCall { call: with_body(call, body), query, path, statuses, gone };
+        let any = KEY_ID.parse().ok().and_then(|any| bound.of(&any));
+        any.map(|_| bound).ok_or_else(|| no_such_path("creates.revoke"))
+    }
+
     fn get(&self, place: &str, path: &Template, query: &BTreeMap<String, Template>) -> Result<Call, Mistake> {
         let mut call = self.call(place, Method::GET, path, query)?;
         call.headers.remove(CONTENT_TYPE);
@@ -77,29 +108,27 @@ impl Site<'_> {
         path: &Template,
         query: &BTreeMap<String, Template>,
     ) -> Result<Call, Mistake> {
-        let encoded = |name: &str| {
-            self.params.get(name).map(|value| utf8_percent_encode(value, PATH_ENCODED).to_string())
-        };
-        let path = path
-            .render(|name| match (name, self.resource) {
-                ("resource", Some(resource)) => resource.render(encoded).ok(),
-                _ => encoded(name),
-            })
-            .map_err(|name| is_missing(&name))?;
+        let path = path.render(|name| self.segment(name)).map_err(|name| is_missing(&name))?;
         let path = format!("{}{path}", self.base_url.path().trim_end_matches('/'));
-        let mut url = self.base_url.clone();
-        url.set_path(&path);
-        // What is sent must be what was written and signed: no '..' is resolved, nothing is encoded twice.
-        if url.path() != path {
-            return Err(Mistake::new(place, "a URL cannot hold this path as it stands")
-                .hint("no '.' or '..' segments; write what must be encoded percent-encoded"));
+        let query = self.query(query)?;
+        let query = canonical_query(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let (url, headers) = (self.base_url.clone(), self.headers()?);
+        let call = Call { method, url, path_and_query: String::new(), headers, body: None };
+        let call = call.with_path(path).ok_or_else(|| no_such_path(place))?;
+        Ok(call.with_query(&query))
+    }
+
+    /// What a name in a path stands for: the resource, or a parameter as one segment can hold it.
+    fn segment(&self, name: &str) -> Option<String> {
+        let encoded = |name: &str| self.params.get(name).map(|value| in_a_path(value));
+        match (name, self.resource) {
+            ("resource", Some(resource)) => resource.render(encoded).ok(),
+            _ => encoded(name),
         }
-        let query = query.iter().map(|(name, value)| Ok((name.as_str(), fill(value, self.params)?)));
-        let query: Vec<(&str, String)> = query.collect::<Result<_, Mistake>>()?;
-        let query = canonical_query(query.iter().map(|(name, value)| (*name, value.as_str())));
-        let path_and_query = if query.is_empty() { path } else { format!("{path}?{query}") };
-        url.set_query((!query.is_empty()).then_some(&query));
-        Ok(Call { method, url, path_and_query, headers: self.headers()?, body: None })
+    }
+
+    fn query(&self, query: &BTreeMap<String, Template>) -> Result<Vec<(String, String)>, Mistake> {
+        query.iter().map(|(name, value)| Ok((name.clone(), fill(value, self.params)?))).collect()
     }
 
     fn headers(&self) -> Result<HeaderMap, Mistake> {
@@ -114,15 +143,30 @@ impl Site<'_> {
     }
 }
 
+/// The request with a body, or without one and any word of what it would be.
+fn with_body(mut request: Call, body: Option<Body>) -> Call {
+    match &body {
+        None => request.headers.remove(CONTENT_TYPE),
+        Some(body) => {
+            let usual = HeaderValue::from_static(content_type(body));
+            let said = request.headers.get(CONTENT_TYPE).cloned();
+            request.headers.insert(CONTENT_TYPE, said.unwrap_or(usual))
+        }
+    };
+    Call { body, ..request }
+}
+
+fn no_such_path(place: &str) -> Mistake {
+    Mistake::new(place, "a URL cannot hold this path as it stands")
+        .hint("no '.' or '..' segments; write what must be encoded percent-encoded")
+}
+
 const fn content_type(body: &Body) -> &'static str {
     match body {
         Body::Json(_) => "application/json",
         Body::Form(_) => "application/x-www-form-urlencoded",
     }
 }
-
-/// RFC 3986's unreserved characters stay; everything else in a parameter is encoded, slashes above all.
-const PATH_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A template of parameters, filled in as they are.
 pub(super) fn fill(template: &Template, params: &BTreeMap<String, String>) -> Result<String, Mistake> {

@@ -60,8 +60,13 @@ fn value_mistake(name: &str, param: &Param, value: &str) -> Option<Mistake> {
     if value.chars().count() > param.max_length {
         return mistake(format!("it has more than {} characters", param.max_length));
     }
+    let items: Vec<&str> = if param.list { Param::items(value).collect() } else { vec![value] };
+    if items.contains(&"") {
+        return mistake("an item of the list is empty".into());
+    }
     let pattern = param.pattern.as_ref()?;
-    if pattern.matches(value) { None } else { mistake(format!("it does not match {}", pattern.as_str())) }
+    let fits = items.into_iter().all(|item| pattern.matches(item));
+    if fits { None } else { mistake(format!("it does not match {}", pattern.as_str())) }
 }
 
 fn choose_resource<'d>(

@@ -7,8 +7,8 @@ use crate::mistake::Mistake;
 use crate::provider::definition::{AuthScheme, Definition, Grace, Propagation as Declared, SelfSigning};
 use crate::provider::describe::friendly;
 use crate::provider::fact::{Fact, Span, Unit};
-use crate::rotation::Propagation;
 use crate::rotation::schedule::Cadence;
+use crate::rotation::{Creates, Propagation};
 
 /// The grace window that the old key gets.
 pub(super) fn grace(
@@ -59,6 +59,41 @@ pub(super) fn grace(
 fn uncounted(definition: &Definition, length: Duration) -> Option<&'static str> {
     let mut units = definition.asks_for(Span::Grace).map(Fact::unit);
     units.find(|unit| unit.count(length).is_none()).map(Unit::name)
+}
+
+/// How keys live side by side; `None` where the call replaces the old one.
+pub(super) fn creates(
+    definition: &Definition,
+    binding: &Binding,
+    found: &mut Vec<Mistake>,
+) -> Option<Creates> {
+    let Some(declared) = &definition.creates else {
+        let said =
+            [("revoke_after", binding.revoke_after.is_some()), ("first_key", binding.first_key.is_some())];
+        for (place, _) in said.into_iter().filter(|(_, is_said)| *is_said) {
+            found.push(
+                Mistake::new(place, "the provider's call replaces the old key, and no step revokes one")
+                    .hint("leave it out"),
+            );
+        }
+        return None;
+    };
+    let revoke_after = binding.revoke_after.unwrap_or(declared.revoke_after);
+    if revoke_after.is_zero() {
+        found.push(
+            Mistake::new("revoke_after", "applications would hold a dead key until they have read again")
+                .hint(format!(
+                    "leave it out ({:#}), or write the time that they need",
+                    friendly(declared.revoke_after)
+                )),
+        );
+    }
+    Some(Creates {
+        revoke_after,
+        keys_max: declared.keys_max,
+        lists: declared.list.is_some(),
+        first_key: binding.first_key.clone(),
+    })
 }
 
 /// A key that expires before the next rotation makes an outage.
@@ -139,7 +174,7 @@ pub(super) fn who_signs(
             Mistake::new("auth", "this key cannot sign its own regeneration; another credential must")
                 .hint("name the Vault field that holds it under `auth`"),
         ),
-        (_, true) if grace.is_none() && !binding.accepts_lock_out => found.push(
+        (_, true) if grace.is_none() && definition.creates.is_none() && !binding.accepts_lock_out => found.push(
             Mistake::new(
                 "auth",
                 "the key signs its own regeneration and has no grace window: if the provider's answer is lost, \

@@ -18,6 +18,8 @@ fn binding(params: &[(&str, &str)]) -> Binding {
         accepts_lock_out: false,
         grace: None,
         propagation: None,
+        revoke_after: None,
+        first_key: None,
         extra_secrets: Vec::new(),
         schedule: Schedule {
             cadence: Cadence::Manual,
@@ -53,6 +55,7 @@ fn only_mistake(name: &str, binding: Binding) -> String {
 /// The body of the regenerate call as it leaves.
 fn written(bound: &BoundDefinition) -> Bytes {
     let filling = Filling {
+        key_id: None,
         rotation: Some("019360f0-0000-7000-8000-000000000001".parse().unwrap()),
         signer: &SecretValue::new("s\"&cret".into()),
         extra: &[("further".to_owned(), SecretValue::new("a b".into()))],
@@ -235,6 +238,7 @@ fn a_form_is_encoded_piece_by_piece() {
 fn a_body_without_its_secret_is_never_sent() {
     let bound = every_kind(EVERY_KIND_OF_VALUE);
     let filling = Filling {
+        key_id: None,
         rotation: None,
         signer: &SecretValue::new("s".into()),
         extra: &[],
@@ -258,6 +262,42 @@ fn a_key_that_would_expire_before_its_next_rotation_is_refused() {
     assert!(bind(&definition, every(20)).is_ok());
     let found = bind(&definition, every(30)).unwrap_err();
     assert!(found[0].to_string().contains("would expire before its next rotation"), "{found:#?}");
+}
+
+#[test]
+fn the_old_keys_time_and_the_first_keys_id_are_said_only_where_keys_live_side_by_side() {
+    let sendgrid = &[("label", "keyturn"), ("scopes", "mail.send, alerts.read")];
+    let hour = Some(Duration::from_hours(1));
+    let first_key: Option<KeyId> = Some("k0".parse().unwrap());
+    let plan = plan_of("sendgrid/api-key", Binding { self_authenticating: true, ..binding(sendgrid) });
+    let creates = plan.creates.unwrap();
+    assert_eq!((creates.revoke_after, creates.first_key), (Duration::from_hours(24), None));
+    assert!(creates.lists && creates.keys_max == Some(100));
+    let said = Binding { revoke_after: hour, first_key: first_key.clone(), ..binding(sendgrid) };
+    let creates = plan_of("sendgrid/api-key", said).creates.unwrap();
+    assert_eq!((creates.revoke_after, &creates.first_key), (Duration::from_hours(1), &first_key));
+    let nothing = Binding { revoke_after: Some(Duration::ZERO), ..binding(sendgrid) };
+    assert!(only_mistake("sendgrid/api-key", nothing).contains("would hold a dead key"));
+    for (place, own) in [
+        ("revoke_after", Binding { revoke_after: hour, ..binding(PUBLICSQUARE) }),
+        ("first_key", Binding { first_key, ..binding(PUBLICSQUARE) }),
+    ] {
+        let mistake = only_mistake("publicsquare/api-key", own);
+        assert!(mistake.starts_with(place) && mistake.contains("replaces the old key"), "{mistake}");
+    }
+}
+
+#[test]
+fn a_parameter_that_is_a_list_is_checked_item_by_item_and_sent_as_one() {
+    let with = |scopes| try_bind("sendgrid/api-key", binding(&[("label", "keyturn"), ("scopes", scopes)]));
+    let body = written(&with("mail.send,alerts.read").unwrap());
+    assert_eq!(
+        body,
+        br#"{"name":"keyturn 019360f0-0000-7000-8000-000000000001","scopes":["mail.send","alerts.read"]}"#[..]
+    );
+    for scopes in ["mail.send,", "mail.send,,alerts.read", "mail send"] {
+        assert!(with(scopes).is_err(), "{scopes:?} was taken");
+    }
 }
 
 #[test]

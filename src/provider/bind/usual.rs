@@ -22,6 +22,8 @@ impl Binding {
             accepts_lock_out: true,
             grace: None,
             propagation: None,
+            revoke_after: None,
+            first_key: None,
             extra_secrets: Vec::new(),
             schedule,
             call_timeout: Duration::from_secs(30),

@@ -26,6 +26,9 @@ pub struct AnswerShape {
     /// How the key is written.
     #[serde(default)]
     pub encoding: SecretEncoding,
+    /// The provider's id of the new key, a text or a number, where keys live side by side.
+    #[serde(default)]
+    pub key_id: Option<Pointer>,
     /// When the old key dies. Left out: as the grace window says.
     #[serde(default)]
     pub previous_expires_at: Option<Expiry>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Among, SecretEncoding};
 use super::body::Body;
+use super::duration;
 use crate::provider::template::{Pointer, Template};
 
 /// The call that makes the new key.
@@ -69,7 +70,7 @@ pub struct Read {
     #[serde(default)]
     pub encoding: SecretEncoding,
     /// How long a change may take to show; before that, "unchanged" proves nothing.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(with = "duration::required")]
     #[schemars(with = "String")]
     pub lag: Duration,
 }

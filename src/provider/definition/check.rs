@@ -3,10 +3,11 @@
 mod answers;
 mod auth;
 mod capabilities;
+mod creates;
 mod errors;
 mod requests;
 
-use super::Definition;
+use super::{Creates, Definition};
 use crate::mistake::{Mistake, did_you_mean};
 use crate::provider::base_url;
 use crate::provider::fact::Fact;
@@ -26,6 +27,7 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     answers::mistakes(definition, &mut found);
     errors::mistakes(definition, &mut found);
     capabilities::mistakes(definition, &mut found);
+    creates::mistakes(definition, &mut found);
     found
 }
 
@@ -99,7 +101,9 @@ fn paths(definition: &Definition, found: &mut Vec<Mistake>) {
         begins_with_slash(place, template, found);
         known_names(definition, place, template, &["resource"], found);
     }
-    let used = all.iter().any(|(_, template)| template.names().any(|name| name == "resource"));
+    let beside = definition.creates.iter().flat_map(Creates::templates);
+    let mut everywhere = all.iter().map(|(_, template)| *template).chain(beside);
+    let used = everywhere.any(|template| template.names().any(|name| name == "resource"));
     match (used, definition.resource.is_empty()) {
         (true, true) => {
             found.push(Mistake::new("resource", "a path begins with {resource}, which is missing"));

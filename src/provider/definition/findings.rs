@@ -27,6 +27,7 @@ pub(super) fn findings(definition: &Definition) -> Vec<Finding> {
     second_call(definition, &mut found);
     new_key(definition, &mut found);
     probe(definition, &mut found);
+    keys_side_by_side(definition, &mut found);
     evidence(definition, &mut found);
     found
 }
@@ -36,6 +37,9 @@ fn finding(path: &str, what: impl Into<String>, help: &str) -> Finding {
 }
 
 fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
+    if definition.creates.is_some() {
+        return;
+    }
     let signs_itself = definition.self_signing != SelfSigning::Never;
     let dies_at_once = definition.grace == Grace::None;
     let has_replay = definition.idempotency.as_ref().is_some_and(|it| it.replays_for.is_some());
@@ -121,7 +125,7 @@ fn new_key(definition: &Definition, found: &mut Vec<Finding>) {
         Grace::Fixed(grace) => grace,
         Grace::Requested(request) => request.default,
     };
-    if grace < longest.saturating_add(APPLICATIONS_NEED) {
+    if definition.creates.is_none() && grace < longest.saturating_add(APPLICATIONS_NEED) {
         found.push(finding(
             "grace",
             "the old key may be dead before applications have the new one: they get it only once it is usable",
@@ -153,6 +157,31 @@ fn probe(definition: &Definition, found: &mut Vec<Finding>) {
             "declare a probe, if the provider has a harmless request that the key can sign",
         )),
         None => {}
+    }
+}
+
+fn keys_side_by_side(definition: &Definition, found: &mut Vec<Finding>) {
+    let Some(creates) = &definition.creates else { return };
+    if creates.list.is_none() {
+        let rest = if creates.keys_max.is_some_and(|max| max < 4) {
+            ", takes a place that the next rotation needs,"
+        } else {
+            ""
+        };
+        found.push(finding(
+            "creates",
+            format!(
+                "a key whose answer is lost is found by nobody: it goes on to work{rest} and no other try is made by itself"
+            ),
+            "declare how keys are listed, if the provider shows a label that the call can set",
+        ));
+    }
+    if creates.revoke_after < APPLICATIONS_NEED {
+        found.push(finding(
+            "creates.revoke_after",
+            "the old key may be revoked before applications have read the new one",
+            "give them a longer time",
+        ));
     }
 }
 

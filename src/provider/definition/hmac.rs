@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::duration;
 use crate::provider::template::Template;
 
 /// A signature over the request, with the secret as the key.
@@ -35,7 +36,7 @@ pub struct HmacAuth {
     /// The headers, of `{timestamp}`, `{signature}`, `{nonce}` and parameters.
     pub headers: BTreeMap<String, Template>,
     /// How far the two clocks may be apart. Time is taken from the provider's `Date` when ours is far off.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(with = "duration::required")]
     #[schemars(with = "String")]
     pub skew: Duration,
 }

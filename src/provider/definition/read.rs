@@ -67,7 +67,7 @@ fn unreadable(path: String, complaint: &str) -> Mistake {
     match template::COMPLAINTS.into_iter().find(|own| *own == complaint) {
         Some(own) => Mistake::new(path, own),
         None => Mistake::new(path, "what stands here cannot be read")
-            .hint("a duration is 30s, 5m or 1h; for the rest see `keyturn providers schema`"),
+            .hint("a duration is 30s, 5m, 1h or 30d; for the rest see `keyturn providers schema`"),
     }
 }
 

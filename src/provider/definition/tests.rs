@@ -404,11 +404,132 @@ fn lengths_of_time_and_ids_are_asked_for_as_they_are_declared() {
     });
 }
 
+const BESIDE: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+params: { label: { description: "what its name begins with" }, team: { description: "the team" } }
+auth: [ { header: { name: X-Key } } ]
+self: possible
+regenerate: { path: "/teams/{team}/keys", body: { json: { name: "{label} {rotation_id}" } } }
+answer: { secret: /key, key_id: /id }
+creates:
+  revoke_after: 7d
+  keys_max: 10
+  list: { path: "/teams/{team}/keys", keys: /data, id: /id, label: /name, next: { number: { parameter: page } } }
+  revoke: [ { path: "/teams/{team}/keys/{key_id}" } ]
+"#;
+
+#[test]
+fn keys_that_live_side_by_side_are_read_with_careful_defaults() {
+    let definition = Definition::parse(BESIDE).unwrap();
+    let creates = definition.creates.unwrap();
+    assert_eq!(creates.revoke_after, Duration::from_hours(7 * 24));
+    let [revoke] = &creates.revoke[..] else { panic!("not one request") };
+    assert_eq!((revoke.method, &revoke.statuses[..]), (RevokeMethod::Delete, &[200, 204][..]));
+    assert_eq!(revoke.gone, [404, 410]);
+    let without = BESIDE.replace("  revoke_after: 7d\n", "");
+    assert_eq!(Definition::parse(&without).unwrap().creates.unwrap().revoke_after, Duration::from_hours(24));
+}
+
+/// Keys side by side with one text replaced by another, and what is said of it, with its place.
+fn refuses_beside(old: &str, new: &str, expected: &str) {
+    assert!(BESIDE.contains(old), "{old}");
+    let found = Definition::parse(&BESIDE.replace(old, new)).unwrap_err();
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(texts.iter().any(|text| text.contains(expected)), "{new}\n{expected}\n{texts:#?}");
+    assert!(found.iter().all(|mistake| mistake.place.is_some()), "{texts:#?}");
+}
+
+#[test]
+fn keys_that_live_side_by_side_contradict_what_only_a_replaced_key_has() {
+    let key_id = "answer: { secret: /key, key_id: /id }";
+    for (old, new, expected) in [
+        (
+            key_id,
+            "answer: { secret: /key }",
+            "answer.key_id: line 10, column 1: no answer says which key was made",
+        ),
+        (
+            key_id,
+            "answer: { secret: /key, key_id: /key }",
+            "answer.key_id: line 10, column 25: an id is shown in logs",
+        ),
+        (
+            key_id,
+            "answer: { secret: /key, key_id: /id, previous_expires_at: { at: /end } }",
+            "lives until it is revoked",
+        ),
+        ("creates:", "grace: { fixed: 1h }\ncreates:", "grace: line 11, column 1: the call takes nothing"),
+        ("creates:", "read: { path: /key, secret: /key, lag: 1s }\ncreates:", "here several live"),
+        (
+            "creates:",
+            "redo: { max_calls: 2 }\ncreates:",
+            "redo: line 11, column 1: after a lost answer the old key",
+        ),
+        (
+            "revoke_after: 7d",
+            "revoke_after: 0s",
+            "creates.revoke_after: line 12, column 3: applications would hold",
+        ),
+        ("keys_max: 10", "keys_max: 1", "creates.keys_max: line 13, column 3: no second key"),
+    ] {
+        refuses_beside(old, new, expected);
+    }
+    let alone = BESIDE.split("creates:").next().unwrap();
+    let found = Definition::parse(alone).unwrap_err();
+    assert!(
+        found[0].to_string().contains("answer.key_id: line 10, column 25: nothing revokes"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn each_request_about_keys_side_by_side_says_which_key_is_meant() {
+    let revoke = "[ { path: \"/teams/{team}/keys/{key_id}\" } ]";
+    for (old, new, expected) in [
+        (revoke, "[]", "creates.revoke: line 15, column 3: nothing revokes"),
+        (
+            revoke,
+            "[ { path: \"/teams/{team}/keys\" } ]",
+            "creates.revoke[0]: line 15, column 13: it does not say which",
+        ),
+        (revoke, "[ { path: \"/keys/{key_id}/{old}\" } ]", "{old} stands for nothing"),
+        (revoke, "[ { path: \"/keys/{key_id}?x\" } ]", "a path has no '?'"),
+        (
+            revoke,
+            "[ { path: \"/keys/{key_id}\", query: { key: \"{key_id}\" } } ]",
+            "{key_id} stands for nothing",
+        ),
+        (
+            revoke,
+            "[ { path: /k, body: { json: { key: \"{key_id}\", old: \"{secret}\" } } } ]",
+            "{secret} stands for nothing",
+        ),
+        (revoke, "[ { path: \"/keys/{key_id}\", statuses: [404] } ]", "a status from 200 to 299"),
+        (revoke, "[ { path: \"/keys/{key_id}\", gone: [401] } ]", "only 400, 404, 409, 410 and 422"),
+        ("{label} {rotation_id}", "{label}", "creates.list: line 14, column 3: no key has a label"),
+        ("{label} {rotation_id}", "{label} {rotation_id} {grace_days}", "creates.list: line 14"),
+        ("keys: /data", "query: { page: \"1\" }, keys: /data", "by the same parameter"),
+        (
+            "path: \"/teams/{team}/keys\", keys",
+            "path: \"/teams/{key_id}/keys\", keys",
+            "{key_id} stands for nothing",
+        ),
+        ("team: {", "key_id: {", "params.key_id: line 6, column 64: {key_id} stands for the key"),
+        ("{ header: { name: X-Key } }", "{ body: {} }", "only the body of the call authenticates"),
+        ("parameter: page", "parameter: \"\"", "empty name"),
+    ] {
+        refuses_beside(old, new, expected);
+    }
+}
+
 #[test]
 fn the_schema_names_every_member() {
     let schema = serde_json::to_value(schemars::schema_for!(Definition)).unwrap();
     let properties = schema.pointer("/properties").and_then(serde_json::Value::as_object).unwrap();
-    for member in ["self", "grace", "idempotency", "probe", "rate_limit_block"] {
+    for member in ["self", "grace", "idempotency", "probe", "creates", "rate_limit_block"] {
         assert!(properties.contains_key(member), "{member} is missing");
     }
 }

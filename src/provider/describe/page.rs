@@ -68,13 +68,17 @@ fn list(heading: &str, items: &[String]) -> Vec<Block> {
 }
 
 fn behaviour(way: &Way) -> Vec<Block> {
-    vec![
+    let mut page = vec![
         Block::Heading(format!("A rotation signed by {}", way.signed_by)),
         Block::Text(format!("Configured with {}.", way.configured)),
         Block::Steps(way.steps.clone()),
         Block::Text(format!("If the answer is lost: {}", way.if_answer_is_lost)),
         Block::Text(format!("The old key: {}", way.old_key)),
-        Block::Text("A person is asked when".to_owned()),
-        Block::Items(way.a_person_is_asked.clone()),
-    ]
+    ];
+    page.extend(if way.a_person_is_asked.is_empty() {
+        vec![Block::Text("No person is asked.".to_owned())]
+    } else {
+        vec![Block::Text("A person is asked when".to_owned()), Block::Items(way.a_person_is_asked.clone())]
+    });
+    page
 }

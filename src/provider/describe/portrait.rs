@@ -8,7 +8,7 @@ use super::request::{Request, in_a_host, requests};
 use super::{a_person_is_asked, friendly, if_answer_is_lost, means, old_key, steps};
 use crate::mistake::Mistake;
 use crate::provider::bind::{Binding, BoundDefinition, bind_loosely};
-use crate::provider::definition::{AuthScheme, Definition, Grace, Pattern};
+use crate::provider::definition::{AuthScheme, Creates, Definition, Grace, Pattern};
 
 /// A definition as a person reads it.
 #[derive(Debug, Clone, Serialize)]
@@ -162,7 +162,21 @@ fn limits(definition: &Definition) -> Vec<String> {
     let block = definition.rate_limit_block.map(|block| {
         format!("A 429 that does not say for how long keeps the account away for {:#}.", friendly(block))
     });
-    [grace, lifetime, lock, block].into_iter().flatten().collect()
+    let creates = definition.creates.iter();
+    let beside = creates.flat_map(|creates| [Some(revoked_after(creates)), creates.keys_max.map(places)]);
+    [grace, lifetime, lock, block].into_iter().chain(beside).flatten().collect()
+}
+
+fn revoked_after(creates: &Creates) -> String {
+    format!(
+        "Keys live side by side: the old one is revoked {:#} after its rotation, or as the credential says under \
+         `revoke_after`. No other rotation but an emergency begins before that.",
+        friendly(creates.revoke_after)
+    )
+}
+
+fn places(keys_max: u32) -> String {
+    format!("At most {keys_max} keys live at once; while no place is left, no rotation begins.")
 }
 
 /// A definition whose parameters take their own names in braces for a value.
@@ -236,10 +250,11 @@ fn host_of_names(definition: &Definition) -> Option<String> {
 
 fn way(bound: &BoundDefinition, own: bool) -> Way {
     let plan = bound.plan();
-    let (signed_by, configured) = match (own, plan.grace) {
+    let is_safe = plan.grace.is_some() || plan.creates.is_some();
+    let (signed_by, configured) = match (own, is_safe) {
         (false, _) => ("a separate credential", "`auth: { vault: mount/path#field }`"),
-        (true, Some(_)) => ("the key itself", "`auth: self`"),
-        (true, None) => ("the key itself", "`auth: self` and `accept_lock_out: NAME`"),
+        (true, true) => ("the key itself", "`auth: self`"),
+        (true, false) => ("the key itself", "`auth: self` and `accept_lock_out: NAME`"),
     };
     Way {
         configured: configured.to_owned(),

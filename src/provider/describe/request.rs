@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::ids::RotationId;
 use crate::provider::bind::BoundDefinition;
-use crate::provider::definition::Definition;
+use crate::provider::definition::{Definition, KEY_ID};
 use crate::provider::request::{Filled, Sender, fill};
 use crate::provider::wire::{Call, SecretHeader, Signing};
 use crate::secret::SecretValue;
@@ -55,6 +55,10 @@ pub enum Purpose {
     Read,
     /// It shows whether a key is accepted.
     Probe,
+    /// It lists the keys, where they live side by side.
+    List,
+    /// It revokes one of them.
+    Revoke,
 }
 
 impl Purpose {
@@ -65,6 +69,8 @@ impl Purpose {
             Self::Regenerate => "regenerate",
             Self::Read => "read",
             Self::Probe => "probe",
+            Self::List => "list",
+            Self::Revoke => "revoke",
         }
     }
 }
@@ -77,6 +83,8 @@ const PROBED_KEY: &str = "<new key>";
 const ACCESS_TOKEN: &str = "<access token>";
 /// Stands for the rotation's id.
 const ROTATION_ID: &str = "<rotation id>";
+/// Stands for the id of the key that is revoked.
+const KEY_ID_NAMED: &str = "{key_id}";
 /// Stands for what only the moment of the call decides.
 const COMPUTED: &str = "<computed for each request>";
 /// Two keys of any text encoding, for signatures that are not shown.
@@ -98,7 +106,12 @@ pub fn requests(bound: &BoundDefinition, definition: &Definition) -> Vec<Request
     let read = read.map(|read| shown.request(Purpose::Read, &read.call, &wire.signing, SIGNING_KEY));
     let probe = wire.probe.as_ref();
     let probe = probe.map(|probe| shown.request(Purpose::Probe, &probe.call, &probe.signing, PROBED_KEY));
-    [token, Some(regenerate), read, probe].into_iter().flatten().collect()
+    let beside = |purpose, call: &Call| shown.request(purpose, call, &wire.signing, SIGNING_KEY);
+    let list = wire.list.as_ref().map(|list| beside(Purpose::List, &list.page(None)));
+    let any = KEY_ID_NAMED.parse().ok();
+    let revoke =
+        wire.revoke.iter().filter_map(|revoke| Some(beside(Purpose::Revoke, &revoke.of(any.as_ref()?)?)));
+    [token, Some(regenerate), read, probe, list].into_iter().flatten().chain(revoke).collect()
 }
 
 /// A parameter's name where its value is a part of a host's.
@@ -144,6 +157,7 @@ impl Shown<'_> {
         let mask = |name: &String| (name.clone(), SecretValue::new(format!("<{name}>")));
         let extra: Vec<(String, SecretValue)> = self.definition.extra_secrets.keys().map(mask).collect();
         let nothing: BTreeMap<String, SecretHeader> = BTreeMap::new();
+        let key_id = KEY_ID_NAMED.parse().ok().filter(|_| purpose == Purpose::Revoke);
         let sender = Sender {
             signing,
             main: &SecretValue::new(key.to_owned()),
@@ -151,6 +165,7 @@ impl Shown<'_> {
             extra_headers: if purpose == Purpose::Token { &nothing } else { &wire.extra },
             id_header: wire.idempotency_header.as_ref(),
             rotation: (purpose == Purpose::Regenerate).then(|| RotationId::from_uuid(Uuid::nil())),
+            key_id: key_id.as_ref(),
             now,
             signing_time: now,
         };
@@ -159,7 +174,8 @@ impl Shown<'_> {
 
     /// The text with every parameter's own name readable again, however it was encoded.
     fn named(&self, text: &str) -> String {
-        self.definition.params.keys().fold(text.to_owned(), |text, name| {
+        let names = self.definition.params.keys().map(String::as_str).chain([KEY_ID]);
+        names.fold(text.to_owned(), |text, name| {
             let braced = format!("{{{name}}}");
             text.replace(&format!("%7B{name}%7D"), &braced).replace(&in_a_host(name), &braced)
         })

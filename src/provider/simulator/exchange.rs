@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use percent_encoding::percent_decode;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,7 +26,7 @@ impl Received {
 
     /// The rotation's id, in whichever header or part of the body it stands.
     pub(super) fn rotation_id(&self) -> Option<RotationId> {
-        let body = String::from_utf8_lossy(&self.body);
+        let body = percent_decode(&self.body).decode_utf8_lossy();
         let texts = self.headers.iter().map(|(_, value)| value.as_str()).chain([body.as_ref()]);
         let words = texts.flat_map(|text| text.split(|c: char| !c.is_ascii_hexdigit() && c != '-'));
         // A key may be hexadecimal too; only an id is written with its four dashes.

@@ -12,6 +12,10 @@ pub(super) struct Case {
     pub(super) answers: &'static [(u16, &'static str)],
     /// Status and body of answers to the read.
     pub(super) read: &'static [(u16, &'static str)],
+    /// Status and body of answers to the list; that of a list with pages is its last one.
+    pub(super) list: &'static [(u16, &'static str)],
+    /// Status and body of answers to the revocation.
+    pub(super) revoke: &'static [(u16, &'static str)],
 }
 
 /// The usual: signed by another credential, with the first scheme, in the first environment.
@@ -24,7 +28,16 @@ const PLAIN: Case = Case {
     environment: None,
     answers: &[],
     read: &[],
+    list: &[],
+    revoke: &[],
 };
+
+/// The label that each of these calls gives its key, between what stands around it.
+macro_rules! labelled {
+    ($before:literal, $after:literal) => {
+        concat!($before, "keyturn 019360f0-0000-7000-8000-000000000001", $after)
+    };
+}
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -568,6 +581,399 @@ pub(super) const CASES: &[Case] = &[
             (409, r#"{"message":"already rotated","id":"conflict"}"#),
             (500, ""),
         ],
+        ..PLAIN
+    },
+    Case {
+        name: "sendgrid/api-key",
+        about: "signed by another key",
+        params: &[("label", "keyturn"), ("scopes", "mail.send, alerts.read")],
+        answers: &[
+            (201, r#"{"api_key":"NEW-KEY","api_key_id":"k1","name":"n","scopes":["mail.send"]}"#),
+            (400, r#"{"errors":[{"field":"name","message":"missing required argument"}]}"#),
+            (401, r#"{"errors":[{"field":null,"message":"authorization required"}]}"#),
+            (403, r#"{"errors":[{"field":null,"message":"Cannot create more than 100 API Keys"}]}"#),
+            (429, r#"{"errors":[{"field":null,"message":"too many requests"}]}"#),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"result":[{"name":"by hand","api_key_id":"k0"},{"name":""#,
+                    r#"","api_key_id":"k1"}]}"#
+                ),
+            ),
+            (200, labelled!(r#"{"result":[{"name":"copy of "#, r#"","api_key_id":"k2"}]}"#)),
+            (200, labelled!(r#"{"result":[{"name":""#, r#""}]}"#)),
+            (200, "{}"),
+            (401, r#"{"errors":[{"field":null,"message":"authorization required"}]}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        revoke: &[
+            (204, ""),
+            (404, r#"{"errors":[{"field":null,"message":"unable to find API Key"}]}"#),
+            (401, r#"{"errors":[{"field":null,"message":"authorization required"}]}"#),
+            (403, r#"{"errors":[{"field":null,"message":"access forbidden"}]}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "sendgrid/api-key",
+        about: "in the EU, signed by itself",
+        params: &[("label", "keyturn"), ("scopes", "mail.send")],
+        itself: true,
+        environment: Some("eu"),
+        ..PLAIN
+    },
+    Case {
+        name: "grafana/service-account-token",
+        about: "signed by another token",
+        params: &[("host", "acme.grafana.net"), ("service_account_id", "7"), ("label", "keyturn")],
+        answers: &[
+            (200, r#"{"id":17,"name":"n","key":"NEW-KEY"}"#),
+            (
+                400,
+                r#"{"message":"bad request data","messageId":"serviceaccounts.ErrBadRequest","traceID":"t1"}"#,
+            ),
+            (
+                401,
+                r#"{"message":"Unauthorized","messageId":"auth.unauthorized","statusCode":401,"traceID":""}"#,
+            ),
+            (403, r#"{"message":"You'll need additional permissions","accessErrorId":"ACE1"}"#),
+            (404, r#"{"message":"service account not found"}"#),
+            (409, r#"{"message":"service account token name already exists"}"#),
+            (500, ""),
+        ],
+        list: &[
+            (200, labelled!(r#"[{"id":16,"name":"by hand"},{"id":17,"name":""#, r#"","hasExpired":false}]"#)),
+            (200, "[]"),
+            (200, "null"),
+            (403, r#"{"message":"You'll need additional permissions"}"#),
+        ],
+        revoke: &[
+            (200, r#"{"message":"Service account token deleted"}"#),
+            (404, r#"{"message":"service account token not found"}"#),
+            (403, r#"{"message":"You'll need additional permissions"}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "linode/personal-access-token",
+        about: "signed by another token",
+        params: &[("label", "keyturn"), ("scopes", "domains:read_write linodes:read_only")],
+        answers: &[
+            (200, r#"{"id":123,"label":"l","scopes":"domains:read_write","token":"NEW-KEY","expiry":null}"#),
+            (400, r#"{"errors":[{"field":"scopes","reason":"invalid scope"}]}"#),
+            (401, r#"{"errors":[{"reason":"Invalid Token"}]}"#),
+            (429, r#"{"errors":[{"reason":"Too many requests"}]}"#),
+            (500, ""),
+        ],
+        list: &[
+            (200, labelled!(r#"{"data":[{"id":123,"label":""#, r#""}],"page":1,"pages":1,"results":1}"#)),
+            (200, r#"{"data":[],"page":1}"#),
+            (401, r#"{"errors":[{"reason":"Invalid Token"}]}"#),
+        ],
+        revoke: &[(200, "{}"), (404, r#"{"errors":[{"reason":"Not found"}]}"#), (401, ""), (500, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "datadog/api-key",
+        about: "in the EU, signed by another key",
+        params: &[("label", "keyturn")],
+        environment: Some("eu1"),
+        answers: &[
+            (
+                201,
+                r#"{"data":{"type":"api_keys","id":"a-1","attributes":{"key":"NEW-KEY","name":"n","last4":"abcd"}}}"#,
+            ),
+            (201, r#"{"data":{"type":"api_keys","attributes":{"key":"NEW-KEY"}}}"#),
+            (201, r#"{"data":{"type":"api_keys","id":"NEW-KEY","attributes":{"key":"NEW-KEY"}}}"#),
+            (400, r#"{"errors":["Bad Request"]}"#),
+            (403, r#"{"errors":["Forbidden"]}"#),
+            (429, r#"{"errors":["Rate limited"]}"#),
+            (500, ""),
+        ],
+        list: &[
+            (200, r#"{"data":[],"meta":{"page":{"total_filtered_count":0}}}"#),
+            (403, r#"{"errors":["Forbidden"]}"#),
+        ],
+        revoke: &[(204, ""), (404, r#"{"errors":["Not Found"]}"#), (403, r#"{"errors":["Forbidden"]}"#)],
+        ..PLAIN
+    },
+    Case {
+        name: "datadog/api-key",
+        about: "signed by itself",
+        params: &[("label", "keyturn")],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
+        name: "mailgun/api-key",
+        about: "signed by another key",
+        params: &[("label", "keyturn"), ("role", "developer")],
+        answers: &[
+            (
+                200,
+                r#"{"message":"great success","key":{"id":"k-1","description":"d","kind":"user","secret":"NEW-KEY"}}"#,
+            ),
+            (400, r#"{"message":"Bad Request"}"#),
+            (401, r#"{"message":"Unauthorized"}"#),
+            (403, r#"{"message":"Forbidden"}"#),
+            (429, r#"{"message":"Too Many Requests"}"#),
+            (500, r#"{"message":"Internal Server Error"}"#),
+        ],
+        list: &[
+            (200, labelled!(r#"{"total_count":1,"items":[{"id":"k-1","description":""#, r#""}]}"#)),
+            (401, r#"{"message":"Unauthorized"}"#),
+        ],
+        revoke: &[(200, r#"{"message":"key deleted"}"#), (404, r#"{"message":"key not found"}"#), (401, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "publicsquare/restricted-key",
+        about: "signed by another key",
+        params: &[("label", "keyturn"), ("permissions", "business:read, api-key:read")],
+        answers: &[
+            (201, r#"{"id":"key_1","key":"NEW-KEY","name":"n","permissions":[]}"#),
+            (201, r#"{"id":"key_1","key":null,"name":"n","permissions":[]}"#),
+            (400, r#"{"title":"Invalid","status":400,"errors":{"name":["too long"]}}"#),
+            (401, r#"{"title":"Unauthorized","status":401}"#),
+            (403, r#"{"title":"Forbidden","status":403}"#),
+            (409, ""),
+            (429, ""),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                r#"{"data":[],"pagination":{"total_items":0,"page_number":1,"page_size":100,"total_pages":0}}"#,
+            ),
+            (200, r#"{"pagination":{}}"#),
+            (401, r#"{"title":"Unauthorized","status":401}"#),
+            (403, r#"{"title":"Forbidden","status":403}"#),
+        ],
+        revoke: &[
+            (204, ""),
+            (404, r#"{"title":"Not found","status":404}"#),
+            (403, r#"{"title":"Forbidden","status":403}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "okta/client-secret",
+        about: "of an application",
+        params: &[("domain", "acme.okta.com"), ("app_id", "0oa1")],
+        answers: &[
+            (201, r#"{"id":"ocs1","status":"ACTIVE","client_secret":"NEW-KEY","secret_hash":"h"}"#),
+            (
+                400,
+                r#"{"errorCode":"E0000001","errorSummary":"Api validation failed","errorId":"oae1","errorCauses":[{"errorSummary":"You have reached the maximum number of client secrets"}]}"#,
+            ),
+            (401, r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided","errorId":"oae2"}"#),
+            (403, r#"{"errorCode":"E0000006","errorSummary":"You do not have permission","errorId":"oae3"}"#),
+            (
+                404,
+                r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found","errorId":"oae4"}"#,
+            ),
+            (
+                429,
+                r#"{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit","errorId":"oae5"}"#,
+            ),
+            (500, ""),
+        ],
+        revoke: &[
+            (200, r#"{"id":"ocs1","status":"INACTIVE"}"#),
+            (204, ""),
+            (400, r#"{"errorCode":"E0000001","errorSummary":"Api validation failed","errorId":"oae6"}"#),
+            (403, r#"{"errorCode":"E0000006","errorSummary":"You do not have permission","errorId":"oae3"}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "microsoft/application-password",
+        about: "signed by another application",
+        params: &[
+            ("object_id", "11111111-2222-3333-4444-555555555555"),
+            ("tenant_id", "99999999-8888-7777-6666-555555555555"),
+            ("management_client_id", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"),
+            ("label", "keyturn"),
+        ],
+        answers: &[
+            (
+                200,
+                r#"{"displayName":"d","endDateTime":"2024-05-12T22:13:20Z","hint":"NEW","keyId":"f0b0b335","secretText":"NEW-KEY"}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"Request_BadRequest","message":"Invalid value","innerError":{"request-id":"r1"}}}"#,
+            ),
+            (401, r#"{"error":{"code":"InvalidAuthenticationToken","message":"Access token is empty."}}"#),
+            (403, r#"{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}"#),
+            (404, r#"{"error":{"code":"Request_ResourceNotFound","message":"Resource does not exist"}}"#),
+            (429, r#"{"error":{"code":"TooManyRequests","message":"Too many requests"}}"#),
+            (503, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"passwordCredentials":[{"keyId":"f0b0b335","displayName":""#,
+                    r#"","hint":"NEW"}]}"#
+                ),
+            ),
+            (200, r#"{"passwordCredentials":[{"keyId":"e1","displayName":null}]}"#),
+            (403, r#"{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges"}}"#),
+        ],
+        revoke: &[
+            (204, ""),
+            (
+                400,
+                r#"{"error":{"code":"Request_BadRequest","message":"No password credential found with keyId"}}"#,
+            ),
+            (404, ""),
+            (503, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "mongodb-atlas/service-account-secret",
+        about: "signed by itself",
+        params: &[
+            ("org_id", "0123456789abcdef01234567"),
+            ("client_id", "mdb_sa_id_0123456789abcdef01234567"),
+            ("management_client_id", "mdb_sa_id_0123456789abcdef01234567"),
+        ],
+        itself: true,
+        answers: &[
+            (
+                201,
+                r#"{"id":"s1","secret":"NEW-KEY","createdAt":"2023-11-14T22:13:20Z","expiresAt":"2024-02-12T22:13:20Z"}"#,
+            ),
+            (400, r#"{"error":400,"errorCode":"INVALID_ATTRIBUTE","reason":"Bad Request","detail":"wrong"}"#),
+            (401, r#"{"error":401,"reason":"Unauthorized","detail":"no"}"#),
+            (403, r#"{"error":403,"errorCode":"USER_CANNOT_ACCESS_ORG","reason":"Forbidden"}"#),
+            (409, r#"{"error":409,"errorCode":"TOO_MANY_SECRETS","reason":"Conflict"}"#),
+            (500, ""),
+        ],
+        revoke: &[(204, ""), (404, r#"{"error":404,"reason":"Not Found"}"#), (403, ""), (500, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "neon/organization-api-key",
+        about: "signed by another key",
+        params: &[("org_id", "org-bold-sky-12345678"), ("label", "keyturn")],
+        answers: &[
+            (200, r#"{"id":3083288,"key":"NEW-KEY","name":"n","created_at":"2023-11-14T22:13:20Z"}"#),
+            (401, r#"{"request_id":"r1","code":"","message":"authentication required"}"#),
+            (403, r#"{"request_id":"r2","code":"","message":"not allowed"}"#),
+            (429, ""),
+            (500, ""),
+        ],
+        list: &[
+            (200, labelled!(r#"[{"id":3083288,"name":""#, r#"","last_used_at":null}]"#)),
+            (401, r#"{"request_id":"r1","code":"","message":"authentication required"}"#),
+        ],
+        revoke: &[(200, r#"{"id":3083288,"name":"n","revoked":true}"#), (404, ""), (403, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "resend/api-key",
+        about: "signed by another key",
+        params: &[("label", "keyturn"), ("permission", "sending_access")],
+        answers: &[
+            (201, r#"{"id":"dacf4072","token":"NEW-KEY"}"#),
+            (401, r#"{"statusCode":401,"name":"missing_api_key","message":"Missing API key"}"#),
+            (403, r#"{"statusCode":403,"name":"restricted_api_key","message":"only for sending"}"#),
+            (422, r#"{"statusCode":422,"name":"validation_error","message":"name is too long"}"#),
+            (429, r#"{"statusCode":429,"name":"rate_limit_exceeded","message":"Too many requests"}"#),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"object":"list","has_more":false,"data":[{"id":"dacf4072","name":""#,
+                    r#""}]}"#
+                ),
+            ),
+            (401, r#"{"statusCode":401,"name":"missing_api_key","message":"Missing API key"}"#),
+        ],
+        revoke: &[
+            (200, ""),
+            (404, r#"{"statusCode":404,"name":"not_found","message":"Not found"}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "openai/admin-key",
+        about: "signed by another key",
+        params: &[("label", "keyturn")],
+        answers: &[
+            (200, r#"{"object":"organization.admin_api_key","id":"key_abc","name":"n","value":"NEW-KEY"}"#),
+            (
+                401,
+                r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"not allowed","type":"invalid_request_error","param":null,"code":null}}"#,
+            ),
+            (429, r#"{"error":{"message":"Rate limit","type":"requests","code":"rate_limit_exceeded"}}"#),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"object":"list","data":[{"id":"key_abc","name":""#,
+                    r#""}],"has_more":false,"last_id":null}"#
+                ),
+            ),
+            (
+                200,
+                r#"{"object":"list","data":[{"id":"key_xyz","name":null}],"has_more":true,"last_id":"key_xyz"}"#,
+            ),
+            (401, r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#),
+        ],
+        revoke: &[
+            (200, r#"{"id":"key_abc","object":"organization.admin_api_key.deleted","deleted":true}"#),
+            (404, r#"{"error":{"message":"No such key","code":"not_found"}}"#),
+            (401, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "twilio/api-key",
+        about: "signed by the account's auth token",
+        params: &[
+            ("account_sid", "AC0123456789abcdef0123456789abcdef"),
+            ("user", "AC0123456789abcdef0123456789abcdef"),
+            ("label", "keyturn"),
+        ],
+        answers: &[
+            (201, r#"{"sid":"SK01","friendly_name":"n","secret":"NEW-KEY","date_created":"d"}"#),
+            (400, r#"{"code":20001,"message":"Invalid parameter","status":400}"#),
+            (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+            (403, r#"{"code":70001,"message":"Forbidden","status":403}"#),
+            (429, r#"{"code":20429,"message":"Too Many Requests","status":429}"#),
+            (500, ""),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"keys":[{"sid":"SK01","friendly_name":""#,
+                    r#""}],"meta":{"key":"keys","next_page_url":null}}"#
+                ),
+            ),
+            (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+        ],
+        revoke: &[(204, ""), (404, r#"{"code":20404,"message":"not found","status":404}"#), (401, "")],
         ..PLAIN
     },
 ];

@@ -28,7 +28,13 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
     body(definition, found);
 }
 
-fn query(definition: &Definition, place: &str, query: &BTreeMap<String, Template>, found: &mut Vec<Mistake>) {
+/// Whether the values of a query stand for something.
+pub(super) fn query(
+    definition: &Definition,
+    place: &str,
+    query: &BTreeMap<String, Template>,
+    found: &mut Vec<Mistake>,
+) {
     for (name, value) in query {
         known_names(definition, &format!("{place}.{name}"), value, &[], found);
     }
