@@ -90,7 +90,7 @@ e2e-kubernetes tag="localhost/keyturn:0.1.0": (image tag)
     # The application: somewhere to connect to, and keyturn's own command line as its client.
     cp "$(command -v busybox)" "$images/application/busybox"
     cp target/image-context/image-root/keyturn "$images/application/keyturn"
-    printf 'FROM scratch\nCOPY busybox keyturn /\nENTRYPOINT ["/busybox", "httpd", "-f", "-p", "8080"]\n' > "$images/application/Containerfile"
+    printf 'FROM scratch\nCOPY busybox keyturn /\nENTRYPOINT ["/busybox", "sh", "-c", "trap exit TERM; /busybox httpd -f -p 8080 & wait"]\n' > "$images/application/Containerfile"
     podman build --quiet --network=none --tag localhost/application:e2e "$images/application" >/dev/null
     podman save --quiet --output "$images/application.tar" localhost/application:e2e
     # Any program that waits serves as a pod's first container.

@@ -93,7 +93,7 @@ fn with_provider(example: &str, provider: &Provider, copies: &str, indent: usize
         "extraVolumes: [{ name: provider, configMap: { name: provider-authority } }]",
         "extraVolumeMounts: [{ name: provider, mountPath: /etc/provider, readOnly: true }]",
     ];
-    let times = format!("\n{margin}  timeouts: {{ provider_call: 10s, settle: 2s, claim: 20s }}\n");
+    let times = format!("\n{margin}  timeouts: {{ provider_call: 5s, settle: 5s, claim: 20s }}\n");
     let lines: Vec<_> = more.iter().map(|line| format!("{margin}{line}")).collect();
     Ok(format!("{}{times}{}\n", changed.trim_end(), lines.join("\n")))
 }
