@@ -213,8 +213,10 @@ async fn end_with_a_call_under_way(stage: &Stage, end: End) -> anyhow::Result<()
         },
     )?;
     gate.release();
-    until("the published key", || async { stage.is_published().await }).await?;
+    until("the end of the pod", || async { Ok(kubectl(&["get", "pod", &pod]).is_err()) }).await?;
+    // What was staged when the pod was asked to stop is published by whoever takes over.
     end.undo()?;
+    until("the published key", || async { stage.is_published().await }).await?;
     until_ready(APPLICATION, 1).await?;
     at_rest(APPLICATION, "keyturn").await?;
     stage.assert_published(calls + 1).await
