@@ -261,12 +261,12 @@ async fn start_before_vault(stage: &Stage) -> anyhow::Result<()> {
     .await?;
     let pod = first_pod()?;
     ensure!(
-        keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_err(),
-        "keyturn is ready without Vault"
+        keyturn_in(&pod, "keyturn", &["health", "--service", "keyturn.v1.RotateService"]).is_err(),
+        "keyturn serves rotations without Vault"
     );
     stage.server.unseal().await?;
     until("keyturn ready", || async {
-        Ok(keyturn_in(&pod, "keyturn", &["health", "--for", "ready"]).is_ok())
+        Ok(keyturn_in(&pod, "keyturn", &["health", "--service", "keyturn.v1.RotateService"]).is_ok())
     })
     .await?;
     rotate_from_the_application(stage).await
