@@ -77,10 +77,12 @@ e2e-kubernetes tag="localhost/keyturn:0.1.0": (image tag)
     set -euo pipefail
     [ "$(id -u)" = 0 ] || { echo "a cluster needs root" >&2; exit 1; }
     export CONTAINERS_CONF="${CONTAINERS_CONF:-$PWD/packaging/containers.conf}"
+    # The Helm that the chart's tests fetch does as well.
+    export PATH="$PATH:$(echo "$PWD"/target/chart-tools/helm-*/helm)"
     for tool in helm kubectl podman busybox etcd containerd dnsmasq iptables; do
       command -v "$tool" >/dev/null && continue
       echo "$tool is not on this machine; on Debian: busybox-static etcd-server containerd runc containernetworking-plugins" \
-        "dnsmasq-base iptables podman (helm and kubectl come from their own projects)" >&2
+        "dnsmasq-base iptables podman (kubectl comes from its own project, helm from `cargo test --test chart` too)" >&2
       exit 1
     done
     examples/e2e/build-kubernetes.sh target/kubernetes
