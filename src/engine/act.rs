@@ -13,8 +13,8 @@ use crate::escrow::{Escrow, SealedAnswer, Slot};
 use crate::ids::RotationId;
 use crate::provider::{self, Probe, Provider};
 use crate::rotation::{
-    Closed, ClosedAs, Event, Outcome, Phase, Problem, Reading, Refusal, RefusalClass, Rotation, State,
-    Verdict,
+    Answer, Closed, ClosedAs, Event, Outcome, Phase, Problem, Reading, Refusal, RefusalClass, Rotation,
+    State, Verdict,
 };
 use crate::secret::SecretValue;
 use crate::vault::{Record, Stamp, Store};
@@ -308,16 +308,22 @@ where
     }
 
     /// Reads the published value back, and asks the provider whether it accepts it.
-    pub(super) async fn verify(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
-        let expected = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
+    /// The entry must hold the very key that the record is about to name: a write of another call can come later.
+    pub(super) async fn verify(
+        &mut self,
+        rotation: &Rotation,
+        answer: &Answer,
+    ) -> Result<Event, Interruption> {
         let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
-        let ours = entry.stamp(field).is_some_and(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let expected =
-            |value: &SecretValue| expected.as_ref().is_none_or(|held| *held == self.fingerprint(value));
-        let Some(value) = entry.field(field).filter(|value| ours && expected(value)) else {
+        let stamp = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
+        let is_the_key = |value: &SecretValue| self.fingerprint(value) == answer.fingerprint;
+        let Some(value) = entry.field(field).filter(|value| stamp.is_some() && is_the_key(value)) else {
+            if stamp.is_some_and(|stamp| stamp.call != answer.call) {
+                return Err(Interruption::Reload);
+            }
             return Err(Interruption::Held(Cause::new(
                 "ENTRY_OVERWRITTEN",
                 format!(

@@ -13,7 +13,7 @@ use super::stopwatch::{Share, Stopwatch};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::Provider;
-use crate::rotation::{self, Effect, Event, Phase, Rotation, State};
+use crate::rotation::{self, Answer, Effect, Event, Phase, Rotation, State};
 use crate::vault::Store;
 
 pub(super) struct Driver<P, S, E, C> {
@@ -184,7 +184,10 @@ where
             Effect::Probe => self.busy(open, Work::Probe).await?,
             Effect::Publish => self.busy(open, Work::Publish).await?,
             Effect::Fence => self.busy(open, Work::Fence).await?,
-            Effect::Verify => self.busy(open, Work::Verify).await?,
+            Effect::Verify => {
+                let Some(answer) = state.phase.answer() else { return Err(Interruption::Reload) };
+                self.busy(open, Work::Verify(answer.clone())).await?
+            }
         };
         Ok(Some(event))
     }
@@ -216,7 +219,7 @@ where
                 Work::Probe => hands.probe().await,
                 Work::Publish => hands.publish(open).await,
                 Work::Fence => hands.fence(open).await,
-                Work::Verify => hands.verify(open).await,
+                Work::Verify(answer) => hands.verify(open, &answer).await,
             }
         });
         loop {
@@ -292,7 +295,7 @@ enum Work {
     Probe,
     Publish,
     Fence,
-    Verify,
+    Verify(Answer),
 }
 
 /// Lost check-and-sets in a row after which the task slows down.

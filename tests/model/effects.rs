@@ -205,10 +205,10 @@ fn seal(world: &mut World, who: usize, happens: Happens) {
 
 fn verify(world: &mut World, rules: &Rules, who: usize, run: &Run, happens: Happens) -> Option<Seen> {
     let id = open_number(&run.state)?;
-    let expected = world.replicas[who].hand.filter(|hand| hand.rotation == id).map(|hand| hand.key);
+    let expected = run.state.phase.answer().map(|answer| &answer.fingerprint);
     let entry = world.entry;
     let ours = entry.stamp.is_some_and(|stamp| stamp.rotation == id);
-    if !ours || expected.is_some_and(|key| key != entry.key) {
+    if !ours || expected != Some(&fingerprint(entry.key)) {
         return None;
     }
     world.replicas[who].entry = Some(entry);
