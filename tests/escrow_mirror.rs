@@ -130,7 +130,9 @@ fn respond(head: &str, body: &[u8], secret: &watch::Sender<Secret>) -> (u16, Str
     if !head.contains(&format!("authorization: bearer {TOKEN}\r\n")) {
         return (401, "{}".to_owned());
     }
-    if head.starts_with(&format!("patch {SECRET_PATH}?fieldmanager=keyturn http")) {
+    if head.starts_with(&format!("patch {SECRET_PATH}?fieldmanager=keyturn&dryrun=all http")) {
+        assert!(serde_json::from_slice::<Value>(body).unwrap()["data"]["rehearsal"].is_string());
+    } else if head.starts_with(&format!("patch {SECRET_PATH}?fieldmanager=keyturn http")) {
         assert!(head.contains("content-type: application/merge-patch+json\r\n"), "{head}");
         let patch: Value = serde_json::from_slice(body).unwrap();
         for (name, value) in patch["data"].as_object().unwrap() {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
@@ -153,6 +153,9 @@ impl Files {
         // A key of another certificate is refused here.
         let mut config = builder.with_single_cert(chain, key).map_err(|error| own(&error))?;
         config.alpn_protocols = vec![HTTP_2.to_vec()];
+        // A session that is taken up again shows no certificate, and would outlive it.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(config)
     }
 }

@@ -98,12 +98,13 @@ async fn run(source: Source, config: Config) -> anyhow::Result<()> {
     };
     tracing::info!(broken, "stopping: no new rotation begins, a sent call comes to its end");
     shutdown.cancel();
-    following.await.context("the configuration was followed no more")?;
+    let followed = following.await.context("the configuration was followed no more");
     running.close();
     if tokio::time::timeout(longest, running.wait()).await.is_err() {
         tracing::warn!("a rotation is cut off; the next start goes on from record and escrow");
     }
     store.close().await;
+    followed?;
     serving.await.context("the server was cut off")??;
     anyhow::ensure!(!broken, "a credential's task broke, see above; start keyturn again, and it recovers");
     tracing::info!("keyturn has stopped");

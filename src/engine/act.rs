@@ -162,11 +162,17 @@ where
             return Ok(());
         };
         in_hand.sealed = false;
-        if !in_hand.in_slot && self.slot(id).await? == Slot::Sealed {
+        if !in_hand.in_slot && self.slot(id).await? == Slot::Sealed && !self.is_in_slot(id).await {
             return self.seal_beside_another(id).await;
         }
         self.seal_in_hand().await;
         self.is_kept()
+    }
+
+    /// Whether the slot has the very key in hand.
+    async fn is_in_slot(&self, id: RotationId) -> bool {
+        let (Some(in_hand), Some(sealed)) = (&self.in_hand, self.opened(id).await) else { return false };
+        self.fingerprint(&sealed.answer.secret) == self.fingerprint(&in_hand.answer.secret)
     }
 
     /// The slot has the late answer of another call, which nobody else may have: both are kept.
@@ -333,6 +339,10 @@ where
             )));
         };
         self.entry = Some(entry);
+        if self.plan().creates.is_some() && rotation.calls > 1 {
+            // Nor may a write of another call come after it: it would find another version.
+            self.fence_the_entry().await?;
+        }
         if !self.plan().probe {
             return Ok(Event::Probed { verdict: Verdict::NoProbe, now: self.now() });
         }

@@ -120,6 +120,8 @@ impl Desk {
     /// The pending rotation will not begin.
     pub(super) fn withdraw(&mut self, code: &'static str, message: String, at: Timestamp) {
         let Some((rotation_id, request)) = self.pending.take() else { return };
+        // An intent that may have been written all the same is found in the record.
+        self.committed = false;
         tracing::info!(%rotation_id, code, "a rotation was withdrawn before it began: {message}");
         self.show(|snapshot| {
             snapshot.withdrawn.insert(0, Withdrawn { rotation_id, request, at, code, message });

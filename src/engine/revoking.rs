@@ -8,7 +8,9 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::KeyId;
 use crate::provider::{Listing, Provider, Revoking};
-use crate::rotation::{Event, Revocation, Rotation, State, Verdict, is_as_recorded, quiet_for, strays};
+use crate::rotation::{
+    Event, Revocation, Rotation, State, Verdict, is_as_recorded, quiet_for, shows_the_published, strays,
+};
 use crate::secret::SecretValue;
 use crate::vault::{Entry, Store};
 
@@ -180,6 +182,14 @@ where
         self.collect_secrets().await?;
         let Some(secrets) = &self.signer else { return Ok(None) };
         let keys = match self.provider.list(secrets.signer()).await {
+            Listing::Keys(keys) if !shows_the_published(state, &keys) => {
+                self.note(
+                    "STRAYS_UNKNOWN",
+                    "the provider's list does not show the key that is in Vault, so nothing in it is believed and no stray \
+                     is cleared away; if this stays, the definition takes the key's id from two different things".to_owned(),
+                );
+                return Ok(None);
+            }
             Listing::Keys(keys) => strays(state, keys),
             Listing::Unavailable(problem) => {
                 tracing::debug!(credential = %self.credential.name, %problem, "the keys were not listed");

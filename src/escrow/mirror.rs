@@ -53,6 +53,10 @@ pub(super) struct Entry {
 /// From the first byte sent to the last one received.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What every age file begins with.
+const AGE_MAGIC: &[u8] = b"age-encryption.org/v1\n";
+/// More than a sealed answer takes.
+const COPY_BYTES: usize = 16 * 1024;
 /// A Secret has at most 1 MiB, in base64 within JSON, with room for what surrounds it.
 const BODY_BYTES_MAX: usize = 2 << 20;
 
@@ -61,9 +65,12 @@ impl Mirror {
         Self { secret }
     }
 
-    /// Shows, without a change, that copies can be written now.
+    /// Shows, without a change, that copies can be read and one more of the usual size can be written now.
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.patch("patch", &json!({ "data": {} }))
+        self.copies()?;
+        let copy = BASE64.encode(&[0; COPY_BYTES]);
+        let rehearsed = json!({ "data": { "rehearsal": copy } }).to_string();
+        self.send("write to", Method::PATCH, "&dryRun=All", Some(rehearsed)).map(drop)
     }
 
     /// Writes a copy.
@@ -80,12 +87,16 @@ impl Mirror {
 
     /// All copies; what keyturn did not write is left out.
     pub(super) fn copies(&self) -> Result<BTreeMap<Entry, Vec<u8>>, Error> {
-        let body = self.send("read", Method::GET, None)?;
+        let body = self.send("read", Method::GET, "", None)?;
         let read: ReadSecret =
             serde_json::from_slice(&body).map_err(|_| self.failed("read", "its answer is no Secret"))?;
         let data = read.data.unwrap_or_default().into_iter();
         Ok(data
-            .filter_map(|(name, sealed)| Some((Entry::parse(&name)?, BASE64.decode(sealed.as_bytes()).ok()?)))
+            .filter_map(|(name, sealed)| {
+                let sealed = BASE64.decode(sealed.as_bytes()).ok()?;
+                // What somebody else put there is not taken for an answer.
+                sealed.starts_with(AGE_MAGIC).then_some((Entry::parse(&name)?, sealed))
+            })
             .collect())
     }
 
@@ -95,25 +106,32 @@ impl Mirror {
     }
 
     fn patch(&self, action: &'static str, change: &Value) -> Result<(), Error> {
-        self.send(action, Method::PATCH, Some(change.to_string())).map(drop)
+        self.send(action, Method::PATCH, "", Some(change.to_string())).map(drop)
     }
 
-    fn send(&self, action: &'static str, method: Method, body: Option<String>) -> Result<Vec<u8>, Error> {
+    fn send(
+        &self,
+        action: &'static str,
+        method: Method,
+        query: &str,
+        body: Option<String>,
+    ) -> Result<Vec<u8>, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| self.failed(action, "there is no runtime to reach it with"))?;
-        runtime.block_on(self.exchange(action, method, body))
+        runtime.block_on(self.exchange(action, method, query, body))
     }
 
     async fn exchange(
         &self,
         action: &'static str,
         method: Method,
+        query: &str,
         body: Option<String>,
     ) -> Result<Vec<u8>, Error> {
         let namespace = self.account("namespace", action)?;
         let base = self.secret.address.trim_end_matches('/');
         let url = format!(
-            "{base}/api/v1/namespaces/{}/secrets/{}?fieldManager=keyturn",
+            "{base}/api/v1/namespaces/{}/secrets/{}?fieldManager=keyturn{query}",
             namespace.trim(),
             self.secret.name
         );

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::effect::Effect;
 use super::history::{Closed, ClosedAs, Decision};
 use super::orphan;
+use super::outcome::Doubt;
 use super::plan::Plan;
 use super::revocation;
 use super::schedule;
@@ -230,13 +231,18 @@ fn too_soon_until(plan: &Plan, state: &State) -> Option<Timestamp> {
         |closed: &&Closed| matches!(closed.outcome, ClosedAs::Failed { .. } | ClosedAs::NotApplied { .. });
     let newest = state.history.first().filter(refused).map(|closed| later(closed.closed_at, RETRY_DELAY_MIN));
     // What it asked for outlasts the emergency that did not wait, and the person who settled that one.
-    let asked = state.history.iter().filter_map(asked_until).max();
+    let asked = state.history.iter().filter_map(|closed| asked_until(plan, closed)).max();
     rotated.max(newest).max(asked)
 }
 
-/// Until when the provider that refused asked to be left alone.
-fn asked_until(closed: &Closed) -> Option<Timestamp> {
-    let ClosedAs::Failed { refusal } = &closed.outcome else { return None };
+/// Until when the provider that refused asked to be left alone. A doubt waits that out before it is closed, but for one that
+/// took nothing.
+fn asked_until(plan: &Plan, closed: &Closed) -> Option<Timestamp> {
+    let refusal = match &closed.outcome {
+        ClosedAs::Failed { refusal } => refusal,
+        ClosedAs::NotApplied { doubt: Doubt::Refused { refusal } } if plan.creates.is_some() => refusal,
+        _ => return None,
+    };
     refusal.retry_after.map(|asked| later(closed.closed_at, asked))
 }
 

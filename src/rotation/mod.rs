@@ -24,7 +24,7 @@ pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
 pub use plan::{Creates, Plan, Propagation};
 pub use resolve::possible_decisions;
 pub use resume::is_wanted;
-pub use revocation::{Created, Revocation, is_as_recorded, strays};
+pub use revocation::{Created, Revocation, is_as_recorded, shows_the_published, strays};
 pub use state::{
     Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
     State, Trigger, Unknown,

@@ -46,6 +46,14 @@ pub fn is_as_recorded(state: &State, entry: Option<&Fingerprint>) -> bool {
     entry.is_some() && entry == expected
 }
 
+/// Whether a list of the provider's keys shows the one that was published: else it lags, or names keys by other ids than the
+/// answers do, and a key that is needed could not be told from a stray.
+pub fn shows_the_published(state: &State, keys: &[Created]) -> bool {
+    let published = state.last_rotated().and_then(|last| last.outcome.answer());
+    let id = published.and_then(|published| published.key_id.as_ref());
+    id.is_none_or(|id| keys.iter().any(|key| key.key_id == *id))
+}
+
 /// The keys among those that the provider made for rotations that nobody needs, and that are not owed yet.
 ///
 /// A rotation that the record does not know as closed may be open, may be another credential's, or may have been

@@ -212,6 +212,9 @@ fn verify(world: &mut World, rules: &Rules, who: usize, run: &Run, happens: Happ
         return None;
     }
     world.replicas[who].entry = Some(entry);
+    if rules.plan.creates.is_some() && run.state.phase.rotation().is_some_and(|open| open.calls > 1) {
+        chores::fence(world, rules);
+    }
     Some(if rules.plan.probe { probe(world, rules, entry.key, happens) } else { Seen::NoProbe })
 }
 
