@@ -14,7 +14,7 @@ use keyturn::ids::{CredentialName, KvVersion, RotationId};
 use keyturn::rotation::{
     Answer, Baseline, Closed, ClosedAs, Created, Creates, Decision, Doubt, Effect, Event, HISTORY_MAX,
     NotNow, Phase, Plan, Publication, RefusalClass, Revocation, State, Timings, Verdict, admit,
-    is_as_recorded, next_due, step, strays,
+    is_as_recorded, next_due, shows_the_published, step, strays,
 };
 use keyturn::secret::Fingerprint;
 use support::rotation::{
@@ -245,4 +245,14 @@ fn a_record_from_before_keys_lived_side_by_side_is_read() {
     assert!(
         !["revocations", "key_id", "entry"].iter().any(|member| written.contains(&format!("\"{member}\"")))
     );
+}
+
+#[test]
+fn a_list_in_which_the_published_key_is_missing_or_has_another_id_is_not_believed() {
+    let state = after(vec![closed(ROTATION, rotated("new")), closed(OLDER, lost())]);
+    let (published, stray) = (made("new", ROTATION), made("lost", OLDER));
+    assert!(shows_the_published(&state, &[stray.clone(), published]));
+    assert!(!shows_the_published(&state, std::slice::from_ref(&stray)), "the list lags");
+    assert!(!shows_the_published(&state, &[made("keys-new", ROTATION), stray]), "ids of another kind");
+    assert!(shows_the_published(&after(vec![closed(OLDER, lost())]), &[]), "nothing was published yet");
 }
