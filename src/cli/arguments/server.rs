@@ -14,7 +14,7 @@ pub struct ServerArguments {
     /// keyturn's Unix socket [default: /run/keyturn/keyturn.sock]
     #[arg(long, value_name = "PATH", help_heading = "Connection", conflicts_with_all = ["address", "config"])]
     pub socket: Option<PathBuf>,
-    /// keyturn's TCP address, such as https://keyturn.payments.svc:7443 or http://127.0.0.1:7070
+    /// keyturn's TCP address, such as https://10.0.0.7:7443 or http://127.0.0.1:7070
     #[arg(long, value_name = "URL", help_heading = "Connection", conflicts_with = "config")]
     pub address: Option<String>,
     /// Take the socket from this configuration file
