@@ -107,9 +107,7 @@ impl Desk {
     pub(super) fn recognise(&mut self, state: &State) {
         let open = state.phase.rotation().map(|open| open.rotation_id);
         let mut known = state.history.iter().map(|closed| closed.rotation_id).chain(open);
-        if self.pending.take_if(|(id, _)| known.any(|known| known == *id)).is_some() {
-            self.committed = false;
-        }
+        self.committed &= self.pending.take_if(|(id, _)| known.any(|known| known == *id)).is_none();
     }
 
     /// The pending rotation has written its intent.
