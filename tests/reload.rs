@@ -171,3 +171,30 @@ async fn a_rotation_in_flight_ends_by_its_old_plan_before_the_new_one_counts() {
     assert_eq!(providers.publicsquare.calls().len(), 1);
     assert_eq!(world.value(&mounted.installation, &setup.store).await, providers.publicsquare.current_key());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_changes_while_a_rotation_is_open_waits_for_its_end() {
+    let (world, providers) = (World::start().await, Providers::start().await);
+    let setup = publicsquare(&providers.publicsquare);
+    let mut mounted = Mounted::prepare(&world, std::slice::from_ref(&setup)).await;
+    mounted.put_with(&[&setup.name], |_| {});
+    let sidecar = world.sidecar(&mounted.installation).await;
+    let gate = Gate::new();
+    providers.publicsquare.next_call(Fault::slow(std::time::Duration::ZERO).until(&gate));
+    let rotation = sidecar.rotate(&setup.name, false).await.unwrap();
+    gate.reached().await;
+    world.server.seal().await.unwrap();
+    gate.release();
+    sidecar.until(&setup.name, "the hold", |credential| credential.hold.is_some()).await.unwrap();
+
+    // The open rotation's key goes to the old place, and the new one would stay behind.
+    let (path, _) = setup.store.split_once('#').unwrap();
+    let elsewhere = format!("{path}#elsewhere");
+    mounted.put_with(&[&setup.name], |config| config["credentials"][0]["store"] = json!(elsewhere));
+    refused(&sidecar, "a rotation is open that ends in").await;
+    world.server.unseal().await.unwrap();
+    let ended = sidecar.ended(&rotation.rotation_id).await.unwrap();
+    assert_eq!(ended.state(), RotationState::Succeeded, "{ended:?}");
+    assert_eq!(world.value(&mounted.installation, &setup.store).await, providers.publicsquare.current_key());
+    sidecar.until(&setup.name, "the new place", |credential| credential.store == elsewhere).await.unwrap();
+}

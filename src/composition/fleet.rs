@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyturn::clock::SystemClock;
 use keyturn::config::{self, Change, Config};
-use keyturn::engine::{Adapters, Credential, Fleet, Place};
+use keyturn::engine::{self, Adapters, Credential, Fleet, Place, Snapshot};
 use keyturn::escrow::MirroredEscrow;
 use keyturn::ids::{CredentialName, RotationId};
 use keyturn::mistake::Mistake;
@@ -100,6 +100,18 @@ impl Tasks {
             if fleet.contains_key(&one.name) {
                 let what = "it was removed, and a rotation of it is still open; it can come back when that has ended";
                 mistakes.push(Mistake::new(format!("credentials.{}", one.name), what));
+            }
+        }
+        for one in &change.changed {
+            let place =
+                fleet.get(&one.name).map(engine::Handle::snapshot).filter(|now| now.store != one.store);
+            if let Some(now) = place.filter(Snapshot::may_be_open) {
+                let what = format!(
+                    "a rotation is open that ends in {}; the file is taken up when it has",
+                    now.store
+                );
+                let hint = "copy the key to the new place after that, not before";
+                mistakes.push(Mistake::new(format!("credentials.{}.store", one.name), what).hint(hint));
             }
         }
         for one in change.added.iter().chain(&change.changed) {

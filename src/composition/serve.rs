@@ -91,14 +91,20 @@ async fn run(source: Source, config: Config) -> anyhow::Result<()> {
     }
     tracing::info!(credentials, version = env!("CARGO_PKG_VERSION"), "keyturn serves");
     let serving = tokio::spawn(api::serve(listeners, fleet, clock, readiness, shutdown.clone()));
-    let following = tokio::spawn(reload.follow(shutdown.clone()));
-    let broken = tokio::select! {
-        () = signals.first() => false,
-        () = shutdown.cancelled() => true,
+    let mut following = tokio::spawn(reload.follow(shutdown.clone()));
+    let (broken, followed) = tokio::select! {
+        () = signals.first() => (false, None),
+        () = shutdown.cancelled() => (true, None),
+        // It ends at the shutdown alone; before, it has broken.
+        followed = &mut following => (followed.is_err(), Some(followed)),
     };
     tracing::info!(broken, "stopping: no new rotation begins, a sent call comes to its end");
     shutdown.cancel();
-    let followed = following.await.context("the configuration was followed no more");
+    let followed = match followed {
+        Some(followed) => followed,
+        None => following.await,
+    };
+    let followed = followed.context("the configuration was followed no more");
     running.close();
     if tokio::time::timeout(longest, running.wait()).await.is_err() {
         tracing::warn!("a rotation is cut off; the next start goes on from record and escrow");

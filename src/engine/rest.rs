@@ -39,7 +39,11 @@ where
         let (shutdown, retire) = (self.desk.shutdown.clone(), self.retire.clone());
         let mut look_up_at = clock.monotonic() + self.attention_in(&state);
         loop {
-            // A stream of orders must keep the task neither from looking up nor from beginning what is pending.
+            // A successor takes what is pending with the desk; a stream of orders must not keep it waiting.
+            if retire.is_cancelled() && self.may_retire() {
+                return Err(Interruption::Stop);
+            }
+            // Nor must such a stream keep the task from looking up, or from beginning what is pending.
             let left = look_up_at.saturating_sub(clock.monotonic());
             if !left.is_zero()
                 && let Some(order) = self.desk.order_at_hand(&plan, clock.now())

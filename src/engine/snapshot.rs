@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::credential::Credential;
 use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId};
-use crate::rotation::{Request, State};
+use crate::rotation::{Phase, Request, State};
 
 /// One credential as its task sees it now. Published whole at every change; holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl Snapshot {
             conditions: Vec::new(),
             withdrawn: Vec::new(),
         }
+    }
+
+    /// Whether a rotation is open or about to begin, as far as is known.
+    pub fn may_be_open(&self) -> bool {
+        let is_idle = self.state.as_ref().is_some_and(|state| state.phase == Phase::Idle);
+        self.pending.is_some() || !is_idle
     }
 }
 

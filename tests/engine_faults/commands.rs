@@ -5,6 +5,8 @@ use std::time::Duration;
 use keyturn::engine::{Handle, RotateRequest};
 use keyturn::ids::RotationId;
 use keyturn::rotation::Decision;
+use keyturn::testbed::Gate;
+use keyturn::testbed::fake::{StoreCall, StoreFault};
 
 use crate::world::{
     FIRST_KEY, World, ask, due_every, hours, minutes, plan_none, plan_read, plan_redo, seconds, staged,
@@ -138,6 +140,28 @@ async fn a_request_that_comes_while_vault_is_sealed_is_carried_out_once_it_is_no
     world.assert_rotated("key-1", 1);
     assert_eq!(world.newest_closed().rotation_id, id);
     assert_eq!(replica.disk.slots(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_intent_lost_to_another_replica_leaves_no_sign_of_an_intent_behind() {
+    let world = World::new(due_every(Duration::from_hours(1), plan_none()));
+    let (loser, winner) = (world.replica(1).await, world.replica(2).await);
+    let gate = Gate::new();
+    loser.link.next(StoreCall::WriteRecord, StoreFault::Held(gate.clone()));
+    gate.reached().await;
+    winner.until_rotated(1).await;
+    gate.release();
+    loser.until("the withdrawal", |seen| !seen.withdrawn.is_empty()).await;
+    world.assert_rotated("key-1", 1);
+
+    // What is asked for next has written nothing yet, so it can be cancelled.
+    let gate = loser.hold_next_preflight();
+    let id = loser.handle().rotate(ask(true)).await.unwrap();
+    gate.reached().await;
+    loser.handle().cancel(id).await.unwrap();
+    gate.release();
+    minutes(10).await;
+    world.assert_rotated("key-1", 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,23 @@ async fn a_lost_answer_costs_another_call_and_its_key_is_found_and_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_provider_asked_for_at_the_second_call_counts_after_the_close_too() {
+    let world = World::new(Plan { redo: Some(2), ..plan_created() });
+    let replica = world.replica(1).await;
+    world.mint.next(CallFault::AnswerLost);
+    world.mint.next(CallFault::RefusedFor(RefusalClass::Forbidden, Duration::from_hours(1)));
+    replica.rotate().await;
+    replica.until("the close", |seen| seen.state.as_ref().is_some_and(|it| !it.history.is_empty())).await;
+    let closed = world.newest_closed();
+    assert!(matches!(closed.outcome, ClosedAs::NotApplied { .. }), "{closed:#?}");
+    minutes(59).await;
+    assert_eq!(replica.handle().rotate(ask(false)).await.unwrap_err().code(), "TOO_SOON");
+    assert_eq!(world.mint.calls().len(), 2, "nobody insisted");
+    replica.until_rotated(1).await;
+    world.assert_rotated("key-2", 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_only_two_keys_live_a_lost_one_is_cleared_away_before_the_next_try() {
     let world = World::new(at_most(2, plan_created()));
     let replica = world.replica(1).await;
