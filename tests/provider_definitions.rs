@@ -173,11 +173,11 @@ fn rehearsed(out: &str) -> Vec<&str> {
 #[tokio::test]
 async fn a_rehearsal_ends_as_the_definition_promises() {
     for (name, params, situations) in [
-        ("adyen/client-key", "--param company_id=Acme --param api_credential_id=S2-1", 8),
-        ("adyen/api-key", "--param merchant_id=Shop --param api_credential_id=S2-1", 18),
-        ("publicsquare/api-key", "--param id=key_7Ay5", 18),
-        ("spritz/integrator-secret", "--param integrator_key=int_1", 9),
-        ("sendgrid/api-key", "--param label=keyturn --param scopes=mail.send,alerts.read", 20),
+        ("adyen/client-key", "--param company_id=Acme --param api_credential_id=S2-1", 15),
+        ("adyen/api-key", "--param merchant_id=Shop --param api_credential_id=S2-1", 32),
+        ("publicsquare/api-key", "--param id=key_7Ay5", 29),
+        ("spritz/integrator-secret", "--param integrator_key=int_1", 15),
+        ("sendgrid/api-key", "--param label=keyturn --param scopes=mail.send,alerts.read", 32),
     ] {
         let (exit, out, err) = run(&format!("test {name} {params}")).await;
         assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{out}");

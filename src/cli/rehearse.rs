@@ -113,5 +113,6 @@ fn show_scenes(
 fn row(scene: &Scene) -> (Tone, [String; 5]) {
     let (tone, kept) = if scene.is_kept { (Tone::Plain, "yes") } else { (Tone::Alarm, "NO") };
     let took = span(Duration::from_millis(scene.took_ms));
-    (tone, [scene.situation.clone(), scene.calls.join(", "), took, scene.ended.clone(), kept.to_owned()])
+    let calls = if scene.calls.is_empty() { "none".to_owned() } else { scene.calls.join(", ") };
+    (tone, [scene.situation.clone(), calls, took, scene.ended.clone(), kept.to_owned()])
 }

@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::death::{Death, Moment};
 use crate::escrow::{Error, Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, RotationId};
 use crate::secret::SecretValue;
 
 /// The slots of one credential.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct MemoryEscrow {
+    death: Arc<Death>,
     slots: watch::Sender<BTreeMap<RotationId, (Slot, Option<SealedAnswer>)>>,
 }
 
 impl MemoryEscrow {
+    pub(super) fn new(death: Arc<Death>) -> Self {
+        Self { death, slots: watch::Sender::default() }
+    }
+
     fn put(&self, rotation: RotationId, slot: Slot, answer: Option<SealedAnswer>) {
         self.slots.send_modify(|slots| {
             slots.insert(rotation, (slot, answer));
@@ -48,6 +55,7 @@ impl Escrow for MemoryEscrow {
         answer: &SealedAnswer,
     ) -> Result<(), Error> {
         self.put(rotation, Slot::Sealed, Some(copy(answer)));
+        self.death.approach(Moment::AfterSealing);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! whether the provider does what it says.
 
 mod clock;
+mod death;
 mod escrow;
 mod scene;
 mod store;
@@ -18,13 +19,15 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::clock::StageClock;
+use self::death::{Death, MortalProvider};
 use self::escrow::MemoryEscrow;
+use self::scene::Mishap;
 use self::store::{Ended, MemoryStore};
 use crate::engine::{self, Adapters, Credential, RotateRequest};
 use crate::ids::{FieldPath, InvalidId, ReplicaId, RotationId};
 use crate::mistake::Mistake;
 use crate::provider::definition::AuthScheme;
-use crate::provider::simulator::{Simulator, Trouble};
+use crate::provider::simulator::Simulator;
 use crate::provider::{
     self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind, bind_loosely,
 };
@@ -71,8 +74,8 @@ pub async fn rehearse(
     for own in definition.self_signing.ways() {
         let binding = Binding { params: params.clone(), self_authenticating: *own, ..usual(definition) };
         let bound = bind(definition, binding.clone()).map_err(Error::Binding)?;
-        for trouble in scene::troubles(definition, bound.plan()) {
-            scenes.push(play(definition, binding.clone(), trouble, transport.clone()).await?);
+        for mishap in scene::mishaps(definition, bound.plan()) {
+            scenes.push(play(definition, binding.clone(), mishap, transport.clone()).await?);
         }
     }
     Ok(scenes)
@@ -103,34 +106,42 @@ const SCENE_MAX: Duration = Duration::from_secs(30);
 async fn play(
     definition: &Definition,
     binding: Binding,
-    trouble: Trouble,
+    mishap: Mishap,
     transport: Transport,
 ) -> Result<Scene, Error> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     let bound = bound_here(definition, binding, &listener)?;
     let clock = StageClock::start();
     let props = Props::new(definition, &bound)?;
+    let death = Death::at(mishap.death());
     let store = Arc::new(MemoryStore::new(
         clock.clone(),
+        Arc::clone(&death),
         props.credential.store.clone(),
         Simulator::<StageClock>::key_number(0),
         props.secrets(),
         goes_on_for(bound.plan()),
     ));
+    let trouble = mishap.trouble();
     let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
-    let adapters = Adapters {
-        provider: HttpProvider::new(bound.clone(), clock.clone(), transport)?,
-        store: Arc::clone(&store),
-        escrow: Arc::new(MemoryEscrow::default()),
-        clock: clock.clone(),
-        // Always the same, for what is asked between rotations is spread by it.
-        replica: ReplicaId::from_uuid(uuid::Uuid::nil()),
-        new_rotation_id: || RotationId::from_uuid(uuid::Uuid::now_v7()),
-    };
+    let escrow = Arc::new(MemoryEscrow::new(Arc::clone(&death)));
     let shutdown = CancellationToken::new();
+    let live = || {
+        let provider = HttpProvider::new(bound.clone(), clock.clone(), transport.clone())?;
+        let adapters = Adapters {
+            provider: MortalProvider { provider, death: Arc::clone(&death) },
+            store: Arc::clone(&store),
+            escrow: Arc::clone(&escrow),
+            clock: clock.clone(),
+            // Always the same, for what is asked between rotations is spread by it.
+            replica: ReplicaId::from_uuid(uuid::Uuid::nil()),
+            new_rotation_id: || RotationId::from_uuid(uuid::Uuid::now_v7()),
+        };
+        Ok::<_, Error>(engine::spawn(props.credential.clone(), adapters, shutdown.clone()))
+    };
+    let (handle, mut task) = live()?;
     let mut ended = store.ended();
-    let (handle, task) = engine::spawn(props.credential, adapters, shutdown.clone());
     let request = RotateRequest { emergency: false, request_id: None, caller: None };
     // The request is there before the task looks around, so that every rehearsal takes the same course.
     let (asked, ()) = tokio::join!(handle.rotate(request), async { store.open() });
@@ -140,19 +151,27 @@ async fn play(
         ended.as_ref().is_some_and(|ended| !goes_on || ended.state.phase != Phase::Idle)
     };
     let mut stopped = clock.stopped();
-    let over = async {
+    let mut over = std::pin::pin!(tokio::time::timeout(SCENE_MAX, async {
         tokio::select! {
             _ = ended.wait_for(is_over) => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
-    };
-    // If it is not over in time, the judge finds it as it is.
-    tokio::time::timeout(SCENE_MAX, over).await.ok();
+    }));
+    tokio::select! {
+        // If it is not over in time, the judge finds it as it is.
+        _ = &mut over => {}
+        () = death.comes() => {
+            task.abort();
+            task.await.ok();
+            task = live()?.1;
+            over.await.ok();
+        }
+    }
     let ended = store.ended().borrow().clone();
     shutdown.cancel();
     task.await.map_err(|error| Error::Stage(format!("a defect in keyturn: {error}")))?;
     serving.abort();
-    Ok(scene::judge(trouble, &bound, ended.as_ref(), &simulator, &store.value()))
+    Ok(scene::judge(mishap, &bound, ended.as_ref(), &simulator, &store.value()))
 }
 
 /// The definition, bound to a simulator on this machine below the same path; nothing else is called.

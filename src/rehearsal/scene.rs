@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::clock::StageClock;
+use super::death::Moment;
 use super::store::Ended;
 use crate::provider::simulator::{Heard, Simulator, Trouble};
 use crate::provider::{BoundDefinition, Definition};
@@ -40,8 +41,66 @@ pub enum Ending {
     PersonAsked,
 }
 
+/// What goes wrong in a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mishap {
+    /// Something at the provider, or on the way to it.
+    Outside(Trouble),
+    /// keyturn dies, and starts again.
+    Death(Moment),
+}
+
+impl Mishap {
+    /// What happens outside.
+    pub(super) const fn trouble(self) -> Trouble {
+        match self {
+            Self::Outside(trouble) => trouble,
+            Self::Death(Moment::AfterDoubt) => Trouble::AnswerLost,
+            Self::Death(_) => Trouble::None,
+        }
+    }
+
+    /// When keyturn dies.
+    pub(super) const fn death(self) -> Option<Moment> {
+        match self {
+            Self::Outside(_) => None,
+            Self::Death(moment) => Some(moment),
+        }
+    }
+
+    /// What it is like for the key, where it goes wrong outside.
+    const fn comes_to(self) -> Trouble {
+        match self {
+            Self::Outside(trouble) => trouble,
+            Self::Death(Moment::BeforeSending) => Trouble::RequestLost,
+            Self::Death(Moment::AfterAnswer | Moment::AfterDoubt) => Trouble::AnswerLost,
+            Self::Death(
+                Moment::AfterIntent | Moment::AfterSealing | Moment::AfterStaging | Moment::AfterPublishing,
+            ) => Trouble::None,
+        }
+    }
+}
+
 /// What can go wrong with a definition.
-pub(super) fn troubles(definition: &Definition, plan: &Plan) -> Vec<Trouble> {
+pub(super) fn mishaps(definition: &Definition, plan: &Plan) -> Vec<Mishap> {
+    let outside = troubles(definition, plan).into_iter().map(Mishap::Outside);
+    outside.chain(deaths(plan).map(Mishap::Death)).collect()
+}
+
+fn deaths(plan: &Plan) -> impl Iterator<Item = Moment> {
+    // Without any means there is no doubt to go on with; a person is asked at once.
+    let has_means =
+        plan.replay.is_some() || plan.read.is_some() || plan.redo.is_some() || plan.creates.is_some();
+    let doubt = has_means.then_some(Moment::AfterDoubt);
+    let staging = plan.propagation.map(|_| Moment::AfterStaging);
+    [Moment::AfterIntent, Moment::BeforeSending, Moment::AfterAnswer, Moment::AfterSealing]
+        .into_iter()
+        .chain(doubt)
+        .chain(staging)
+        .chain([Moment::AfterPublishing])
+}
+
+fn troubles(definition: &Definition, plan: &Plan) -> Vec<Trouble> {
     let no_value = definition.answer.without_value.first().map(|status| Trouble::NoValue(*status));
     let always = [
         Trouble::None,
@@ -62,7 +121,11 @@ pub(super) fn troubles(definition: &Definition, plan: &Plan) -> Vec<Trouble> {
 /// More keys than these are too many to play with.
 const PLACES_MAX: u32 = 1000;
 
-fn situation(trouble: Trouble) -> String {
+fn situation(mishap: Mishap) -> String {
+    let trouble = match mishap {
+        Mishap::Outside(trouble) => trouble,
+        Mishap::Death(moment) => return died(moment).to_owned(),
+    };
     match trouble {
         Trouble::None => "nothing goes wrong".to_owned(),
         Trouble::RequestLost => "the request is lost".to_owned(),
@@ -75,6 +138,18 @@ fn situation(trouble: Trouble) -> String {
         Trouble::NewKeyRefused => "the new key is never accepted".to_owned(),
         Trouble::NoPlace => "as many keys live as may".to_owned(),
         Trouble::RevocationLost => "the answer to the revocation is lost".to_owned(),
+    }
+}
+
+const fn died(moment: Moment) -> &'static str {
+    match moment {
+        Moment::AfterIntent => "keyturn dies after its intent",
+        Moment::BeforeSending => "keyturn dies before the request leaves",
+        Moment::AfterAnswer => "keyturn dies with the answer",
+        Moment::AfterSealing => "keyturn dies with a sealed answer",
+        Moment::AfterDoubt => "the answer is lost, and keyturn dies",
+        Moment::AfterStaging => "keyturn dies while the key waits",
+        Moment::AfterPublishing => "keyturn dies after the publication",
     }
 }
 
@@ -137,13 +212,14 @@ fn leaves_no_other(ending: Ending, plan: &Plan, simulator: &Simulator<StageClock
 
 /// Holds the end of a rotation against what was promised.
 pub(super) fn judge(
-    trouble: Trouble,
+    mishap: Mishap,
     bound: &BoundDefinition,
     ended: Option<&Ended>,
     simulator: &Simulator<StageClock>,
     value: &SecretValue,
 ) -> Scene {
     let plan = bound.plan();
+    let trouble = mishap.comes_to();
     let promised = promise(trouble, plan);
     let (ending, words) = ended.map_or((None, "it did not end".to_owned()), |ended| end(&ended.state));
     let holds = |number: usize| is_same(value, &Simulator::<StageClock>::key_number(number));
@@ -159,7 +235,7 @@ pub(super) fn judge(
     let is_cleared = leaves_no_other(promised, plan, simulator);
     let took = ended.map(|ended| ended.at).unwrap_or_default();
     Scene {
-        situation: situation(trouble),
+        situation: situation(mishap),
         signed_by_itself: plan.self_authenticating,
         calls: told(&heard),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

@@ -1,12 +1,14 @@
 //! Vault for one rehearsal, in memory. Its keys are invented, and it says how the rotation ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
 use tokio::sync::watch;
 
 use super::clock::StageClock;
+use super::death::{Death, Moment};
 use crate::clock::Clock as _;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
 use crate::rotation::{Phase, State};
@@ -17,6 +19,7 @@ use crate::vault::{Entry, Error, Needs, Record, Stamp, Store, WriteError};
 #[derive(Debug)]
 pub(super) struct MemoryStore {
     clock: StageClock,
+    death: Arc<Death>,
     place: FieldPath,
     held: watch::Sender<Held>,
     ended: watch::Sender<Option<Ended>>,
@@ -49,6 +52,7 @@ impl MemoryStore {
     /// A store whose entry holds `value` at `place`.
     pub(super) fn new(
         clock: StageClock,
+        death: Arc<Death>,
         place: FieldPath,
         value: SecretValue,
         secrets: BTreeMap<FieldPath, SecretValue>,
@@ -64,6 +68,7 @@ impl MemoryStore {
         };
         Self {
             clock,
+            death,
             place,
             held: watch::Sender::new(held),
             ended: watch::Sender::new(None),
@@ -116,6 +121,7 @@ impl Store for MemoryStore {
         record: &Record,
         cas: KvVersion,
     ) -> Result<KvVersion, WriteError> {
+        self.death.may_come_late().await;
         if cas != self.held.borrow().record_version {
             return Err(WriteError::Conflict);
         }
@@ -138,6 +144,9 @@ impl Store for MemoryStore {
         if has_ended {
             self.ended.send_replace(Some(Ended { state: state.clone(), at: self.clock.monotonic() }));
         }
+        if let Some(moment) = Moment::after_saving(state) {
+            self.death.may_come(moment).await;
+        }
         Ok(version)
     }
 
@@ -152,6 +161,7 @@ impl Store for MemoryStore {
         value: &SecretValue,
         stamp: &Stamp,
     ) -> Result<KvVersion, WriteError> {
+        self.death.may_come_late().await;
         if entry.version != self.held.borrow().entry_version {
             return Err(WriteError::Conflict);
         }
@@ -161,6 +171,7 @@ impl Store for MemoryStore {
             held.stamp = Some(stamp.clone());
             held.entry_version = version;
         });
+        self.death.may_come(Moment::AfterPublishing).await;
         Ok(version)
     }
 
