@@ -118,8 +118,10 @@ impl<C: Clock> HttpProvider<C> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         self.learn_time(&headers);
-        // Its whole size at once: a buffer that grows leaves copies of the secret behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(bytes_max));
+        // Its whole size at once: a buffer that grows leaves copies of the secret behind. More than what is announced is
+        // never read.
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(bytes_max).min(bytes_max)));
         let end = loop {
             match response.chunk().await {
                 Ok(None) => break BodyEnd::Whole,
