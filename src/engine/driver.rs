@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::hands::Hands;
+use super::in_hand::Kept;
 use super::interruption::{Cause, Interruption, delay};
 use super::snapshot::{Activity, Hold};
 use super::stopwatch::{Share, Stopwatch};
@@ -161,13 +162,14 @@ where
             Effect::Erase { rotation_id } => {
                 let in_hand =
                     self.hands.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == rotation_id);
-                let in_slot = in_hand.is_some_and(|in_hand| in_hand.in_slot);
-                if in_slot {
-                    self.hands.erase(rotation_id).await;
+                let in_slot =
+                    in_hand.filter(|in_hand| in_hand.kept == Kept::Slot).map(|in_hand| in_hand.call);
+                if in_slot.is_some() {
+                    self.hands.erase(rotation_id, in_slot).await;
                 }
                 self.hands.forget();
                 // What else is in the slot may be another key; and the new key may have outdated others.
-                if !in_slot || !self.hands.chores.orphans.is_empty() {
+                if in_slot.is_none() || !self.hands.chores.orphans.is_empty() {
                     self.hands.look_after_leftovers(state, None).await?;
                 }
                 return Ok(None);
