@@ -245,7 +245,7 @@ where
         let event = loop {
             let order = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Err(Interruption::Stop),
+                () = shutdown.cancelled() => return Err(self.release(state).await),
                 () = &mut sleep => break Event::Woke { now: self.hands.now() },
                 order = self.desk.order(&plan, || clock.now()) => order,
             };
@@ -255,6 +255,18 @@ where
         };
         self.hands.stopwatch.add(Share::Waiting, self.hands.clock.monotonic().saturating_sub(started));
         Ok(event)
+    }
+
+    /// The last write of a process that stops while it waits.
+    async fn release(&mut self, state: &State) -> Interruption {
+        let released = self.step(state.clone(), Event::Released { replica: self.hands.replica });
+        if let Ok((state, effects)) = released
+            && effects == [Effect::Save]
+            && let Err(interruption) = self.hands.save(&state).await
+        {
+            tracing::debug!(credential = %self.hands.credential.name, ?interruption, "the claim has to run out");
+        }
+        Interruption::Stop
     }
 
     /// Waits out a cause, answering whoever asks; an error means shutdown.
