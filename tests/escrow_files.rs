@@ -8,7 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret;
-use keyturn::escrow::{Error, Escrow, FileEscrow, SealedAnswer, Slot, list_directory, open_file};
+use jiff::Timestamp;
+use keyturn::escrow::{Error, Escrow, FileEscrow, RESIDUE, SealedAnswer, Slot, list_directory, open_file};
 use keyturn::ids::{CredentialName, RotationId};
 use keyturn::secret::{FingerprintKey, SecretValue};
 use proptest::prelude::*;
@@ -86,9 +87,9 @@ fn a_slot_says_after_every_step_and_restart_how_far_it_came() {
     assert!(is_same(&opened.secret, CANARY));
     assert_eq!(opened.previous_expires_at, answer("").previous_expires_at);
     assert_eq!(opened.received_at, answer("").received_at);
-    bench.open().erase(&credential, rotation).unwrap();
+    bench.open().erase(&credential, rotation, Some(1)).unwrap();
     assert_eq!(bench.slot(&bench.open()), Slot::Missing);
-    bench.open().erase(&credential, rotation).unwrap();
+    bench.open().erase(&credential, rotation, Some(1)).unwrap();
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn what_a_crash_leaves_reads_as_the_last_step_that_was_durable() {
         let identity = bench.seal(&escrow);
         let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
         assert!(is_same(&opened.secret, CANARY), "{files:?}");
-        escrow.erase(&bench.credential, bench.rotation).unwrap();
+        escrow.erase(&bench.credential, bench.rotation, Some(1)).unwrap();
         assert_eq!(bench.slot(&escrow), Slot::Missing, "{files:?}");
     }
 }
@@ -186,13 +187,44 @@ fn residues_stay_when_the_slot_is_erased_and_none_replaces_another() {
         escrow.seal_residue(&bench.credential, bench.rotation, &identity, &residue).unwrap();
     }
     assert_eq!(bench.slot(&escrow), Slot::Sent);
-    escrow.erase(&bench.credential, bench.rotation).unwrap();
+    escrow.erase(&bench.credential, bench.rotation, Some(1)).unwrap();
     let listed = escrow.list(Some(&bench.credential)).unwrap();
     assert_eq!(listed.iter().map(|slot| slot.holds.as_str()).collect::<Vec<_>>(), ["residue", "residue"]);
     for slot in listed {
         let opened = open_file(&slot.path, &identity).unwrap();
         assert!(opened.is_residue && is_same(&opened.secret, CANARY));
     }
+}
+
+#[test]
+fn a_key_beside_the_slot_says_which_call_brought_it_and_leaves_the_slots_answer_alone() {
+    let bench = Bench::new();
+    let escrow = bench.open();
+    let identity = bench.seal(&escrow);
+    let second = SealedAnswer {
+        secret: SecretValue::new("key of the second call".into()),
+        previous_expires_at: None,
+        received_at: Timestamp::UNIX_EPOCH,
+        call: 2,
+        key_id: None,
+    };
+    escrow.seal_beside(&bench.credential, bench.rotation, &identity, &second).unwrap();
+    assert_eq!(escrow.open(&bench.credential, bench.rotation, &identity).unwrap().call, 1);
+    let beside = escrow.list(None).unwrap().into_iter().find(|slot| slot.holds == RESIDUE).unwrap();
+    let opened = open_file(&beside.path, &identity).unwrap();
+    assert_eq!((opened.is_residue, opened.rotation_id, opened.call), (false, bench.rotation, Some(2)));
+    assert!(is_same(&opened.secret, "key of the second call"));
+}
+
+#[test]
+fn an_answer_that_was_sealed_meanwhile_is_not_erased_with_its_slot() {
+    let bench = Bench::new();
+    let escrow = bench.open();
+    let identity = bench.seal(&escrow);
+    escrow.erase(&bench.credential, bench.rotation, None).unwrap();
+    escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
+    escrow.erase(&bench.credential, bench.rotation, Some(1)).unwrap();
+    assert_eq!(bench.slot(&escrow), Slot::Missing);
 }
 
 #[test]
@@ -246,7 +278,7 @@ fn a_directory_that_is_swapped_gets_nothing_and_no_call_is_made() {
     );
     assert_eq!(escrow.list(None).unwrap().len(), 1);
     assert_eq!(fs::read_dir(bench.directory()).unwrap().count(), 0);
-    escrow.erase(&bench.credential, bench.rotation).unwrap();
+    escrow.erase(&bench.credential, bench.rotation, Some(1)).unwrap();
     assert!(!aside.join(bench.file("age").file_name().unwrap()).exists());
     fs::remove_dir(bench.directory()).unwrap();
     fs::rename(aside, bench.directory()).unwrap();
@@ -275,7 +307,7 @@ fn no_pipe_link_or_second_name_is_written_to_or_waited_for() {
         let identity = bench.seal(&escrow);
         let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
         assert!(is_same(&opened.secret, CANARY), "{what}");
-        escrow.erase(&bench.credential, bench.rotation).unwrap();
+        escrow.erase(&bench.credential, bench.rotation, Some(1)).unwrap();
         assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched", "{what}");
     }
     make_pipe(&bench.file("age"));

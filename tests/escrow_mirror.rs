@@ -89,6 +89,10 @@ impl ApiServer {
         self.secret.borrow().data.clone()
     }
 
+    fn put(&self, name: &str, copy: &str) {
+        self.secret.send_modify(|secret| drop(secret.data.insert(name.to_owned(), copy.to_owned())));
+    }
+
     fn refuse(&self, status: Option<u16>) {
         self.secret.send_modify(|secret| secret.refuses_with = status);
     }
@@ -212,6 +216,63 @@ async fn a_pod_that_is_deleted_between_answer_and_store_loses_nothing() {
     pod.world.server.unseal().await.unwrap();
     let second = Sidecar::start(Path::new(BINARY), &pod.installation, &[]).await.unwrap();
     pod.assert_rotated_by(&second).await;
+}
+
+/// What begins like a sealed answer, and is none.
+fn forged() -> String {
+    data_encoding::BASE64.encode(b"age-encryption.org/v1\nwhatever")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_does_not_open_holds_the_rotation_and_takes_no_place_on_the_disk() {
+    let mut pod = pod().await;
+    pod.seal_vault_after_the_answer().await;
+    pod.sidecar.kill().unwrap();
+    fs::remove_dir_all(&pod.installation.escrow).unwrap();
+    let (name, copy) = pod.api_server.copies().pop_first().unwrap();
+    pod.api_server.put(&name, &forged());
+    pod.world.server.unseal().await.unwrap();
+    let second = Sidecar::spawn(Path::new(BINARY), &pod.installation, &[]).unwrap();
+    eventually("an answer", || async { second.credential(CREDENTIAL).await.is_ok() }).await;
+    let held = second
+        .until(CREDENTIAL, "the hold", |credential| {
+            credential.hold.as_ref().is_some_and(|hold| hold.reason == "ESCROW_DAMAGED")
+        })
+        .await
+        .unwrap();
+    let message = held.hold.unwrap().message;
+    assert!(message.contains(&format!("entry {name} of Kubernetes Secret keyturn-escrow")), "{message}");
+    assert_eq!(sealed_files(&pod.installation.escrow), 0);
+    pod.api_server.put(&name, &copy);
+    pod.assert_rotated_by(&second).await;
+    assert_eq!(sealed_files(&pod.installation.escrow), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_left_over_is_told_of_where_it_lies_and_erased_there_once_it_is_outdated() {
+    let mut pod = pod().await;
+    pod.seal_vault_after_the_answer().await;
+    let (name, copy) = pod.api_server.copies().pop_first().unwrap();
+    pod.world.server.unseal().await.unwrap();
+    pod.assert_rotated_by(&pod.sidecar).await;
+    pod.sidecar.terminate().await.unwrap();
+    let foreign = format!("{CREDENTIAL}.01999999-0000-7000-8000-000000000001.1");
+    pod.api_server.put(&name, &copy);
+    pod.api_server.put(&foreign, &forged());
+    let second = Sidecar::start(Path::new(BINARY), &pod.installation, &[]).await.unwrap();
+    let told =
+        second.until(CREDENTIAL, "the remark", |credential| !credential.conditions.is_empty()).await.unwrap();
+    let [remark] = told.conditions.as_slice() else { panic!("{:?}", told.conditions) };
+    assert_eq!(remark.reason, "ORPHAN_ANSWER");
+    assert!(remark.message.contains(&format!("entry {foreign} of Kubernetes Secret")), "{}", remark.message);
+    // The key that was published is no loss; of the other nobody knows.
+    assert_eq!(pod.api_server.copies().into_keys().collect::<Vec<_>>(), [foreign]);
+    assert_eq!(sealed_files(&pod.installation.escrow), 0);
+}
+
+fn sealed_files(escrow: &Path) -> usize {
+    let paths = fs::read_dir(escrow).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "age")).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::console::{Console, Tone};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{OutputArguments, table};
-use crate::escrow::{Listed, list_directory};
+use crate::escrow::{Listed, RESIDUE, list_directory};
 use crate::mistake::Mistake;
 
 /// Writes a shell's completions.
@@ -51,7 +51,7 @@ fn show(dir: &Path, listed: &[Listed], console: &mut Console<'_>) -> Result<(), 
         return Ok(console.say(&format!("{} holds no slot: nothing waits for Vault", dir.display()))?);
     }
     let rows = listed.iter().map(|slot| {
-        let tone = if slot.holds == "residue" { Tone::Caution } else { Tone::Plain };
+        let tone = if slot.holds == RESIDUE { Tone::Caution } else { Tone::Plain };
         let path = slot.path.display().to_string();
         (tone, [slot.credential.to_string(), slot.rotation_id.to_string(), slot.holds.clone(), path])
     });

@@ -6,10 +6,11 @@ use jiff::SignedDuration;
 
 use super::crash;
 use super::hands::Hands;
+use super::in_hand::Kept;
 use super::interruption::{Cause, Interruption};
 use super::stopwatch::Share;
 use crate::clock::Clock;
-use crate::escrow::{Escrow, SealedAnswer, Slot};
+use crate::escrow::{Escrow, Slot};
 use crate::ids::RotationId;
 use crate::provider::{self, Probe, Provider};
 use crate::rotation::{
@@ -158,15 +159,23 @@ where
 
     /// Seals the key of a rotation that a person gives up, for its close takes it out of the record.
     pub(super) async fn seal_for_keeping(&mut self, id: RotationId) -> Result<(), Interruption> {
-        let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.rotation_id == id) else {
+        let kept =
+            self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id).map(|in_hand| in_hand.kept);
+        if matches!(kept, None | Some(Kept::Slot | Kept::Beside)) {
             return Ok(());
-        };
-        in_hand.sealed = false;
-        if !in_hand.in_slot && self.slot(id).await? == Slot::Sealed && !self.is_in_slot(id).await {
+        }
+        if self.slot(id).await? == Slot::Sealed && !self.is_in_slot(id).await {
             return self.seal_beside_another(id).await;
         }
+        self.now_kept(Kept::Nowhere);
         self.seal_in_hand().await;
         self.is_kept()
+    }
+
+    fn now_kept(&mut self, kept: Kept) {
+        if let Some(in_hand) = &mut self.in_hand {
+            in_hand.kept = kept;
+        }
     }
 
     /// Whether the slot has the very key in hand.
@@ -179,18 +188,16 @@ where
     async fn seal_beside_another(&mut self, id: RotationId) -> Result<(), Interruption> {
         let Some(in_hand) = &self.in_hand else { return Ok(()) };
         let Some(identity) = in_hand.identity.as_ref().map(SecretValue::duplicate) else { return Ok(()) };
-        let (name, secret) = (self.credential.name.clone(), in_hand.answer.secret.duplicate());
-        self.on_disk(move |escrow| escrow.seal_residue(&name, id, &identity, &secret)).await?;
-        if let Some(in_hand) = &mut self.in_hand {
-            in_hand.sealed = true;
-        }
+        let (name, sealed) = (self.credential.name.clone(), in_hand.to_be_sealed());
+        self.on_disk(move |escrow| escrow.seal_beside(&name, id, &identity, &sealed)).await?;
+        self.now_kept(Kept::Beside);
         Ok(())
     }
 
     /// Whether the key in hand may be let go: the escrow or the record has it.
     pub(super) fn is_kept(&self) -> Result<(), Interruption> {
         match &self.in_hand {
-            Some(in_hand) if !in_hand.sealed && in_hand.identity.is_some() => {
+            Some(in_hand) if !in_hand.is_kept() && in_hand.identity.is_some() => {
                 Err(Interruption::Held(Cause::new(
                     "ESCROW_DISK",
                     "an answer is not sealed yet; it is kept in memory until the disk takes it".to_owned(),
@@ -202,23 +209,13 @@ where
 
     /// Seals the key in hand, unless escrow or record have it.
     pub(super) async fn seal_in_hand(&mut self) {
-        let Some(in_hand) = self.in_hand.as_ref().filter(|in_hand| !in_hand.sealed) else { return };
+        let Some(in_hand) = self.in_hand.as_ref().filter(|in_hand| !in_hand.is_kept()) else { return };
         let Some(identity) = in_hand.identity.as_ref().map(SecretValue::duplicate) else { return };
         let id = in_hand.rotation_id;
-        let sealed = SealedAnswer {
-            secret: in_hand.answer.secret.duplicate(),
-            previous_expires_at: in_hand.answer.previous_expires_at,
-            received_at: in_hand.answer.received_at,
-            call: in_hand.call,
-            key_id: in_hand.answer.key_id.clone(),
-        };
+        let sealed = in_hand.to_be_sealed();
         let name = self.credential.name.clone();
         match self.on_disk(move |escrow| escrow.seal(&name, id, &identity, &sealed)).await {
-            Ok(()) => {
-                if let Some(in_hand) = &mut self.in_hand {
-                    (in_hand.sealed, in_hand.in_slot) = (true, true);
-                }
-            }
+            Ok(()) => self.now_kept(Kept::Slot),
             Err(Interruption::Held(cause)) => self.note(
                 cause.code,
                 format!(
@@ -361,11 +358,13 @@ where
         self.signer = None;
     }
 
-    /// Erases a closed rotation's slot, and forgets the key; a slot that stays is found again at the next load.
-    pub(super) async fn erase(&mut self, id: RotationId) {
+    /// Erases a closed rotation's slot, with the answer of the call that is named, and forgets the key; a slot that
+    /// stays is found again at the next load.
+    pub(super) async fn erase(&mut self, id: RotationId, sealed_by: Option<u32>) {
         self.forget();
         let name = self.credential.name.clone();
-        if let Err(Interruption::Held(cause)) = self.on_disk(move |escrow| escrow.erase(&name, id)).await {
+        let erased = self.on_disk(move |escrow| escrow.erase(&name, id, sealed_by)).await;
+        if let Err(Interruption::Held(cause)) = erased {
             tracing::warn!(rotation_id = %id, code = cause.code, cause = cause.message, "a slot could not be erased");
         }
     }

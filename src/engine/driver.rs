@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::hands::Hands;
+use super::in_hand::Kept;
 use super::interruption::{Cause, Interruption, delay};
 use super::snapshot::{Activity, Hold};
 use super::stopwatch::{Share, Stopwatch};
@@ -161,13 +162,14 @@ where
             Effect::Erase { rotation_id } => {
                 let in_hand =
                     self.hands.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == rotation_id);
-                let in_slot = in_hand.is_some_and(|in_hand| in_hand.in_slot);
-                if in_slot {
-                    self.hands.erase(rotation_id).await;
+                let in_slot =
+                    in_hand.filter(|in_hand| in_hand.kept == Kept::Slot).map(|in_hand| in_hand.call);
+                if in_slot.is_some() {
+                    self.hands.erase(rotation_id, in_slot).await;
                 }
                 self.hands.forget();
                 // What else is in the slot may be another key; and the new key may have outdated others.
-                if !in_slot || !self.hands.chores.orphans.is_empty() {
+                if in_slot.is_none() || !self.hands.chores.orphans.is_empty() {
                     self.hands.look_after_leftovers(state, None).await?;
                 }
                 return Ok(None);
@@ -243,7 +245,7 @@ where
         let event = loop {
             let order = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Err(Interruption::Stop),
+                () = shutdown.cancelled() => return Err(self.release(state).await),
                 () = &mut sleep => break Event::Woke { now: self.hands.now() },
                 order = self.desk.order(&plan, || clock.now()) => order,
             };
@@ -253,6 +255,18 @@ where
         };
         self.hands.stopwatch.add(Share::Waiting, self.hands.clock.monotonic().saturating_sub(started));
         Ok(event)
+    }
+
+    /// The last write of a process that stops while it waits.
+    async fn release(&mut self, state: &State) -> Interruption {
+        let released = self.step(state.clone(), Event::Released { replica: self.hands.replica });
+        if let Ok((state, effects)) = released
+            && effects == [Effect::Save]
+            && let Err(interruption) = self.hands.save(&state).await
+        {
+            tracing::debug!(credential = %self.hands.credential.name, ?interruption, "the claim has to run out");
+        }
+        Interruption::Stop
     }
 
     /// Waits out a cause, answering whoever asks; an error means shutdown.

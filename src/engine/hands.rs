@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::anchor::Anchor;
 use super::chores::Chores;
 use super::credential::{Adapters, Credential};
-use super::in_hand::InHand;
+use super::in_hand::{InHand, Kept};
 use super::interruption::{Cause, Interruption};
 use super::snapshot::Condition;
 use super::stopwatch::{Share, Stopwatch};
@@ -177,7 +177,7 @@ where
         }
         let (rotation_id, call) = (rotation.rotation_id, rotation.calls);
         let identity = self.identity(rotation_id);
-        let in_hand = InHand { rotation_id, call, answer, identity, sealed: false, in_slot: false };
+        let in_hand = InHand { rotation_id, call, answer, identity, kept: Kept::Nowhere };
         let facts = self.facts(&in_hand);
         self.in_hand = Some(in_hand);
         facts

@@ -2,10 +2,10 @@
 //! handed to be settled where they may hold a key.
 
 use super::hands::Hands;
-use super::in_hand::InHand;
+use super::in_hand::{InHand, Kept};
 use super::interruption::Interruption;
 use crate::clock::Clock;
-use crate::escrow::{Escrow, Listed, Slot};
+use crate::escrow::{Escrow, Listed, RESIDUE, Slot};
 use crate::ids::RotationId;
 use crate::provider::{self, Provider};
 use crate::rotation::{ClosedAs, Standing, State};
@@ -41,24 +41,31 @@ where
 
     async fn look_after(&mut self, state: &State, listed: Listed) -> Result<(), Interruption> {
         let id = listed.rotation_id;
-        let name = self.credential.name.clone();
-        let slot = self.on_disk(move |escrow| escrow.slot(&name, id)).await?;
+        if listed.holds == RESIDUE {
+            self.note("RESIDUE", format!(
+                "{} holds what the provider said about rotation {id} in a form that keyturn could not use, or the key of \
+                 another call that a person's decision gave up; open it with age, and when the key is safe {REMOVE_IT}",
+                listed.path.display()
+            ));
+            return Ok(());
+        }
+        let slot = self.slot(id).await?;
         let is_closed = state.history.iter().any(|closed| closed.rotation_id == id);
         match slot {
-            Slot::Missing => self.note("RESIDUE", format!(
-                "{} holds what the provider said about rotation {id}, in a form that keyturn could not use; open it \
-                 with age, and remove it when the key is safe",
-                listed.path.display()
-            )),
-            Slot::Unsent => self.erase(id).await,
-            Slot::Sent if is_closed => self.erase(id).await,
+            // Erased since it was listed.
+            Slot::Missing => {}
+            Slot::Unsent => self.erase(id, None).await,
+            Slot::Sent if is_closed => self.erase(id, None).await,
             Slot::Sent => self.note("ORPHAN_CALL", format!(
                 "{} says that rotation {id} called the provider, but Vault's record knows nothing of it: the record \
                  was restored from a snapshot or deleted; check that the key in Vault works",
                 listed.path.display()
             )),
-            Slot::Sealed if self.is_outdated(state, id).await => self.erase(id).await,
             Slot::Sealed => {
+                if let Some(call) = self.outdated_call(state, id).await {
+                    self.erase(id, Some(call)).await;
+                    return Ok(());
+                }
                 let what_next = self.what_becomes_of(state, id);
                 self.note("ORPHAN_ANSWER", format!(
                     "{} holds an answer of rotation {id} that no rotation goes on with: it arrived after its claim was \
@@ -71,31 +78,37 @@ where
     }
 
     /// Hands a sealed answer over to be settled, where that is possible; says in words what comes next.
-    fn what_becomes_of(&mut self, state: &State, id: RotationId) -> &'static str {
+    fn what_becomes_of(&mut self, state: &State, id: RotationId) -> String {
         if self.identity(id).is_none() {
-            return "the record has no identity that opens it (Vault was restored from a snapshot, or several \
-                    rotations have begun since), so only an operator's break-glass key can: `age --decrypt`. If \
-                    the key in Vault does not work, put this one there; then remove the file";
+            return format!(
+                "the record has no identity that opens it (Vault was restored from a snapshot, or several rotations have \
+                 begun since), so only an operator's break-glass key can: `age --decrypt`. If the key in Vault does not \
+                 work, put this one there; then {REMOVE_IT}"
+            );
         }
         if self.plan().creates.is_some() {
             self.chores.orphans.push_back(id);
-            return "nobody needs its key, for it killed none: keyturn revokes it at the provider, and erases the file by \
-                    itself";
+            return "nobody needs its key, for it killed none: keyturn revokes it at the provider, and erases it here by \
+                    itself"
+                .to_owned();
         }
         if state.given_up() == Some(id) {
-            return "as a person decided about it, it is left alone. Check that the key in Vault works, then remove \
-                    the file";
+            return format!(
+                "as a person decided about it, it is left alone. Check that the key in Vault works, then {REMOVE_IT}"
+            );
         }
         if !self.can_ask() {
-            return "the provider has neither a read nor a probe, so keyturn cannot find out which key lives. Check \
-                    that the key in Vault works, then remove the file";
+            return format!(
+                "the provider has neither a read nor a probe, so keyturn cannot find out which key lives. Check that the \
+                 key in Vault works, then {REMOVE_IT}"
+            );
         }
         self.chores.orphans.push_back(id);
         let settled_by_hand = state
             .history
             .iter()
             .any(|closed| closed.rotation_id == id && matches!(closed.outcome, ClosedAs::Resolved { .. }));
-        if state.orphans.iter().any(|orphan| orphan.rotation_id == id) {
+        let what_next = if state.orphans.iter().any(|orphan| orphan.rotation_id == id) {
             "the provider accepts it and the key in Vault, so one rotation makes a key that is newer than both; if that \
              one is refused, rotate again"
         } else if settled_by_hand {
@@ -104,12 +117,14 @@ where
         } else {
             "keyturn asks the provider which key lives, and publishes or erases it by itself; if it stays, check that \
              the key in Vault works"
-        }
+        };
+        what_next.to_owned()
     }
 
-    /// Whether the slot holds the very key that its rotation published, or one that the record says is outdated.
-    async fn is_outdated(&mut self, state: &State, id: RotationId) -> bool {
-        let Some(in_hand) = self.opened(id).await else { return false };
+    /// Which call brought the key in the slot, if it is the very one that its rotation published, or one that the record
+    /// says is outdated.
+    async fn outdated_call(&mut self, state: &State, id: RotationId) -> Option<u32> {
+        let in_hand = self.opened(id).await?;
         let key = self.fingerprint(&in_hand.answer.secret);
         let published = state.history.iter().any(|closed| match &closed.outcome {
             ClosedAs::Rotated { answer, .. } => closed.rotation_id == id && answer.fingerprint == key,
@@ -122,7 +137,7 @@ where
             tracing::info!(credential = %self.credential.name, rotation_id = %id,
                 "an orphan answer is erased: a newer key is published");
         }
-        published || superseded
+        (published || superseded).then_some(in_hand.call)
     }
 
     /// The sealed answer of a rotation, where the record has what opens it.
@@ -143,8 +158,10 @@ where
             call: sealed.call,
             answer,
             identity: Some(identity),
-            sealed: true,
-            in_slot: true,
+            kept: Kept::Slot,
         })
     }
 }
+
+/// The copy in a Kubernetes Secret is another place, and none takes the answer out of it for a person.
+const REMOVE_IT: &str = "remove it: the file, and where copies are kept in a Kubernetes Secret its entry there, `<credential>.<rotation>.<call>`";

@@ -1,7 +1,7 @@
 //! Reading record, entry and escrow afresh: what a start, a hold or a lost check-and-set begins with.
 
 use super::hands::Hands;
-use super::in_hand::InHand;
+use super::in_hand::{InHand, Kept};
 use super::interruption::{Cause, Interruption};
 use super::stopwatch::Share;
 use crate::clock::Clock;
@@ -107,19 +107,15 @@ where
         if self.answer_facts(id).is_some_and(|held| held.fingerprint != facts.fingerprint) {
             self.let_go().await?;
         }
+        let elsewhere =
+            self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id && in_hand.is_kept());
+        let kept = elsewhere.map_or(Kept::Record, |in_hand| in_hand.kept);
         let (previous_expires_at, received_at) = (facts.previous_expires_at, facts.received_at);
         let answer =
             provider::Answer { secret, previous_expires_at, received_at, key_id: facts.key_id.clone() };
         let identity = self.identity(id);
         // Vault has it, so the escrow need not.
-        self.in_hand = Some(InHand {
-            rotation_id: id,
-            call: facts.call,
-            answer,
-            identity,
-            sealed: true,
-            in_slot: false,
-        });
+        self.in_hand = Some(InHand { rotation_id: id, call: facts.call, answer, identity, kept });
         Ok(())
     }
 
@@ -156,14 +152,8 @@ where
             key_id: sealed.key_id,
         };
         let identity = self.identity(id);
-        self.in_hand = Some(InHand {
-            rotation_id: id,
-            call: sealed.call,
-            answer,
-            identity,
-            sealed: true,
-            in_slot: true,
-        });
+        self.in_hand =
+            Some(InHand { rotation_id: id, call: sealed.call, answer, identity, kept: Kept::Slot });
         Ok(self.answer_facts(id).map_or(Holding::Sent, Holding::Answer))
     }
 

@@ -31,7 +31,7 @@ where
         }
         if state.phase == Phase::Idle {
             // What a chore looked at is sealed; nobody goes on with it.
-            self.hands.in_hand.take_if(|in_hand| in_hand.sealed);
+            self.hands.in_hand.take_if(|in_hand| in_hand.is_kept());
             self.hands.tell_of_old_keys(&state);
         }
         self.show_state(&state);

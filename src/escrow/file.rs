@@ -65,16 +65,15 @@ impl FileEscrow {
         Ok(sealed)
     }
 
-    /// Takes over an answer that another replica sealed.
-    pub(super) fn adopt(
+    /// Seals an answer beside the slot; gives what is on the disk now.
+    pub(super) fn seal_apart(
         &self,
         credential: &CredentialName,
         rotation: RotationId,
-        sealed: &[u8],
-    ) -> Result<(), Error> {
-        self.directory.check_place()?;
-        let name = |kind| file_name(credential, rotation, kind);
-        self.write_anew(&name(Kind::Scratch), &name(Kind::Sealed), |mut file| file.write_all(sealed))
+        identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<Vec<u8>, Error> {
+        self.seal_residue_by(Sealing::of(credential, rotation, answer), identity, overwrite)
     }
 
     fn prepare_by(
@@ -142,7 +141,7 @@ impl FileEscrow {
         content: Sealing<'_>,
         identity: &SecretValue,
         put: impl Fn(&File, &[u8]) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<u8>, Error> {
         let sealed = sealed::seal(content, identity, &self.operators)?;
         let name = |kind| file_name(content.credential, content.rotation_id, kind);
         let to = (1..=u32::MAX)
@@ -155,10 +154,11 @@ impl FileEscrow {
             // The body at hand may hold the only copy of a key; the space is kept for one that may never come.
             Err(error) if error.is_disk_full() => {
                 self.release_space(&name(Kind::Sent))?;
-                write()
+                write()?;
             }
-            other => other,
+            other => other?,
         }
+        Ok(sealed)
     }
 }
 
@@ -188,17 +188,7 @@ impl Escrow for FileEscrow {
         identity: &SecretValue,
         answer: &SealedAnswer,
     ) -> Result<(), Error> {
-        let content = Sealing {
-            credential,
-            rotation_id: rotation,
-            secret: &answer.secret,
-            is_residue: false,
-            previous_expires_at: answer.previous_expires_at,
-            received_at: Some(answer.received_at),
-            call: Some(answer.call),
-            key_id: answer.key_id.as_ref(),
-        };
-        self.seal_by(content, identity, overwrite)
+        self.seal_by(Sealing::of(credential, rotation, answer), identity, overwrite)
     }
 
     fn seal_residue(
@@ -218,7 +208,17 @@ impl Escrow for FileEscrow {
             call: None,
             key_id: None,
         };
-        self.seal_residue_by(content, identity, overwrite)
+        self.seal_residue_by(content, identity, overwrite).map(drop)
+    }
+
+    fn seal_beside(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<(), Error> {
+        self.seal_apart(credential, rotation, identity, answer).map(drop)
     }
 
     fn slot(&self, credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
@@ -241,24 +241,17 @@ impl Escrow for FileEscrow {
         let name = file_name(credential, rotation, Kind::Sealed);
         let path = self.directory.join(&name);
         let file = self.directory.readable(&name).map_err(|error| error.or_nothing_sealed(&path))?;
-        let opened = sealed::open_sealed(file, &path, identity)?;
-        if opened.credential != *credential || opened.rotation_id != rotation || opened.is_residue {
-            return Err(Error::Foreign { path });
-        }
-        let (Some(received_at), Some(call)) = (opened.received_at, opened.call) else {
-            return Err(Error::Damaged { path, cause: "it does not say when, or by which call" });
-        };
-        Ok(SealedAnswer {
-            secret: opened.secret,
-            previous_expires_at: opened.previous_expires_at,
-            received_at,
-            call,
-            key_id: opened.key_id,
-        })
+        sealed::open_sealed(file, &path, identity)?.answer_of(credential, rotation, &path)
     }
 
-    fn erase(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
-        for kind in [Kind::Scratch, Kind::Unsent, Kind::Sent, Kind::Sealed] {
+    fn erase(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        sealed_by: Option<u32>,
+    ) -> Result<(), Error> {
+        let sealed = sealed_by.map(|_| Kind::Sealed);
+        for kind in [Kind::Scratch, Kind::Unsent, Kind::Sent].into_iter().chain(sealed) {
             self.directory.remove(&file_name(credential, rotation, kind))?;
         }
         self.directory.sync()

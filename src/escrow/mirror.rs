@@ -78,11 +78,9 @@ impl Mirror {
         self.patch("write to", &json!({ "data": { entry.to_string(): BASE64.encode(sealed) } }))
     }
 
-    /// Takes copies out.
-    pub(super) fn remove(&self, entries: &[&Entry]) -> Result<(), Error> {
-        let gone: serde_json::Map<_, _> =
-            entries.iter().map(|entry| (entry.to_string(), Value::Null)).collect();
-        self.patch("erase from", &json!({ "data": gone }))
+    /// Takes a copy out.
+    pub(super) fn remove(&self, entry: &Entry) -> Result<(), Error> {
+        self.patch("erase from", &json!({ "data": { entry.to_string(): Value::Null } }))
     }
 
     /// All copies; what keyturn did not write is left out.

@@ -3,13 +3,15 @@
 use super::error::Error;
 use super::file::FileEscrow;
 use super::mirror::{Entry, KubernetesSecret, Mirror};
+use super::sealed::{open, parse_identity};
 use super::{Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, ReplicaId, RotationId};
 use crate::secret::SecretValue;
 
 /// A directory, and perhaps a Kubernetes Secret with a copy of every sealed answer in it.
 ///
-/// A copy that no file stands for becomes a file before it is opened, so that what is on the disk is all that counts.
+/// A copy stands for the file where this disk has no answer of its rotation. It is opened where it is and never becomes
+/// a file: what is on the disk is this replica's own doing, and what is left over lies in one place for all replicas.
 #[derive(Debug)]
 pub struct MirroredEscrow {
     file: FileEscrow,
@@ -40,6 +42,40 @@ impl MirroredEscrow {
         }
         Ok(elsewhere)
     }
+
+    /// The copy of the newest call: an older one's key was replaced by it, as far as anybody knows.
+    fn newest_copy(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+    ) -> Result<Option<(Entry, Vec<u8>)>, Error> {
+        let copies = self.copies_elsewhere(credential)?;
+        Ok(copies.into_iter().rfind(|(entry, _)| entry.rotation_id == rotation))
+    }
+
+    /// Copies what is sealed on the disk.
+    fn copy(
+        &self,
+        credential: &CredentialName,
+        rotation_id: RotationId,
+        call: u32,
+        sealed: &[u8],
+    ) -> Result<(), Error> {
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        mirror.put(&Entry { credential: credential.clone(), rotation_id, call }, sealed)
+    }
+
+    /// Takes away the very copy of what is erased; another's, of the same call, may be another key's only one.
+    fn erase_copy(&self, entry: &Entry) -> Result<(), Error> {
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        let file = match self.file.slot(&entry.credential, entry.rotation_id)? {
+            Slot::Sealed => Some(self.file.sealed_bytes(&entry.credential, entry.rotation_id)?),
+            Slot::Missing | Slot::Unsent | Slot::Sent => None,
+        };
+        let copies = mirror.copies()?;
+        let own = copies.get(entry).filter(|copy| file.as_ref().is_none_or(|file| file == *copy));
+        own.map_or(Ok(()), |_| mirror.remove(entry))
+    }
 }
 
 impl Escrow for MirroredEscrow {
@@ -64,9 +100,7 @@ impl Escrow for MirroredEscrow {
         answer: &SealedAnswer,
     ) -> Result<(), Error> {
         self.file.seal(credential, rotation, identity, answer)?;
-        let Some(mirror) = &self.mirror else { return Ok(()) };
-        let entry = Entry { credential: credential.clone(), rotation_id: rotation, call: answer.call };
-        mirror.put(&entry, &self.file.sealed_bytes(credential, rotation)?)
+        self.copy(credential, rotation, answer.call, &self.file.sealed_bytes(credential, rotation)?)
     }
 
     fn seal_residue(
@@ -79,16 +113,21 @@ impl Escrow for MirroredEscrow {
         self.file.seal_residue(credential, rotation, identity, residue)
     }
 
+    fn seal_beside(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<(), Error> {
+        let sealed = self.file.seal_apart(credential, rotation, identity, answer)?;
+        self.copy(credential, rotation, answer.call, &sealed)
+    }
+
     fn slot(&self, credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
-        let here = self.file.slot(credential, rotation)?;
-        if here == Slot::Sealed {
-            return Ok(here);
-        }
-        // The copy of the newest call: an older one's key was replaced by it, as far as anybody knows.
-        let copies = self.copies_elsewhere(credential)?;
-        match copies.into_iter().rfind(|(entry, _)| entry.rotation_id == rotation) {
-            Some((_, sealed)) => self.file.adopt(credential, rotation, &sealed).map(|()| Slot::Sealed),
-            None => Ok(here),
+        match self.file.slot(credential, rotation)? {
+            Slot::Sealed => Ok(Slot::Sealed),
+            here => Ok(self.newest_copy(credential, rotation)?.map_or(here, |_| Slot::Sealed)),
         }
     }
 
@@ -98,21 +137,27 @@ impl Escrow for MirroredEscrow {
         rotation: RotationId,
         identity: &SecretValue,
     ) -> Result<SealedAnswer, Error> {
-        self.file.open(credential, rotation, identity)
+        let (Some(mirror), false) = (&self.mirror, self.file.slot(credential, rotation)? == Slot::Sealed)
+        else {
+            return self.file.open(credential, rotation, identity);
+        };
+        let Some((entry, sealed)) = self.newest_copy(credential, rotation)? else {
+            return self.file.open(credential, rotation, identity);
+        };
+        let path = mirror.shown(&entry);
+        open(&sealed, &parse_identity(identity)?, &path)?.answer_of(credential, rotation, &path)
     }
 
-    /// Erases the file and its very copy; that of another call may be another key's only one.
-    fn erase(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
-        if let (Some(mirror), Slot::Sealed) = (&self.mirror, self.file.slot(credential, rotation)?) {
-            let sealed = self.file.sealed_bytes(credential, rotation)?;
-            let copies = mirror.copies()?;
-            let own: Vec<_> =
-                copies.iter().filter(|(_, copy)| **copy == sealed).map(|(entry, _)| entry).collect();
-            if !own.is_empty() {
-                mirror.remove(&own)?;
-            }
+    fn erase(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        sealed_by: Option<u32>,
+    ) -> Result<(), Error> {
+        if let Some(call) = sealed_by {
+            self.erase_copy(&Entry { credential: credential.clone(), rotation_id: rotation, call })?;
         }
-        self.file.erase(credential, rotation)
+        self.file.erase(credential, rotation, sealed_by)
     }
 
     fn list(&self, credential: Option<&CredentialName>) -> Result<Vec<Listed>, Error> {

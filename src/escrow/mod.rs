@@ -10,7 +10,7 @@
 //! | `<credential>.<rotation_id>.slot` | unsent | space for the answer, preallocated |
 //! | `<credential>.<rotation_id>.sent` | sent | the same file, renamed; its content means nothing |
 //! | `<credential>.<rotation_id>.age` | sealed | the same file again: the answer was written over the space, then renamed |
-//! | `<credential>.<rotation_id>.residue.age` | any | a body without a value; stays until a person removes it |
+//! | `<credential>.<rotation_id>.residue.age` | any | a body without a value, or a key that was given up; stays until a person removes it |
 //!
 //! So the answer needs no new space and no new file on a disk that became full meanwhile, except on file
 //! systems that never write in place (btrfs, ZFS), where the room they keep back is all there is.
@@ -71,6 +71,9 @@ pub struct SealedAnswer {
     pub key_id: Option<KeyId>,
 }
 
+/// What a listing calls that which lies beside a slot.
+pub const RESIDUE: &str = "residue";
+
 /// A slot as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
@@ -78,7 +81,7 @@ pub struct Listed {
     pub credential: CredentialName,
     /// The rotation.
     pub rotation_id: RotationId,
-    /// `unsent`, `sent`, `sealed` or `residue`.
+    /// `unsent`, `sent`, `sealed` or [`RESIDUE`].
     pub holds: String,
     /// The file.
     pub path: PathBuf,
@@ -119,6 +122,15 @@ pub trait Escrow: Send + Sync + 'static {
         residue: &SecretValue,
     ) -> Result<(), Error>;
 
+    /// Seals an answer beside the slot, which another call's answer has, for a person.
+    fn seal_beside(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<(), Error>;
+
     /// What the slot holds.
     fn slot(&self, credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error>;
 
@@ -130,8 +142,15 @@ pub trait Escrow: Send + Sync + 'static {
         identity: &SecretValue,
     ) -> Result<SealedAnswer, Error>;
 
-    /// Erases the slot, sealed answer included; nothing to erase is no error. A residue stays.
-    fn erase(&self, credential: &CredentialName, rotation: RotationId) -> Result<(), Error>;
+    /// Erases the slot; nothing to erase is no error. A residue stays.
+    ///
+    /// A sealed answer goes with it only where `sealed_by` names the call that brought it: one that came meanwhile stays.
+    fn erase(
+        &self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        sealed_by: Option<u32>,
+    ) -> Result<(), Error>;
 
     /// All slots of one credential, or of all; damaged or foreign files are reported in the log and left alone.
     fn list(&self, credential: Option<&CredentialName>) -> Result<Vec<Listed>, Error>;

@@ -53,7 +53,7 @@ impl Kind {
             Self::Unsent => Some("unsent"),
             Self::Sent => Some("sent"),
             Self::Sealed => Some("sealed"),
-            Self::Residue(_) => Some("residue"),
+            Self::Residue(_) => Some(super::RESIDUE),
             Self::Scratch => None,
         }
     }

@@ -13,6 +13,7 @@ use rustix::fs::{CWD, OFlags};
 use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
+use super::SealedAnswer;
 use super::directory::open_unfollowed;
 use super::error::Error;
 use crate::ids::{CredentialName, KeyId, RotationId};
@@ -39,6 +40,26 @@ pub struct Opened {
     pub key_id: Option<KeyId>,
 }
 
+impl Opened {
+    /// The answer of this very rotation, if that is what it is; `path` is where it was found.
+    pub(super) fn answer_of(
+        self,
+        credential: &CredentialName,
+        rotation: RotationId,
+        path: &Path,
+    ) -> Result<SealedAnswer, Error> {
+        if self.credential != *credential || self.rotation_id != rotation || self.is_residue {
+            return Err(Error::Foreign { path: path.to_owned() });
+        }
+        let (Some(received_at), Some(call)) = (self.received_at, self.call) else {
+            let cause = "it does not say when, or by which call";
+            return Err(Error::Damaged { path: path.to_owned(), cause });
+        };
+        let (secret, previous_expires_at, key_id) = (self.secret, self.previous_expires_at, self.key_id);
+        Ok(SealedAnswer { secret, previous_expires_at, received_at, call, key_id })
+    }
+}
+
 /// Opens a sealed file with an identity: the rotation's own, or one of an operator's.
 ///
 /// Needs no lock and changes nothing, whatever is wrong with the file.
@@ -53,10 +74,9 @@ pub fn open_file(path: &Path, identity: &SecretValue) -> Result<Opened, Error> {
 
 /// The same of an open file.
 pub(super) fn open_sealed(file: File, path: &Path, identity: &SecretValue) -> Result<Opened, Error> {
-    let identity = parse_identity(identity)?;
     let mut sealed = Vec::new();
     file.take(SEALED_BYTES_MAX).read_to_end(&mut sealed).map_err(Error::disk("read", path))?;
-    open(&sealed, &identity, path)
+    open(&sealed, &parse_identity(identity)?, path)
 }
 
 /// A fresh identity as text.
@@ -140,7 +160,25 @@ struct Written<'a> {
     key_id: Option<&'a KeyId>,
 }
 
-impl Sealing<'_> {
+impl<'a> Sealing<'a> {
+    /// A whole answer.
+    pub(super) fn of(
+        credential: &'a CredentialName,
+        rotation_id: RotationId,
+        answer: &'a SealedAnswer,
+    ) -> Self {
+        Self {
+            credential,
+            rotation_id,
+            secret: &answer.secret,
+            is_residue: false,
+            previous_expires_at: answer.previous_expires_at,
+            received_at: Some(answer.received_at),
+            call: Some(answer.call),
+            key_id: answer.key_id.as_ref(),
+        }
+    }
+
     fn to_json(self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let secret = self.secret.expose();
         let written = Written {

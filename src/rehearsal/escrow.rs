@@ -69,6 +69,16 @@ impl Escrow for MemoryEscrow {
         Ok(())
     }
 
+    fn seal_beside(
+        &self,
+        _: &CredentialName,
+        _: RotationId,
+        _: &SecretValue,
+        _: &SealedAnswer,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn slot(&self, _: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
         Ok(self.slots.borrow().get(&rotation).map_or(Slot::Missing, |(slot, _)| *slot))
     }
@@ -83,9 +93,9 @@ impl Escrow for MemoryEscrow {
         })
     }
 
-    fn erase(&self, _: &CredentialName, rotation: RotationId) -> Result<(), Error> {
+    fn erase(&self, _: &CredentialName, rotation: RotationId, sealed_by: Option<u32>) -> Result<(), Error> {
         self.slots.send_modify(|slots| {
-            slots.remove(&rotation);
+            slots.retain(|id, (slot, _)| *id != rotation || *slot == Slot::Sealed && sealed_by.is_none());
         });
         Ok(())
     }

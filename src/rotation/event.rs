@@ -143,6 +143,11 @@ pub enum Event {
         /// Its id.
         key_id: KeyId,
     },
+    /// This process stops while it waits: it does nothing any more, and no request of its own is under way.
+    Released {
+        /// This replica.
+        replica: ReplicaId,
+    },
     /// A person stops the schedule.
     Paused {
         /// Why.
@@ -177,6 +182,7 @@ impl Event {
             Self::Orphaned { .. } => "orphaned",
             Self::Listed { .. } => "listed",
             Self::Revoked { .. } => "revoked",
+            Self::Released { .. } => "released",
             Self::Paused { .. } => "paused",
             Self::Unpaused => "unpaused",
             Self::Measured { .. } => "measured",

@@ -195,6 +195,7 @@ fn reopen(
         baseline: found.baseline,
         timings: Timings::default(),
         reopened: true,
+        released: false,
     };
     let phase = Phase::Answered { rotation, answer: found.answer };
     (State { phase, ..state }, vec![Effect::Save, Effect::Seal])

@@ -33,12 +33,13 @@ pub(super) struct Found {
 pub(super) fn resumed(plan: &Plan, state: State, found: Found, now: Timestamp) -> (State, Vec<Effect>) {
     let Some(open) = state.phase.rotation() else { return (state, Vec::new()) };
     let mine = open.holder == found.replica;
-    if !mine && !found.lapsed && !settles(plan, &state.phase, &found.holding) {
+    if !mine && !found.lapsed && !open.released && !settles(plan, &state.phase, &found.holding) {
         return (state, Vec::new());
     }
     let mut state = state;
-    if let (false, Some(rotation)) = (mine, state.phase.rotation_mut()) {
-        claim(rotation, &Claimant { replica: found.replica, epoch: found.epoch });
+    if let Some(rotation) = state.phase.rotation_mut() {
+        let epoch = if mine { rotation.epoch } else { found.epoch };
+        claim(rotation, &Claimant { replica: found.replica, epoch });
     }
     if is_elsewhere(&state.phase, &found) {
         return orphan::abandon(state);
@@ -79,6 +80,19 @@ pub fn is_wanted(plan: &Plan, open: &Rotation, answer: &Answer) -> bool {
 pub(super) fn claim(rotation: &mut Rotation, claimant: &Claimant) {
     rotation.holder = claimant.replica;
     rotation.epoch = claimant.epoch;
+    rotation.released = false;
+}
+
+/// Lets go of a staged key: the record has it, and to publish it or to wait on is anybody's. In any other phase the next
+/// step depends on what this replica alone knows or has sent, and its claim has to run out.
+pub(super) fn released(mut state: State, replica: ReplicaId) -> (State, Vec<Effect>) {
+    match &mut state.phase {
+        Phase::Staged { rotation, .. } if rotation.holder == replica => {
+            rotation.released = true;
+            (state, vec![Effect::Save])
+        }
+        _ => (state, Vec::new()),
+    }
 }
 
 fn from_phase(

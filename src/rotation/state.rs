@@ -216,6 +216,9 @@ pub struct Rotation {
     /// It was closed, and taken up again with an answer that came late; no call is made for it any more.
     #[serde(default, skip_serializing_if = "is_false")]
     pub reopened: bool,
+    /// Its holder has stopped and can act no more: whoever comes next claims it without waiting for the claim to run out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub released: bool,
 }
 
 /// Who asked for a rotation, and how.

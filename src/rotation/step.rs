@@ -62,6 +62,7 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
         }
         Event::Listed { keys, entry, now } => revocation::listed(plan, state, keys, entry.as_ref(), now),
         Event::Revoked { key_id } => revocation::revoked(state, &key_id),
+        Event::Released { replica } => Some(resume::released(state, replica)),
         Event::Paused { reason, now } => Some(paused(state, Some(Pause { since: now, reason }))),
         Event::Unpaused => Some(paused(state, None)),
         Event::Measured { timings } => measured(state, timings),
@@ -100,6 +101,7 @@ fn intended(plan: &Plan, state: State, mut intent: Intent, now: Timestamp) -> Ne
         baseline: intent.baseline,
         timings: Timings::default(),
         reopened: false,
+        released: false,
     };
     Some((State { phase: Phase::Intended { rotation }, ..state }, vec![Effect::Save, Effect::Call]))
 }

@@ -463,6 +463,7 @@ pub(super) mod sample {
             baseline: Baseline::default(),
             timings: Timings::default(),
             reopened: false,
+            released: false,
         };
         let mut state = State::adopted(now);
         state.phase = Phase::Intended { rotation };

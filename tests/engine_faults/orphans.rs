@@ -334,6 +334,10 @@ async fn a_late_answer_outlives_a_person_who_gives_up_the_staged_key_of_another_
     world.mint.go_down(RefusalClass::Unreachable);
     a.until_phase("halted").await;
     assert_eq!(world.vault.staged(&name()), Some("key-1".into()));
+    // However often the decision has to be written, the key is kept once.
+    a.link.next(StoreCall::WriteRecord, StoreFault::RequestLost);
+    a.handle().resolve(id, Decision::KeepCurrent).await.unwrap_err();
+    a.until_at_rest().await;
     a.handle().resolve(id, Decision::KeepCurrent).await.unwrap();
     a.until_phase("idle").await;
     assert_eq!((a.sealed_keys(), a.disk.residues()), (vec!["key-2".into()], vec!["key-1".into()]));

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use keyturn::ids::ReplicaId;
 use keyturn::rotation::{ClosedAs, Decision};
 use keyturn::testbed::fake::StoreCall;
 
 use crate::world::{
     FIRST_KEY, Replica, World, due_every, minutes, plan_none, plan_read, plan_redo, plan_replay, seconds,
+    staged,
 };
 
 /// A has the answer of its first call sealed, and cannot reach Vault.
@@ -38,6 +40,67 @@ async fn a_holder_that_was_cut_off_with_its_answer_publishes_it_after_another_ha
     world.assert_rotated("key-1", 1);
     assert_eq!((a.disk.slots(), b.disk.slots()), (vec![], vec![]));
     b.until_rotated(1).await;
+}
+
+/// A rotates, and B follows; both know that the key is staged.
+async fn staged_by_one_of_two(world: &World) -> (Replica, Replica) {
+    let (a, b) = (world.replica(1).await, world.replica(2).await);
+    a.rotate().await;
+    a.until_phase("staged").await;
+    b.until_phase("staged").await;
+    (a, b)
+}
+
+fn holder(world: &World) -> Option<ReplicaId> {
+    world.state().phase.rotation().map(|open| open.holder)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_asked_to_stop_lets_a_staged_key_go_at_once() {
+    let world = World::new(staged(plan_none()));
+    let (mut a, b) = staged_by_one_of_two(&world).await;
+    a.shut_down().await;
+    seconds(2).await;
+    assert_eq!(holder(&world), Some(b.id), "the claim had to run out");
+    assert!(!world.state().phase.rotation().unwrap().released);
+    a.start();
+    a.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_cannot_say_that_it_stops_keeps_its_claim_until_it_runs_out() {
+    let world = World::new(staged(plan_none()));
+    let (mut a, b) = staged_by_one_of_two(&world).await;
+    a.link.cut();
+    a.shut_down().await;
+    minutes(7).await;
+    assert_eq!(holder(&world), Some(a.id));
+    b.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_asked_to_stop_with_a_call_under_way_lets_go_only_of_its_staged_answer() {
+    let world = World::new(staged(plan_none()));
+    let (mut a, b) = (world.replica(1).await, world.replica(2).await);
+    let answer = world.hold_next_answer();
+    a.rotate().await;
+    answer.reached().await;
+    let stopping = a.shut_down();
+    tokio::pin!(stopping);
+    tokio::select! {
+        () = &mut stopping => panic!("it did not wait for the answer"),
+        () = seconds(10) => {}
+    }
+    assert_ne!(holder(&world), Some(b.id));
+    answer.release();
+    stopping.await;
+    // It had nothing to follow yet, and looks up now and then.
+    minutes(1).await;
+    assert_eq!((holder(&world), world.phase()), (Some(b.id), "staged"));
+    b.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
 }
 
 fn started(mut replica: Replica) -> Replica {

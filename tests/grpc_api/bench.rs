@@ -74,6 +74,7 @@ pub(crate) fn open(number: u16) -> Rotation {
         baseline: Baseline::default(),
         timings: Timings::default(),
         reopened: false,
+        released: false,
     }
 }
 

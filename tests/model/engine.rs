@@ -9,6 +9,7 @@ use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
 use super::properties::{Broken, Property};
 use super::said::{Decides, Heard, Holds, Said, Told, fingerprint};
+use super::vault;
 use super::world::{
     Hand, Number, Place, Run, Slot, TICK_SECONDS, World, is_halted, number, open_number, replica_id, small,
 };
@@ -59,6 +60,16 @@ pub(crate) fn decide(world: &mut World, rules: &Rules, who: usize, decision: Dec
     world.kept_by_hand |= decision == Decides::KeepCurrent;
     let epoch = world.replicas[who].version + 1;
     advance(world, rules, who, &state, Said::Resolved { decision, replica: who, epoch })
+}
+
+/// The process is asked to stop: it lets its claim go, and is no more.
+pub(crate) fn stop(world: &mut World, rules: &Rules, who: usize, happens: Happens) -> Moved {
+    let Place::Waiting { state, .. } = &world.replicas[who].place else { return Ok(()) };
+    let released = rules.next(&state.clone(), Said::Released(who), world.tick);
+    let (state, _) = released.map_err(|illegal| Broken::new(Property::LegalEvents, illegal))?;
+    vault::save(world, rules, who, &state, happens);
+    crash(world, who);
+    Ok(())
 }
 
 /// The process dies with all that it remembers.

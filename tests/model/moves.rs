@@ -15,6 +15,8 @@ pub(crate) enum Move {
     Decide(u8, Decides),
     Go(u8, Happens),
     Crash(u8),
+    /// The process ends because it is asked to, while it waits with a staged key; its last write may go astray.
+    Stop(u8, Happens),
     Restart(u8),
     TimePasses,
     /// The request on its way takes effect, and nobody hears of it.
@@ -124,6 +126,13 @@ fn of_replica(world: &World, rules: &Rules, bounds: &Bounds, who: usize, moves: 
     }
     if bounds.among.is_empty() && has_something_to_lose(world, who) {
         moves.push(Move::Crash(index));
+        if let Place::Waiting { state, .. } = &world.replicas[who].place
+            && matches!(state.phase, Phase::Staged { .. })
+        {
+            moves.push(Move::Stop(index, Happens::Well));
+            let goes_astray = world.faults + 1 < bounds.faults && world.mail.is_none();
+            moves.extend(goes_astray.then_some(Move::Stop(index, Happens::WrittenLater)));
+        }
     }
 }
 
@@ -210,6 +219,10 @@ pub(crate) fn make(world: &mut World, rules: &Rules, next: Move) -> Moved {
         Move::Crash(who) => {
             world.faults += 1;
             engine::crash(world, usize::from(who));
+        }
+        Move::Stop(who, happens) => {
+            world.faults += 1 + u8::from(happens != Happens::Well);
+            engine::stop(world, rules, usize::from(who), happens)?;
         }
         Move::Restart(who) => world.replicas[usize::from(who)].place = Place::Loading,
         Move::TimePasses => {

@@ -42,6 +42,7 @@ pub(crate) enum Mutation {
     PublishesWithoutStaging,
     RedoesAtOnce,
     RedoesWithoutEnd,
+    ReleasesWhileItCalls,
     RestsAfterALostWrite,
     RevokesAtOnce,
     RevokesKeysOfOpenRotations,
@@ -151,6 +152,7 @@ impl Rules {
             Mutation::GuessesInsteadOfAsking => guessing(state, effects),
             Mutation::AsksAtOnce => asking(state, effects),
             Mutation::NeverOwesTheOldKey => (State { revocations: Vec::new(), ..state }, effects),
+            Mutation::ReleasesWhileItCalls => (releasing(state), effects),
             _ => (state, effects),
         }
     }
@@ -228,6 +230,14 @@ fn guessing(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {
     state.history.insert(0, closed);
     state.phase = Phase::Idle;
     (state, vec![Effect::Save, Effect::Erase { rotation_id }])
+}
+
+/// The claim is let go with a call under way, or about to be.
+fn releasing(mut state: State) -> State {
+    if let Phase::Intended { rotation } = &mut state.phase {
+        rotation.released = true;
+    }
+    state
 }
 
 fn asking(mut state: State, effects: Vec<Effect>) -> (State, Vec<Effect>) {

@@ -71,6 +71,7 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::OneHand, M::PublishesBlindly, plans::read(), ASLEEP),
         removal(P::OneHand, M::PublishesWithoutCheckAndSet, plans::read(), ASLEEP),
         removal(P::OneHand, M::TakesOverAtOnce, plans::none(), ONE_FAULT),
+        removal(P::OneHand, M::ReleasesWhileItCalls, plans::none(), ONE_FAULT),
         removal(P::OneHand, M::ActsOnALapsedClaim, plans::none(), ONE_FAULT),
         removal(P::OneHand, M::SavesWithoutCheckAndSet, plans::none(), ONE_FAULT),
         removal(P::NoOutage, M::PublishesWithoutStaging, plans::staged(), ONE_FAULT),

@@ -29,6 +29,7 @@ pub(crate) enum Said {
     Published(u8),
     Fenced,
     Woke,
+    Released(usize),
     /// The provider listed keys: for each, from the lowest, four bits with the rotation that it was made for.
     Listed {
         keys: u32,
@@ -142,6 +143,7 @@ impl Said {
             Self::Published(version) => Event::Published { version: KvVersion(u64::from(version)), now },
             Self::Fenced => Event::Fenced { now },
             Self::Woke => Event::Woke { now },
+            Self::Released(replica) => Event::Released { replica: replica_id(replica) },
             Self::Listed { keys, entry } => {
                 Event::Listed { keys: created(keys), entry: Some(fingerprint(entry)), now }
             }

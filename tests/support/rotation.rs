@@ -109,6 +109,7 @@ pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
         baseline: Baseline::default(),
         timings: Timings::default(),
         reopened: false,
+        released: false,
     }
 }
 
@@ -131,6 +132,7 @@ pub fn states() -> Vec<(&'static str, State)> {
     let publication = Publication { version: KvVersion(5), published_at: now() };
     let unknown = |doubt| Unknown { doubt, since: now(), replays: 0, refused: false };
     let intended = |calls, holder| Phase::Intended { rotation: rotation(calls, holder) };
+    let staged = |rotation| Phase::Staged { rotation, answer: answer(), staged_at: now() };
     let phases = vec![
         ("idle", Phase::Idle),
         ("intended", intended(1, MINE)),
@@ -142,7 +144,9 @@ pub fn states() -> Vec<(&'static str, State)> {
             Phase::Unknown { rotation: rotation(1, MINE), unknown: unknown(Doubt::NoValue) },
         ),
         ("answered", Phase::Answered { rotation: rotation(1, MINE), answer: answer() }),
-        ("staged", Phase::Staged { rotation: rotation(1, MINE), answer: answer(), staged_at: now() }),
+        ("staged", staged(rotation(1, MINE))),
+        ("staged, other's", staged(rotation(1, OTHER))),
+        ("staged, released", staged(Rotation { released: true, ..rotation(1, OTHER) })),
         (
             "published",
             Phase::Published {
@@ -232,6 +236,7 @@ fn person_and_schedule(now: Timestamp) -> Vec<(&'static str, Event)> {
         ),
         ("paused", Event::Paused { reason: "audit".into(), now }),
         ("unpaused", Event::Unpaused),
+        ("released", Event::Released { replica }),
         ("resolved keep-current", decided(Decision::KeepCurrent)),
         ("resolved publish-anyway", decided(Decision::PublishAnyway)),
         ("resolved try-again", decided(Decision::TryAgain)),

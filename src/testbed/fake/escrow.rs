@@ -67,6 +67,16 @@ impl Escrow for FakeEscrow {
         self.run("seal residue", || self.disk.seal_residue(rotation, residue))
     }
 
+    fn seal_beside(
+        &self,
+        _credential: &CredentialName,
+        rotation: RotationId,
+        _identity: &SecretValue,
+        answer: &SealedAnswer,
+    ) -> Result<(), Error> {
+        self.run("seal beside", || self.disk.seal_residue(rotation, &answer.secret))
+    }
+
     fn slot(&self, _credential: &CredentialName, rotation: RotationId) -> Result<Slot, Error> {
         self.run("slot", || Ok(self.disk.slot(rotation)))
     }
@@ -80,9 +90,16 @@ impl Escrow for FakeEscrow {
         self.run("open", || self.disk.open(rotation, identity))
     }
 
-    fn erase(&self, _credential: &CredentialName, rotation: RotationId) -> Result<(), Error> {
+    fn erase(
+        &self,
+        _credential: &CredentialName,
+        rotation: RotationId,
+        sealed_by: Option<u32>,
+    ) -> Result<(), Error> {
         self.run("erase", || {
-            self.disk.erase(rotation);
+            if sealed_by.is_some() || self.disk.slot(rotation) != Slot::Sealed {
+                self.disk.erase(rotation);
+            }
             Ok(())
         })
     }
