@@ -89,7 +89,7 @@ impl Bench {
     async fn ask(&self, credential: &HttpProvider<Hands>, operation: Operation) {
         let signer = Signer { main: &self.signer, extra: &[] };
         match operation {
-            Operation::Regenerate => drop(credential.regenerate(rotation(), signer).await),
+            Operation::Regenerate => drop(credential.regenerate(rotation().into(), signer).await),
             Operation::Read => drop(credential.read(signer).await),
             Operation::Probe => {
                 let key = SecretValue::new(self.simulator.current_key());

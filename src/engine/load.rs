@@ -79,6 +79,7 @@ where
             fingerprint_key,
             identities: Vec::new(),
             staged: None,
+            supplied: None,
             unknown: serde_json::Map::new(),
         };
         let version = self.store.write_record(&self.credential.name, &record, KvVersion(0)).await?;

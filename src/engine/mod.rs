@@ -25,6 +25,7 @@ mod rest;
 mod revoking;
 #[cfg(feature = "testbed")]
 pub mod scripted;
+mod sealing;
 mod show;
 mod snapshot;
 mod stopwatch;

@@ -34,7 +34,11 @@ where
         self.on_disk(move |escrow| escrow.prepare(&name, rotation_id)).await?;
         self.took(Share::Escrow, started);
         let identity = self.escrow.new_identity();
+        let supplied = self.provider.choose_key().map_err(|_| {
+            Interruption::Held(Cause::new("NO_RANDOMNESS", "the system gives no random bytes".to_owned()))
+        })?;
         if let Some(record) = &mut self.record {
+            record.supplied = supplied;
             record.identities.retain(|(id, _)| *id != rotation_id);
             record.identities.insert(0, (rotation_id, identity));
             record.identities.truncate(IDENTITIES_MAX);

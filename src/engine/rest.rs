@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::provider::{self, Provider};
 use crate::rotation::{
-    Event, Phase, Request, Rotation, State, Trigger, admit, due_request, next_due, quiet_after_decision,
+    Event, Phase, Request, Rotation, State, Trigger, admit, due_request, next_due, quiet_before_the_next,
 };
 use crate::vault::Store;
 
@@ -128,7 +128,7 @@ where
 
     /// How long a call of the rotation that a person has just settled may still take effect.
     fn noise_left(&self, state: &State) -> Duration {
-        quiet_after_decision(self.hands.plan(), state).saturating_sub(self.hands.unchanged_for())
+        quiet_before_the_next(self.hands.plan(), state).saturating_sub(self.hands.unchanged_for())
     }
 
     /// How long until something must be looked at: the due time, or the record, which others may change.

@@ -53,6 +53,23 @@ pub(super) fn of_regenerate(facts: &AnswerFacts, received: &Received, sent: &Sen
     }
 }
 
+/// What a call came to that brought a key of keyturn's own choice: a success means that key, whatever its body says beside it.
+pub(super) fn of_supply(
+    facts: &AnswerFacts,
+    received: &Received,
+    sent: &Sent,
+    supplied: &SecretValue,
+) -> Response {
+    let is_done = (200..300).contains(&received.status) && is_silent(facts, received.status);
+    let Response { outcome, .. } =
+        if is_done { just(Outcome::AppliedNoValue) } else { of_regenerate(facts, received, sent) };
+    let Outcome::AppliedNoValue = outcome else { return just(outcome) };
+    let said = SecretJson::parse(&received.body);
+    let previous_expires_at = previous_expiry(facts, &said.unwrap_or_default(), received);
+    let (secret, received_at) = (supplied.duplicate(), received.at);
+    just(Outcome::Applied(Answer { secret, previous_expires_at, received_at, key_id: None }))
+}
+
 const fn just(outcome: Outcome<Answer>) -> Response {
     Response { outcome, residue: None }
 }

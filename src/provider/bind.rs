@@ -219,6 +219,7 @@ fn wire(
         read: definition.read.as_ref().map(|read| site.read(read, names)).transpose()?,
         probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,
         signing: signing(scheme, site.base_url, site.params)?,
+        supplies: definition.supplies.clone(),
         extra,
         idempotency_header: header,
         answer: answer::facts(definition, names)?,
@@ -260,6 +261,8 @@ fn plan(
     // A key that signs for itself and dies at once cannot sign a replay, a read or a second call: after a lost
     // answer the one key it could be done with is the one that nobody has.
     let can_sign_again = !binding.self_authenticating || grace.is_some() || creates.is_some();
+    let supplies = definition.supplies.is_some();
+    let calls_max = if supplies { Some(u32::MAX) } else { definition.redo.map(|redo| redo.max_calls) };
     let replay = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);
     Plan {
         schedule: binding.schedule,
@@ -268,7 +271,8 @@ fn plan(
         lock: definition.lock,
         replay: replay.filter(|_| can_sign_again),
         read: definition.read.as_ref().map(|read| read.lag).filter(|_| can_sign_again),
-        redo: definition.redo.map(|redo| redo.max_calls).filter(|_| can_sign_again),
+        redo: calls_max.filter(|_| can_sign_again),
+        supplies,
         creates,
         propagation,
         probe: definition.probe.is_some(),

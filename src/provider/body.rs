@@ -10,6 +10,7 @@ use percent_encoding::utf8_percent_encode;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use zeroize::Zeroizing;
 
+use super::definition::NEW_SECRET;
 use super::fact::TimeForm;
 use super::signing::QUERY_ENCODED;
 use crate::ids::{KeyId, RotationId};
@@ -43,6 +44,8 @@ pub(super) enum Piece {
     KeyId,
     /// The secret that signs the call.
     Signer,
+    /// The key that keyturn chose.
+    Supplied,
     /// A further secret, by its name.
     Extra(String),
     /// The moment that is so long after the call.
@@ -57,6 +60,8 @@ pub(super) struct Filling<'a> {
     /// The key that the request revokes.
     pub(super) key_id: Option<&'a KeyId>,
     pub(super) signer: &'a SecretValue,
+    /// The key that keyturn chose; only a regenerate call can have one.
+    pub(super) supplied: Option<&'a SecretValue>,
     pub(super) extra: &'a [(String, SecretValue)],
     pub(super) now: Timestamp,
 }
@@ -151,6 +156,7 @@ impl Value {
             Self::Null | Self::Bool(_) | Self::Number(_) => None,
             Self::Text(pieces) => pieces.iter().find_map(|piece| match piece {
                 Piece::Extra(name) if secret(filling, name).is_none() => Some(name.as_str()),
+                Piece::Supplied if filling.supplied.is_none() => Some(NEW_SECRET),
                 _ => None,
             }),
             Self::List(items) => items.iter().find_map(|item| item.missing(filling)),
@@ -184,6 +190,7 @@ impl Piece {
             Self::RotationId => filling.rotation.map_or(Ok(()), |id| see(&id.to_string())),
             Self::KeyId => filling.key_id.map_or(Ok(()), |id| see(id.as_str())),
             Self::Signer => see(filling.signer.expose()),
+            Self::Supplied => see(filling.supplied.map_or("", SecretValue::expose)),
             Self::Extra(name) => secret(filling, name).map_or(Ok(()), |secret| see(secret.expose())),
             Self::End(after, form) => see(&form.text(end(filling, *after))),
         }

@@ -14,6 +14,7 @@ mod findings;
 mod hmac;
 mod pattern;
 mod read;
+mod supplies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub use hmac::{
     BodyHash, EmptyBody, HashAlgorithm, HmacAuth, KeyEncoding, Signature, TextEncoding, TimestampFormat,
 };
 pub use pattern::Pattern;
+pub(super) use supplies::NEW_SECRET;
+pub use supplies::{SuppliedText, Supplies};
 
 use super::fact::{Fact, Span};
 use super::template::Template;
@@ -83,6 +86,9 @@ pub struct Definition {
     pub regenerate: Regenerate,
     /// Where its answer holds what.
     pub answer: AnswerShape,
+    /// The key is one that the caller chooses. Left out: the provider makes it.
+    #[serde(default)]
+    pub supplies: Option<Supplies>,
     /// The call makes a key beside the old one. Left out: it replaces the old one.
     #[serde(default)]
     pub creates: Option<Creates>,

@@ -23,13 +23,23 @@ pub fn steps(plan: &Plan) -> Vec<String> {
             signer(plan)
         ));
     }
-    steps.push("Write the intent to the record in Vault; this is the claim.".to_owned());
+    let intent = if plan.supplies {
+        "Choose the new key at random, and write it to the record in Vault with the intent; this is the claim."
+    } else {
+        "Write the intent to the record in Vault; this is the claim."
+    };
+    steps.push(intent.to_owned());
     steps.push(format!(
         "Call the provider once, signed with {}, for at most {}.",
         signer(plan),
         words(plan.call_timeout)
     ));
-    steps.push("Seal the answer in escrow.".to_owned());
+    let known = if plan.supplies {
+        "A success means that key: seal it in escrow."
+    } else {
+        "Seal the answer in escrow."
+    };
+    steps.push(known.to_owned());
     steps.extend(until_usable(plan));
     steps.push("Publish the new key in the application's entry, in one write.".to_owned());
     if plan.probe {
@@ -82,13 +92,22 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
             words(window)
         ));
     }
+    if plan.supplies {
+        let within = match plan.grace {
+            Some(grace) if plan.self_authenticating => format!(", while the old key's {} last", words(grace)),
+            _ => ", as often as it takes".to_owned(),
+        };
+        means.push(format!(
+            "the same call is made again with the same key{within}; each of them brings that key"
+        ));
+    }
     if let Some(lag) = plan.read {
         means.push(format!(
             "the provider's current key is read and compared with the one before the call, for {}",
             words(lag)
         ));
     }
-    if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none()) {
+    if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none() && !plan.supplies) {
         let within = match (plan.self_authenticating, plan.grace) {
             (true, Some(grace)) => format!(", signed with the old key while its {} last", words(grace)),
             _ => String::new(),
@@ -175,9 +194,10 @@ pub fn a_person_is_asked(plan: &Plan) -> Vec<String> {
 
 /// The means by which a lost answer is settled, in a few words and in their order; none: a person.
 pub(super) fn means(plan: &Plan) -> Vec<String> {
-    let more = plan.redo.map_or(0, |calls| calls.saturating_sub(1));
+    let more = plan.redo.filter(|_| !plan.supplies).map_or(0, |calls| calls.saturating_sub(1));
     [
         plan.replay.map(|window| format!("replay for {}", words(window))),
+        plan.supplies.then(|| "the same call again".to_owned()),
         plan.read.map(|_| "read".to_owned()),
         (plan.read.is_none() && more > 0)
             .then(|| if more == 1 { "one more call".to_owned() } else { format!("up to {more} more calls") }),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::definition::NEW_SECRET;
+
 /// Something that keyturn knows when it calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fact {
@@ -11,6 +13,8 @@ pub(super) enum Fact {
     RotationId,
     /// The secret that signs the call.
     Secret,
+    /// The key that keyturn chose.
+    NewSecret,
     /// A length of time, in a unit.
     Length(Span, Unit),
     /// When a length of time that begins with the call is over.
@@ -79,9 +83,10 @@ impl Fact {
             Self::Length(_, unit) => unit,
             Self::End(_, TimeForm::UnixMilliseconds) => Unit::Milliseconds,
             Self::End(_, TimeForm::Date) => Unit::Days,
-            Self::End(_, TimeForm::Rfc3339 | TimeForm::UnixSeconds) | Self::RotationId | Self::Secret => {
-                Unit::Seconds
-            }
+            Self::End(_, TimeForm::Rfc3339 | TimeForm::UnixSeconds)
+            | Self::RotationId
+            | Self::Secret
+            | Self::NewSecret => Unit::Seconds,
         }
     }
 
@@ -89,7 +94,7 @@ impl Fact {
     pub(super) const fn span(self) -> Option<Span> {
         match self {
             Self::Length(span, _) | Self::End(span, _) => Some(span),
-            Self::RotationId | Self::Secret => None,
+            Self::RotationId | Self::Secret | Self::NewSecret => None,
         }
     }
 }
@@ -100,8 +105,9 @@ fn all() -> impl Iterator<Item = (String, Fact)> {
         let ends = TIME_FORMS.into_iter().map(move |(name, form)| (name, Fact::End(span, form)));
         lengths.chain(ends).map(move |(name, fact)| (format!("{span_name}_{name}"), fact))
     });
-    [("rotation_id".to_owned(), Fact::RotationId), ("secret".to_owned(), Fact::Secret)]
+    [("rotation_id", Fact::RotationId), ("secret", Fact::Secret), (NEW_SECRET, Fact::NewSecret)]
         .into_iter()
+        .map(|(name, fact)| (name.to_owned(), fact))
         .chain(of_spans)
 }
 
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn every_name_is_found_again_and_no_two_are_the_same() {
         let names = Fact::names();
-        assert_eq!(names.len(), 20);
+        assert_eq!(names.len(), 21);
         for name in &names {
             assert!(Fact::named(name).is_some(), "{name}");
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");

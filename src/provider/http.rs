@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::error::Unspecified;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use zeroize::Zeroizing;
@@ -17,9 +18,12 @@ use super::sent::Sent;
 use super::token::Tokens;
 use super::transport::{Error, Transport};
 use super::wire::{Call, SecretHeader, Signing, TokenRequest};
-use super::{Listing, Probe, Provider, Reading, Response, Revoking, Signer, request, retry_after, token};
+use super::{
+    Listing, Probe, Provider, Reading, Regeneration, Response, Revoking, Signer, request, retry_after,
+    supply, token,
+};
 use crate::clock::Clock;
-use crate::ids::{KeyId, RotationId};
+use crate::ids::KeyId;
 use crate::rotation::{Plan, Problem, RefusalClass};
 use crate::secret::SecretValue;
 
@@ -154,6 +158,10 @@ impl<C: Clock> HttpProvider<C> {
     async fn ask(&self, asked: Asked<'_>) -> Result<Heard, Failure> {
         let begun = self.clock.monotonic();
         let sent = Sent::new(asked.signing, asked.main, asked.extra);
+        let sent = match asked.what.and_then(|what| what.supplied) {
+            Some(supplied) => sent.and(supplied),
+            None => sent,
+        };
         let Signing::Oauth2(request) = asked.signing else {
             let limit = self.bound.plan().call_timeout;
             let received = self.send(asked.call, self.fill(asked)?, limit, asked.bytes_max).await?;
@@ -176,7 +184,7 @@ impl<C: Clock> HttpProvider<C> {
         if let Some(token) = self.tokens.kept(asked.main, begun).await {
             return Ok(token);
         }
-        let client = Asked { call: &request.call, signing: &request.signing, rotation: None, ..asked };
+        let client = Asked { call: &request.call, signing: &request.signing, what: None, ..asked };
         let call_timeout = self.bound.plan().call_timeout;
         let filled = self.fill_with(client, &NOTHING_FURTHER)?;
         let received = self.send(client.call, filled, call_timeout / TOKEN_SHARE, BODY_BYTES_MAX).await;
@@ -203,7 +211,8 @@ impl<C: Clock> HttpProvider<C> {
             extra: asked.extra,
             extra_headers,
             id_header: self.bound.wire.idempotency_header.as_ref(),
-            rotation: asked.rotation,
+            rotation: asked.what.map(|what| what.rotation),
+            supplied: asked.what.and_then(|what| what.supplied),
             key_id: asked.key_id,
             now: self.clock.now(),
             signing_time: self.signing_time(asked.signing),
@@ -249,7 +258,8 @@ struct Asked<'a> {
     signing: &'a Signing,
     main: &'a SecretValue,
     extra: &'a [(String, SecretValue)],
-    rotation: Option<RotationId>,
+    /// What it is for; only a regenerate call says it.
+    what: Option<Regeneration<'a>>,
     key_id: Option<&'a KeyId>,
     bytes_max: usize,
 }
@@ -258,7 +268,7 @@ impl<'a> Asked<'a> {
     /// A request that belongs to no rotation, and whose answer holds one key at most.
     const fn new(call: &'a Call, signing: &'a Signing, signer: Signer<'a>) -> Self {
         let Signer { main, extra } = signer;
-        Self { call, signing, main, extra, rotation: None, key_id: None, bytes_max: BODY_BYTES_MAX }
+        Self { call, signing, main, extra, what: None, key_id: None, bytes_max: BODY_BYTES_MAX }
     }
 }
 
@@ -281,11 +291,18 @@ impl<C: Clock> Provider for HttpProvider<C> {
         self.account.quiet_left(self.clock.monotonic())
     }
 
-    async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
+    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified> {
+        self.bound.wire.supplies.as_ref().map(supply::choose).transpose()
+    }
+
+    async fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>) -> Response {
         let wire = &self.bound.wire;
-        let asked = Asked { rotation: Some(rotation), ..Asked::new(&wire.regenerate, &wire.signing, signer) };
+        let asked = Asked { what: Some(what), ..Asked::new(&wire.regenerate, &wire.signing, signer) };
         match self.ask_for_account(asked).await {
-            Ok(Heard { received, sent }) => answer::of_regenerate(&wire.answer, &received, &sent),
+            Ok(Heard { received, sent }) => match what.supplied {
+                Some(supplied) => answer::of_supply(&wire.answer, &received, &sent, supplied),
+                None => answer::of_regenerate(&wire.answer, &received, &sent),
+            },
             Err(failure) => Response { outcome: failure.into_outcome(), residue: None },
         }
     }

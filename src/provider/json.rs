@@ -10,6 +10,7 @@ use super::wire::{Among, Condition};
 use crate::ids::KeyId;
 
 /// A parsed body. It has no `Debug` on purpose.
+#[derive(Default)]
 pub(super) struct SecretJson(Value);
 
 impl SecretJson {

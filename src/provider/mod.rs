@@ -25,6 +25,7 @@ mod retry_after;
 mod sent;
 mod signing;
 pub mod simulator;
+mod supply;
 mod template;
 mod token;
 mod transport;
@@ -42,6 +43,7 @@ pub use transport::{Error, Transport, TransportOptions};
 use std::future::Future;
 use std::time::Duration;
 
+use aws_lc_rs::error::Unspecified;
 use jiff::Timestamp;
 
 use crate::ids::{KeyId, RotationId};
@@ -58,6 +60,22 @@ pub struct Signer<'a> {
     pub main: &'a SecretValue,
     /// Further secrets the definition asks for, such as a user's bearer token.
     pub extra: &'a [(String, SecretValue)],
+}
+
+/// One regenerate call: what it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Regeneration<'a> {
+    /// The rotation, whose id can go along.
+    pub rotation: RotationId,
+    /// The key that the call brings, where keyturn chooses it.
+    pub supplied: Option<&'a SecretValue>,
+}
+
+impl From<RotationId> for Regeneration<'_> {
+    /// A call in which keyturn has nothing to choose.
+    fn from(rotation: RotationId) -> Self {
+        Self { rotation, supplied: None }
+    }
 }
 
 /// What a provider's answer holds.
@@ -136,10 +154,17 @@ pub trait Provider: Send + Sync + 'static {
     /// For how much longer the provider asked this account to stay away. A call that cannot wait is made all the same.
     fn quiet_left(&self) -> Option<Duration>;
 
+    /// A new key at random, where the provider takes the one that keyturn chooses; an error, where the system gives no random
+    /// bytes.
+    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified> {
+        Ok(None)
+    }
+
     /// Makes exactly one regenerate request on a fresh connection; never a second.
     ///
     /// Not cancel-safe: dropped after the first byte left, the outcome is unknown.
-    fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> impl Future<Output = Response> + Send;
+    fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>)
+    -> impl Future<Output = Response> + Send;
 
     /// Reads the current value, where the definition declares how; else `Refused`.
     fn read(&self, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;

@@ -30,6 +30,8 @@ pub(super) struct Sender<'a> {
     pub(super) id_header: Option<&'a HeaderName>,
     /// The rotation that it belongs to; only a regenerate call has one.
     pub(super) rotation: Option<RotationId>,
+    /// The key that it brings, where keyturn chose it.
+    pub(super) supplied: Option<&'a SecretValue>,
     /// The key that it revokes; only a revocation has one.
     pub(super) key_id: Option<&'a KeyId>,
     /// Our time.
@@ -46,8 +48,8 @@ pub(super) struct Filled {
 
 /// Fills one call's open parts. An error means that nothing was sent, and shows no secret.
 pub(super) fn fill(call: &Call, sender: Sender<'_>) -> Result<Filled, String> {
-    let Sender { main, extra, rotation, key_id, now, .. } = sender;
-    let filling = Filling { rotation, key_id, signer: main, extra, now };
+    let Sender { main, extra, rotation, supplied, key_id, now, .. } = sender;
+    let filling = Filling { rotation, key_id, signer: main, supplied, extra, now };
     let body = call.body.as_ref().map(|body| body::write(body, filling)).transpose()?;
     let mut headers = call.headers.clone();
     if body.is_none() && call.method != Method::GET {

@@ -4,8 +4,10 @@
 //! secret headers are the received ones has signed. So it shares the clock of whoever calls it.
 
 mod beside;
+mod caller;
 mod document;
 mod exchange;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +18,13 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::caller::is_sent;
 use self::document::{element, put, put_key, written};
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
-use super::request::{Sender, fill};
-use super::wire::{Call, KeyPlace, SecretHeader, Signing};
+use super::wire::{Call, KeyPlace, Signing};
 use crate::clock::Clock;
-use crate::ids::{KeyId, RotationId};
+use crate::ids::RotationId;
 use crate::secret::SecretValue;
 
 /// What goes wrong with the first regenerate call.
@@ -117,7 +119,8 @@ impl<C: Clock> Simulator<C> {
     /// Answers calls until it is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         while let Ok((mut stream, _)) = listener.accept().await {
-            if let Ok(received) = exchange::receive(&mut stream).await {
+            if let Ok(mut received) = exchange::receive(&mut stream).await {
+                received.supplied = supply::brought_by(&received, &self.bound.wire.regenerate);
                 let reply = self.answer(&received);
                 // A caller who has gone has heard enough.
                 exchange::send(&mut stream, &reply).await.ok();
@@ -138,6 +141,11 @@ impl<C: Clock> Simulator<C> {
     /// The number of its newest key.
     pub fn newest(&self) -> usize {
         self.state.borrow().keys.len() - 1
+    }
+
+    /// Whether this is its key with that number.
+    pub fn holds(&self, number: usize, key: &SecretValue) -> bool {
+        self.state.borrow().keys.get(number).is_some_and(|own| own.value.expose() == key.expose())
     }
 
     /// Whether it accepts its newest key by now.
@@ -194,13 +202,12 @@ impl<C: Clock> Simulator<C> {
             _ if !self.has_a_place() => return Reply::status(400),
             _ => {}
         }
-        let rotation = received.rotation_id();
         let whole = match trouble {
             Trouble::NoValue(status) => {
-                self.make_key(rotation, now);
+                self.make_key(received, now);
                 Reply::status(status)
             }
-            _ => self.new_answer(rotation, now),
+            _ => self.new_answer(received, now),
         };
         if let Some((_, key)) = replay {
             self.state.send_modify(|state| state.answered.push((key, now, whole.clone())));
@@ -226,9 +233,9 @@ impl<C: Clock> Simulator<C> {
         (now < later(*at, window)).then(|| reply.clone())
     }
 
-    fn new_answer(&self, rotation: Option<RotationId>, now: Timestamp) -> Reply {
+    fn new_answer(&self, received: &Received, now: Timestamp) -> Reply {
         let facts = &self.bound.wire.answer;
-        let key = self.make_key(rotation, now);
+        let key = self.make_key(received, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
             let inside = element(&mut body, place);
@@ -255,9 +262,15 @@ impl<C: Clock> Simulator<C> {
         body
     }
 
-    /// Makes a key, lets the others live on as declared, and gives its text.
-    fn make_key(&self, rotation: Option<RotationId>, now: Timestamp) -> String {
+    /// Makes a key, lets the others live on as declared, and gives its text; takes the one that the request brings, unless it
+    /// has it already.
+    fn make_key(&self, received: &Received, now: Timestamp) -> String {
         let plan = self.bound.plan();
+        if let Some(brought) = &received.supplied
+            && self.holds(self.newest(), brought)
+        {
+            return brought.expose().to_owned();
+        }
         let dies_at = match plan.creates {
             Some(_) => Timestamp::MAX,
             None => later(now, plan.grace.unwrap_or_default()),
@@ -270,14 +283,16 @@ impl<C: Clock> Simulator<C> {
             _ => later(now, usable_after),
         };
         let number = self.state.borrow().keys.len();
+        let brought = received.supplied.as_ref().map(SecretValue::duplicate);
+        let (rotation, value) = (received.rotation_id(), brought.unwrap_or_else(|| Self::key_number(number)));
         self.state.send_modify(|state| {
             for key in &mut state.keys {
                 key.dies_at = key.dies_at.min(dies_at);
             }
-            let value = Self::key_number(number);
+            let value = value.duplicate();
             state.keys.push(Key { value, rotation, accepted_from, dies_at: Timestamp::MAX });
         });
-        Self::key_number(number).expose().to_owned()
+        value.expose().to_owned()
     }
 
     fn read(&self, received: &Received, call: &Call, place: &KeyPlace) -> Reply {
@@ -314,80 +329,6 @@ impl<C: Clock> Simulator<C> {
             },
         ))
     }
-
-    fn may_ask(&self, received: &Received, call: &Call) -> bool {
-        self.may_ask_about(received, call, None)
-    }
-
-    fn may_ask_about(&self, received: &Received, call: &Call, key_id: Option<&KeyId>) -> bool {
-        let signing = &self.bound.wire.signing;
-        if self.bound.plan().self_authenticating {
-            self.is_accepted_about(received, call, signing, key_id)
-        } else {
-            self.is_signed(received, call, signing, &self.admin, key_id)
-        }
-    }
-
-    /// Whether a key has signed that lives and is accepted by now.
-    fn is_accepted(&self, received: &Received, call: &Call, signing: &Signing) -> bool {
-        self.is_accepted_about(received, call, signing, None)
-    }
-
-    fn is_accepted_about(
-        &self,
-        received: &Received,
-        call: &Call,
-        signing: &Signing,
-        key_id: Option<&KeyId>,
-    ) -> bool {
-        let now = self.clock.now();
-        let state = self.state.borrow();
-        let mut accepted = state.keys.iter().filter(|key| key.accepted_from <= now && now < key.dies_at);
-        accepted.any(|key| self.is_signed(received, call, signing, &key.value, key_id))
-    }
-
-    fn is_signed(
-        &self,
-        received: &Received,
-        call: &Call,
-        signing: &Signing,
-        key: &SecretValue,
-        key_id: Option<&KeyId>,
-    ) -> bool {
-        let token = matches!(signing, Signing::Oauth2(_)).then(|| token_for(key));
-        let main = token.as_ref().unwrap_or(key);
-        let sender = self.sender(received, signing, main, &self.bound.wire.extra);
-        is_sent(received, call, Sender { key_id, ..sender })
-    }
-
-    /// Who would have sent this with that key.
-    fn sender<'a>(
-        &'a self,
-        received: &Received,
-        signing: &'a Signing,
-        main: &'a SecretValue,
-        extra_headers: &'a BTreeMap<String, SecretHeader>,
-    ) -> Sender<'a> {
-        Sender {
-            signing,
-            main,
-            extra: &self.extra,
-            extra_headers,
-            id_header: self.bound.wire.idempotency_header.as_ref(),
-            rotation: received.rotation_id(),
-            key_id: None,
-            now: self.clock.now(),
-            signing_time: self.clock.now(),
-        }
-    }
-}
-
-/// Whether this is what that sender would have sent: the same secrets in headers and body.
-fn is_sent(received: &Received, call: &Call, sender: Sender<'_>) -> bool {
-    let Ok(built) = fill(call, sender) else { return false };
-    let mut secret = built.headers.iter().filter(|(_, value)| value.is_sensitive());
-    secret.all(|(name, value)| received.header(name.as_str()).is_some_and(|it| it == value))
-        && built.body.unwrap_or_default() == received.body()
 }
 
 /// The access token that a key is exchanged for.

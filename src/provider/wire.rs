@@ -9,7 +9,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::body::Body;
-use super::definition::{self, ErrorMeaning, Expiry, HmacAuth, NextPage, ProblemShape, SecretEncoding};
+use super::definition::{
+    self, ErrorMeaning, Expiry, HmacAuth, NextPage, ProblemShape, SecretEncoding, Supplies,
+};
 use super::signing::{canonical_query, in_a_path};
 use super::template::Pointer;
 use crate::ids::KeyId;
@@ -25,6 +27,8 @@ pub(super) struct Wire {
     /// Revoke one of them, in this order.
     pub(super) revoke: Vec<RevokeCall>,
     pub(super) signing: Signing,
+    /// The form of the key that keyturn chooses.
+    pub(super) supplies: Option<Supplies>,
     pub(super) extra: BTreeMap<String, SecretHeader>,
     pub(super) idempotency_header: Option<HeaderName>,
     pub(super) answer: AnswerFacts,

@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::clock::StageClock;
-use crate::ids::{KeyId, RotationId};
-use crate::provider::{HttpProvider, Listing, Probe, Provider, Reading, Response, Revoking, Signer};
+use crate::ids::KeyId;
+use crate::provider::{
+    HttpProvider, Listing, Probe, Provider, Reading, Regeneration, Response, Revoking, Signer,
+};
 use crate::rotation::{Phase, Plan, State};
 use crate::secret::SecretValue;
 
@@ -101,9 +103,9 @@ impl Provider for MortalProvider {
         self.provider.quiet_left()
     }
 
-    async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
+    async fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>) -> Response {
         self.death.may_come(Moment::BeforeSending).await;
-        let response = self.provider.regenerate(rotation, signer).await;
+        let response = self.provider.regenerate(what, signer).await;
         self.death.may_come(Moment::AfterAnswer).await;
         response
     }

@@ -8,7 +8,7 @@ use super::store::Ended;
 use crate::provider::simulator::{Heard, Simulator, Trouble};
 use crate::provider::{BoundDefinition, Definition};
 use crate::rotation::{ClosedAs, Creates, HaltReason, Phase, Plan, State};
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::secret::SecretValue;
 
 /// One rotation with one thing that goes wrong, and how it ended.
 #[derive(Debug, Clone, Serialize)]
@@ -164,7 +164,7 @@ fn promise(trouble: Trouble, plan: &Plan) -> Ending {
         Trouble::RateLimited | Trouble::Refused | Trouble::NoPlace => Ending::OldKeyStands,
         Trouble::NewKeyRefused => Ending::PersonAsked,
         // The lost request never acted, and a read shows just that.
-        Trouble::RequestLost if read && !replay => Ending::OldKeyStands,
+        Trouble::RequestLost if read && !replay && !plan.supplies => Ending::OldKeyStands,
         // A replay brings the same answer without a key, and no second call follows a replay that was refused.
         Trouble::NoValue(_) if replay && !read => Ending::PersonAsked,
         Trouble::RequestLost
@@ -222,7 +222,7 @@ pub(super) fn judge(
     let trouble = mishap.comes_to();
     let promised = promise(trouble, plan);
     let (ending, words) = ended.map_or((None, "it did not end".to_owned()), |ended| end(&ended.state));
-    let holds = |number: usize| is_same(value, &Simulator::<StageClock>::key_number(number));
+    let holds = |number: usize| simulator.holds(number, value);
     let is_right = match promised {
         Ending::Rotated => holds(simulator.newest()) && simulator.accepts_newest(),
         Ending::OldKeyStands => holds(0) && (simulator.made() == 0 || plan.creates.is_some()),
@@ -230,8 +230,13 @@ pub(super) fn judge(
         Ending::PersonAsked => trouble != Trouble::NewKeyRefused || plan.propagation.is_none() || holds(0),
     };
     let heard = simulator.heard();
-    let calls_max = if plan.creates.is_some() { 2 } else { plan.redo.map_or(1, |calls| calls as usize) };
-    let is_bounded = simulator.made() <= calls_max;
+    let keys_max = match plan.redo {
+        _ if plan.creates.is_some() => 2,
+        // However often it is made, the call brings the same key.
+        _ if plan.supplies => 1,
+        calls => calls.map_or(1, |calls| calls as usize),
+    };
+    let is_bounded = simulator.made() <= keys_max;
     let is_cleared = leaves_no_other(promised, plan, simulator);
     let took = ended.map(|ended| ended.at).unwrap_or_default();
     Scene {
@@ -267,11 +272,6 @@ fn end(state: &State) -> (Option<Ending>, String) {
         }
         Some(ClosedAs::Resolved { .. }) | None => (None, "it ended in an unknown way".to_owned()),
     }
-}
-
-fn is_same(one: &SecretValue, other: &SecretValue) -> bool {
-    let key = FingerprintKey::new("rehearsal".to_owned());
-    one.fingerprint(&key) == other.fingerprint(&key)
 }
 
 /// The calls in words, those that repeat each other once.

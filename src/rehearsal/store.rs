@@ -198,6 +198,7 @@ fn copy(record: &Record) -> Record {
         fingerprint_key: record.fingerprint_key.clone(),
         identities: identities.collect(),
         staged: record.staged.as_ref().map(SecretValue::duplicate),
+        supplied: record.supplied.as_ref().map(SecretValue::duplicate),
         unknown: record.unknown.clone(),
     }
 }

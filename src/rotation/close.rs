@@ -160,13 +160,16 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
     }
 }
 
-/// How long the record must have been unchanged before the next rotation begins: a call of the one that a person has
-/// just settled may still be on its way, and would kill the next one's key.
+/// How long the record must have been unchanged before the next rotation begins: a call of the one before, which a person
+/// has just settled or whose doubt the same call settled, may still be on its way, and would kill the next one's key.
 ///
 /// Where keys live side by side a call kills none, and nothing is waited for.
-pub fn quiet_after_decision(plan: &Plan, state: &State) -> Duration {
+pub fn quiet_before_the_next(plan: &Plan, state: &State) -> Duration {
     if plan.creates.is_some() {
         return Duration::ZERO;
+    }
+    if plan.supplies && state.history.first().is_some_and(was_repeated) {
+        return plan.call_timeout.saturating_add(plan.settle);
     }
     let Some(settled) = state.given_up().and(state.history.first()) else { return Duration::ZERO };
     let longest = plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle);
@@ -244,6 +247,11 @@ fn asked_until(plan: &Plan, closed: &Closed) -> Option<Timestamp> {
         _ => return None,
     };
     refusal.retry_after.map(|asked| later(closed.closed_at, asked))
+}
+
+/// An earlier call's answer was lost, and the last one did not wait for it.
+fn was_repeated(closed: &Closed) -> bool {
+    closed.calls > 1 && !matches!(closed.outcome, ClosedAs::Resolved { .. })
 }
 
 /// A person gave the rotation up to make another: it neither counts as one nor holds the next one back.

@@ -15,7 +15,7 @@ mod state;
 mod step;
 mod times;
 
-pub use close::{NotNow, admit, due_request, next_due, quiet_after_decision};
+pub use close::{NotNow, admit, due_request, next_due, quiet_before_the_next};
 pub use effect::Effect;
 pub use event::{Event, Evidence, Holding, Reading, Verdict};
 pub use history::{Closed, ClosedAs, Decision, Timings};

@@ -22,6 +22,9 @@ pub struct Plan {
     pub read: Option<Duration>,
     /// The call can be made again safely; at most this many calls in all for one rotation.
     pub redo: Option<u32>,
+    /// The call brings a key that keyturn chose and that the record holds since the intent: made again, at any time, it
+    /// brings the very same. `redo` then knows no bound.
+    pub supplies: bool,
     /// The call makes another key beside the old one, which dies by a call of its own; `None`: it replaces the old one.
     /// Such a provider has no `grace` and no `read`, and a further call waits for no other.
     pub creates: Option<Creates>,

@@ -84,19 +84,35 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
             return if now < next_at { Means::Wait(next_at) } else { Means::Replay };
         }
     }
-    if plan.read.is_some() {
+    if plan.read.is_some() && !plan.supplies {
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
-        let quiet_at = match &plan.creates {
-            Some(_) => refused_until(unknown),
-            None => quiet_at(plan, rotation, unknown),
-        };
-        if old_key_signs_until(plan, rotation).is_none_or(|until| now.max(quiet_at) < until) {
-            return if now < quiet_at { Means::Wait(quiet_at) } else { Means::Redo };
+        let again_at = again_at(plan, rotation, unknown);
+        if old_key_signs_until(plan, rotation).is_none_or(|until| now.max(again_at) < until) {
+            return if now < again_at { Means::Wait(again_at) } else { Means::Redo };
         }
     }
-    Means::Halt(no_means_left(plan, unknown))
+    if plan.read.is_some() { Means::Read } else { Means::Halt(no_means_left(plan, unknown)) }
+}
+
+/// When a further call may be made. Only one that makes another key in the old one's place has to come last.
+fn again_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
+    match &plan.creates {
+        Some(_) => refused_until(unknown),
+        None if plan.supplies => {
+            refused_until(unknown).max(later(unknown.since, repeat_delay(rotation.calls)))
+        }
+        None => quiet_at(plan, rotation, unknown),
+    }
+}
+
+/// How long the same call waits after `made` of them: the first is repeated at once, the others ever more rarely.
+fn repeat_delay(made: u32) -> Duration {
+    match made.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(earlier) => REPLAY_DELAY.saturating_mul(1 << earlier.min(10)).min(REPLAY_DELAY_MAX),
+    }
 }
 
 fn replay_at(unknown: &Unknown) -> Timestamp {

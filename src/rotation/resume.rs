@@ -71,9 +71,10 @@ fn settles(plan: &Plan, phase: &Phase, holding: &Holding) -> bool {
     matches!((missing, holding), (Some(open), Holding::Answer(answer)) if is_wanted(plan, open, answer))
 }
 
-/// Only the newest call's key is sure to live; where keys live side by side each does.
+/// Only the newest call's key is sure to live; where keys live side by side each does, and where keyturn chose the key
+/// every call brings the same.
 pub fn is_wanted(plan: &Plan, open: &Rotation, answer: &Answer) -> bool {
-    answer.call == open.calls || plan.creates.is_some()
+    answer.call == open.calls || plan.creates.is_some() || plan.supplies
 }
 
 /// Makes `claimant` the holder.

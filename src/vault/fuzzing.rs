@@ -38,7 +38,8 @@ pub fn record(data: &[u8]) -> bool {
     let written =
         |record: &super::Record| to_value(&record::Outgoing { credential: &name, record, nonce: "n" });
     let once = written(&read);
-    let ours = ["format", "credential", "state", "fingerprint_key", "identities", "staged", "nonce"];
+    let ours =
+        ["format", "credential", "state", "fingerprint_key", "identities", "staged", "supplied", "nonce"];
     for (member, value) in members.iter().filter(|(member, _)| !ours.contains(&member.as_str())) {
         assert!(once.get(member) == Some(value), "the unknown member {member:?} is lost or changed");
     }

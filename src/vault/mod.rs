@@ -47,6 +47,8 @@ pub struct Record {
     pub identities: Vec<(RotationId, SecretValue)>,
     /// The new secret while the state is staged.
     pub staged: Option<SecretValue>,
+    /// The secret that keyturn chose for the open rotation, where the provider takes one: in the record before the call.
+    pub supplied: Option<SecretValue>,
     /// Members that a later version of keyturn wrote; kept as they are. They may be secrets.
     pub unknown: Map<String, Value>,
 }

@@ -19,8 +19,10 @@ const STATE: &str = "state";
 const FINGERPRINT_KEY: &str = "fingerprint_key";
 const IDENTITIES: &str = "identities";
 const STAGED: &str = "staged";
+const SUPPLIED: &str = "supplied";
 const NONCE: &str = "nonce";
-const OUR_MEMBERS: [&str; 7] = [FORMAT_MEMBER, CREDENTIAL, STATE, FINGERPRINT_KEY, IDENTITIES, STAGED, NONCE];
+const OUR_MEMBERS: [&str; 8] =
+    [FORMAT_MEMBER, CREDENTIAL, STATE, FINGERPRINT_KEY, IDENTITIES, STAGED, SUPPLIED, NONCE];
 
 /// A record on its way into Vault; `nonce` is how this write is recognised when its answer is lost.
 pub(super) struct Outgoing<'a> {
@@ -43,8 +45,10 @@ impl Serialize for Outgoing<'_> {
         members.serialize_entry(STATE, &record.state)?;
         members.serialize_entry(FINGERPRINT_KEY, record.fingerprint_key.expose())?;
         members.serialize_entry(IDENTITIES, &identities)?;
-        if let Some(staged) = &record.staged {
-            members.serialize_entry(STAGED, staged.expose())?;
+        for (member, secret) in [(STAGED, &record.staged), (SUPPLIED, &record.supplied)] {
+            if let Some(secret) = secret {
+                members.serialize_entry(member, secret.expose())?;
+            }
         }
         members.serialize_entry(NONCE, nonce)?;
         let foreign = |(name, _): &(&String, &Value)| !OUR_MEMBERS.contains(&name.as_str());
@@ -75,14 +79,21 @@ pub(super) fn decode(credential: &CredentialName, mut data: Data) -> Result<Reco
     let state = State::deserialize(state).map_err(|_| "the state is not one that this keyturn knows")?;
     let fingerprint_key = FingerprintKey::new(text(&mut data, FINGERPRINT_KEY)?);
     let identities = identities(data.0.get_mut(IDENTITIES)).ok_or("the escrow identities are unreadable")?;
-    let staged = match data.0.get_mut(STAGED) {
-        None | Some(Value::Null) => None,
-        Some(staged) => Some(SecretValue::new(take_text(staged).ok_or("the staged value is no text")?)),
-    };
+    let staged = secret(&mut data, STAGED, "the staged value is no text")?;
+    let supplied = secret(&mut data, SUPPLIED, "the supplied value is no text")?;
     for member in OUR_MEMBERS {
         data.0.remove(member).as_mut().map(wipe);
     }
-    Ok(Record { state, fingerprint_key, identities, staged, unknown: std::mem::take(&mut data.0) })
+    let unknown = std::mem::take(&mut data.0);
+    Ok(Record { state, fingerprint_key, identities, staged, supplied, unknown })
+}
+
+/// A secret that may be missing; `complaint`, where something else stands in its place.
+fn secret(data: &mut Data, name: &str, complaint: &'static str) -> Result<Option<SecretValue>, &'static str> {
+    match data.0.get_mut(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => take_text(value).map(SecretValue::new).map(Some).ok_or(complaint),
+    }
 }
 
 fn identities(listed: Option<&mut Value>) -> Option<Vec<(RotationId, SecretValue)>> {
@@ -134,6 +145,7 @@ mod tests {
                 SecretValue::new("canary-identity".into()),
             )],
             staged: Some(SecretValue::new("canary-staged".into())),
+            supplied: Some(SecretValue::new("canary-supplied".into())),
             unknown,
         }
     }
@@ -168,9 +180,12 @@ mod tests {
         half["identities"][0]["rotation_id"] = json!("canary");
         let mut odd = encoded(&record());
         odd["staged"] = json!(["canary"]);
+        let mut strange = encoded(&record());
+        strange["supplied"] = json!({ "canary": 1 });
         for (value, words) in [
             (half, "identities"),
             (odd, "staged"),
+            (strange, "supplied"),
             (newer, "update this one"),
             (copied, "another credential"),
             (broken, "identities"),

@@ -7,12 +7,19 @@ use keyturn::testbed::fake::{Death, Moment, StoreFault};
 use keyturn::vault::Error;
 
 use crate::verdict::{assert_calls_within_capability, assert_nothing_lost, assert_settled};
-use crate::world::{World, ask, hasty, plan_none, plan_read, plan_redo, plan_replay, seconds, staged};
+use crate::world::{
+    World, ask, hasty, plan_none, plan_read, plan_redo, plan_replay, plan_supplied, seconds, staged,
+};
 
 /// Every capability, with and without staging, with short times: a follower that looks up each second is slow work.
 fn plans() -> Vec<(&'static str, Plan)> {
-    let capabilities =
-        [("none", plan_none()), ("read", plan_read()), ("replay", plan_replay()), ("redo", plan_redo())];
+    let capabilities = [
+        ("none", plan_none()),
+        ("read", plan_read()),
+        ("replay", plan_replay()),
+        ("redo", plan_redo()),
+        ("supplied", plan_supplied()),
+    ];
     capabilities
         .into_iter()
         .flat_map(|(name, plan)| [(name, hasty(plan.clone())), (name, hasty(staged(plan)))])

@@ -52,6 +52,7 @@ pub fn assert_calls_within_capability(world: &World, what: &str) {
         let made = calls.iter().filter(|call| call.rotation_id == *rotation_id).count();
         let minted = mint.minted_for(*rotation_id);
         let (calls_max, minted_max) = match (plan.replay, plan.redo) {
+            _ if plan.supplies => (3, 1),
             (Some(_), _) => (3, 1),
             (None, Some(redo)) => (redo as usize, redo as usize),
             (None, None) => (1, 1),

@@ -325,6 +325,7 @@ pub fn plan_none() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        supplies: false,
         creates: None,
         propagation: None,
         probe: false,
@@ -351,6 +352,11 @@ pub fn plan_redo() -> Plan {
         probe: true,
         ..plan_none()
     }
+}
+
+/// keyturn chooses the key, and the same call brings it again.
+pub fn plan_supplied() -> Plan {
+    Plan { supplies: true, redo: Some(u32::MAX), ..plan_none() }
 }
 
 /// Keys live side by side, and the old one is revoked an hour after the rotation.

@@ -134,7 +134,7 @@ fn sent(world: &mut World, rules: &Rules, who: usize, run: &mut Run, happens: Ha
         Happens::Lost | Happens::DiesUnapplied => {}
         Happens::Later | Happens::DiesLater => world.flight = Some(id),
         _ => {
-            let key = world.provider.apply(&rules.plan, id, world.tick);
+            let key = rules.apply(world, id);
             if happens == Happens::Slow {
                 let waits = Run { answer_waits: Some(key), ..run.clone() };
                 world.replicas[who].place = Place::Running(waits);

@@ -1,6 +1,6 @@
 //! The shell's rules, as `src/engine` has them: load, run the effects in their order, rest.
 
-use keyturn::rotation::{ClosedAs, Effect, Phase, Rotation};
+use keyturn::rotation::{ClosedAs, Effect, Phase, Rotation, quiet_before_the_next};
 
 use super::book::{Known, Todo};
 use super::chores;
@@ -23,7 +23,7 @@ pub(crate) fn go(world: &mut World, rules: &Rules, who: usize, happens: Happens)
         Place::Dead => Ok(()),
         Place::Loading => load(world, rules, who),
         Place::Resting(state) => match world.replicas[who].wanted {
-            Some(wanted) if state.phase == Phase::Idle => {
+            Some(wanted) if may_begin(world, rules, who, &state) => {
                 advance(world, rules, who, &state, Said::Requested(wanted))
             }
             _ if looks_up(world, rules, who, &state) && !acts_blindly(rules) => Ok(()),
@@ -47,7 +47,17 @@ const fn acts_blindly(rules: &Rules) -> bool {
 pub(crate) fn request(world: &mut World, rules: &Rules, who: usize) -> Moved {
     world.requests += 1;
     world.replicas[who].wanted = Some(world.requests);
-    go(world, rules, who, Happens::Well)
+    match &world.replicas[who].place {
+        Place::Resting(state) if may_begin(world, rules, who, state) => go(world, rules, who, Happens::Well),
+        _ => Ok(()),
+    }
+}
+
+/// Whether no call of the rotation before can come any more.
+pub(crate) fn may_begin(world: &World, rules: &Rules, who: usize, state: &Known) -> bool {
+    let quiet_ms = u64::try_from(quiet_before_the_next(&rules.plan, state).as_millis()).unwrap();
+    let is_quiet = unchanged_ms(world, who) >= quiet_ms || rules.mutation == Mutation::BeginsBeforeItIsQuiet;
+    state.phase == Phase::Idle && is_quiet
 }
 
 /// A person decides, by way of this replica.
@@ -177,6 +187,7 @@ fn published(world: &mut World, rules: &Rules, who: usize, open: &Rotation) -> O
     let held = replica.hand.filter(|hand| hand.rotation == stamp.rotation);
     let newest = u32::from(stamp.call) == open.calls
         || rules.plan.creates.is_some()
+        || rules.plan.supplies
         || rules.mutation == Mutation::BelievesEarlierAnswers;
     if rules.plan.creates.is_some() && held.is_some_and(|hand| hand.call != stamp.call) {
         let_go(world, who);

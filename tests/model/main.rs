@@ -58,6 +58,17 @@ fn promises_hold_where_the_provider_can_be_called_again() {
 }
 
 #[test]
+fn promises_hold_where_keyturn_chooses_the_key() {
+    hold("supplied", QUICK);
+    hold("supplied, read", QUICK);
+}
+
+#[test]
+fn promises_hold_where_a_call_comes_after_the_rotation_that_it_was_made_for() {
+    hold("supplied", Bounds { requests: 2, among: &[Happens::Later], ..QUICK });
+}
+
+#[test]
 fn promises_hold_where_a_new_key_needs_time() {
     hold("staged", QUICK);
     hold("staged, probed", QUICK);

@@ -146,7 +146,7 @@ pub(crate) fn by_itself(world: &World, rules: &Rules, who: usize) -> Option<Move
             super::world::at(world.tick) >= *until && rules.mutation != Mutation::NeverWakes
         }
         Place::Resting(state) => {
-            let begins = state.phase == Phase::Idle && world.replicas[who].wanted.is_some();
+            let begins = world.replicas[who].wanted.is_some() && engine::may_begin(world, rules, who, state);
             let chore = || chores::next(world, rules, who, state).is_some();
             begins || engine::looks_up(world, rules, who, state) || chore()
         }
@@ -231,7 +231,7 @@ pub(crate) fn make(world: &mut World, rules: &Rules, next: Move) -> Moved {
         }
         Move::FlightLands => {
             if let Some(rotation) = world.flight.take() {
-                world.provider.apply(&rules.plan, rotation, world.tick);
+                rules.apply(world, rotation);
             }
         }
         Move::MailArrives => vault::deliver(world, rules)?,

@@ -13,18 +13,20 @@ use keyturn::rotation::{
 use super::book::{Book, Followed, Known};
 use super::properties::{self, Broken, Property};
 use super::said::Said;
-use super::world::{Entry, World, at};
+use super::world::{Entry, Key, Number, World, at};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     None,
     ActsOnALapsedClaim,
     AsksAtOnce,
+    BeginsBeforeItIsQuiet,
     BelievesAnUnchangedReadAtOnce,
     BelievesEarlierAnswers,
     BelievesEveryProbe,
     CallsAgainAtOnce,
     CallsBeforeTheIntentIsSaved,
+    ChoosesAnotherKeyForEachCall,
     ClosesUnpublished,
     ErasesWhenSealed,
     GuessesInsteadOfAsking,
@@ -88,6 +90,12 @@ impl Rules {
         };
         book.remember(state, tick, said, &followed);
         followed
+    }
+
+    /// A call takes effect at the provider.
+    pub(crate) fn apply(&self, world: &mut World, rotation: Number) -> Key {
+        let supplies = self.plan.supplies && self.mutation != Mutation::ChoosesAnotherKeyForEachCall;
+        world.provider.apply(&Plan { supplies, ..self.plan.clone() }, rotation, world.tick)
     }
 
     /// How many different questions the core was asked.

@@ -27,6 +27,7 @@ pub(crate) fn none() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        supplies: false,
         creates: None,
         propagation: None,
         probe: false,
@@ -81,6 +82,15 @@ pub(crate) fn staged_and_probed() -> Plan {
     Plan { probe: true, propagation: Some(propagation), grace: Some(seconds(600)), ..staged_and_read() }
 }
 
+/// keyturn chooses the key, and makes the same call until it is answered.
+pub(crate) fn supplied() -> Plan {
+    Plan { supplies: true, redo: Some(u32::MAX), ..none() }
+}
+
+pub(crate) fn supplied_and_read() -> Plan {
+    Plan { grace: GRACE, read: Some(seconds(5)), ..supplied() }
+}
+
 pub(crate) fn published_and_probed() -> Plan {
     Plan { probe: true, ..redo() }
 }
@@ -119,6 +129,8 @@ pub(crate) fn all() -> Vec<(&'static str, Plan)> {
         ("staged, read", staged_and_read()),
         ("staged, probed", staged_and_probed()),
         ("published, probed", published_and_probed()),
+        ("supplied", supplied()),
+        ("supplied, read", supplied_and_read()),
         ("created", created()),
         ("created, called again", created_again()),
         ("created, signing itself", created_signing_itself()),

@@ -63,8 +63,12 @@ impl Provider {
         Some(next.tick.saturating_add(small(grace)))
     }
 
-    /// A call takes effect; the same rotation id gives the same key where the provider replays.
+    /// A call takes effect; the same rotation id gives the same key where the provider replays. One that brings its key makes
+    /// that the newest again.
     pub(crate) fn apply(&mut self, plan: &Plan, rotation: Number, tick: u8) -> Key {
+        if plan.supplies && self.maker(self.newest()) == rotation {
+            return self.newest();
+        }
         let known = self.made.iter().position(|made| made.rotation == rotation);
         match known.filter(|_| plan.replay.is_some()) {
             Some(index) => small(index),

@@ -28,6 +28,8 @@ impl Removal {
 
 const ONE_FAULT: Bounds = Bounds { replicas: 2, requests: 1, faults: 1, ticks: 3, decisions: 0, among: &[] };
 const TWO_FAULTS: Bounds = Bounds { faults: 2, among: &[Happens::AnswerLost, Happens::Slow], ..ONE_FAULT };
+/// A request that lives on until another rotation has begun.
+const LATE: Bounds = Bounds { requests: 2, among: &[Happens::Later], ..ONE_FAULT };
 const ASLEEP: Bounds = Bounds { requests: 2, faults: 0, ticks: 2, ..ONE_FAULT };
 
 /// Long enough for a takeover, a listing and a revocation, while the first holder sleeps.
@@ -68,6 +70,8 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::NeverGuessed, M::TakesWhateverItReads, plans::read(), ONE_FAULT),
         removal(P::NeverGuessed, M::TakesOverAtOnce, plans::read(), ONE_FAULT),
         removal(P::NeverGuessed, M::ActsOnALapsedClaim, plans::read(), ONE_FAULT),
+        removal(P::NeverGuessed, M::ChoosesAnotherKeyForEachCall, plans::supplied(), ONE_FAULT),
+        removal(P::NeverGuessed, M::BeginsBeforeItIsQuiet, plans::supplied(), LATE),
         removal(P::OneHand, M::PublishesBlindly, plans::read(), ASLEEP),
         removal(P::OneHand, M::PublishesWithoutCheckAndSet, plans::read(), ASLEEP),
         removal(P::OneHand, M::TakesOverAtOnce, plans::none(), ONE_FAULT),

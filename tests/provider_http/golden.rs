@@ -14,7 +14,7 @@ use keyturn::provider::definition::AuthScheme;
 use keyturn::provider::describe::if_answer_is_lost;
 use keyturn::provider::{
     Answer, Binding, BoundDefinition, Catalog, Definition, HttpProvider, Listing, Probe, Provider, Reading,
-    Revoking, bind,
+    Regeneration, Revoking, bind,
 };
 use keyturn::rotation::{Doubt, Outcome};
 use keyturn::secret::SecretValue;
@@ -26,7 +26,7 @@ use cases::{CASES, Case};
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
 /// A secret in clear, and what is shown in its place.
-const MASKS: [(&str, &str); 8] = [
+const MASKS: [(&str, &str); 9] = [
     (SIGNER, "<signer>"),
     ("EXTRA-SECRET", "<further secret>"),
     ("ACCESS-TOKEN", "<access token>"),
@@ -38,6 +38,7 @@ const MASKS: [(&str, &str); 8] = [
         "bWRiX3NhX2lkXzAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2NzpTSUdORVItU0VDUkVU",
         "<base64 of mdb_sa_id_0123456789abcdef01234567:signer>",
     ),
+    ("cm90YXRvcjpTSUdORVItU0VDUkVU", "<base64 of rotator:signer>"),
     (
         "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpTSUdORVItU0VDUkVU",
         "<base64 of AC0123456789abcdef0123456789abcdef:signer>",
@@ -115,7 +116,8 @@ async fn shown(case: &Case, definition: &Definition) -> String {
             let signer = signer(&signer_secret, &extra);
             let meant = match step {
                 "answers" => {
-                    let response = provider.regenerate(rotation(), signer).await;
+                    let chosen = secret(NEW);
+                    let response = provider.regenerate(what(&bound, &chosen), signer).await;
                     let residue = if response.residue.is_some() { "; the body is kept" } else { "" };
                     format!("{}{residue}", outcome(&response.outcome, definition))
                 }
@@ -157,13 +159,21 @@ fn old_key() -> KeyId {
     "OLD/KEY".parse().unwrap()
 }
 
+/// What the call is for, with the key that keyturn chose where it chooses one.
+fn what<'a>(bound: &BoundDefinition, chosen: &'a SecretValue) -> Regeneration<'a> {
+    Regeneration { rotation: rotation(), supplied: bound.plan().supplies.then_some(chosen) }
+}
+
 /// The requests of one step as they came, with the address that they go to in earnest.
 async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition, step: Step) -> String {
     let mut server = Server::start(answering(200, "{}")).await;
     let provider = at(case, definition, bound, &server);
     let (signer_secret, extra) = (secret(SIGNER), extra_of(definition));
     match step {
-        Step::Regenerate => drop(provider.regenerate(rotation(), signer(&signer_secret, &extra)).await),
+        Step::Regenerate => {
+            let chosen = secret(NEW);
+            drop(provider.regenerate(what(bound, &chosen), signer(&signer_secret, &extra)).await);
+        }
         Step::List => drop(provider.list(signer(&signer_secret, &extra)).await),
         Step::Revoke => {
             let gone = Server::start(answering(404, "")).await;

@@ -17,7 +17,9 @@ pub(super) const SUCCESS: &str = r#"{"key":"canary-NEW"}"#;
 
 async fn call(base: String, timeout: Duration) -> Response {
     let bound = Binding { call_timeout: timeout, ..binding(base, PUBLICSQUARE) };
-    provider("publicsquare/api-key", bound).regenerate(rotation(), signer(&secret("canary-OLD"), &[])).await
+    provider("publicsquare/api-key", bound)
+        .regenerate(rotation().into(), signer(&secret("canary-OLD"), &[]))
+        .await
 }
 
 /// One call against a server that behaves like this: its outcome, and the proof that there was one request.
@@ -79,7 +81,7 @@ async fn no_connection_is_used_twice() {
     let bound = binding(format!("http://127.0.0.1:{}", server.port), PUBLICSQUARE);
     let provider = provider("publicsquare/api-key", bound);
     for _ in 0..3 {
-        provider.regenerate(rotation(), signer(&secret("old"), &[])).await;
+        provider.regenerate(rotation().into(), signer(&secret("old"), &[])).await;
     }
     assert_eq!((server.requests().len(), server.connections()), (3, 3));
 }

@@ -82,7 +82,7 @@ fn ways() -> Vec<(&'static str, Behaviour, Duration, &'static str)> {
 }
 
 async fn call(provider: &HttpProvider<StoppedClock>) -> Outcome<keyturn::provider::Answer> {
-    provider.regenerate(rotation(), signer(&secret("canary-OLD"), &[])).await.outcome
+    provider.regenerate(rotation().into(), signer(&secret("canary-OLD"), &[])).await.outcome
 }
 
 fn transport_to(secure: &Secure) -> Transport {

@@ -75,7 +75,7 @@ async fn a_token_is_asked_for_once_and_signs_every_call_until_its_end() {
     let (main, extra) = (secret("s/cret"), extra());
     let reading = provider.read(signer(&main, &extra)).await;
     assert!(matches!(reading, Reading::Value(_)), "{reading:?}");
-    let response = provider.regenerate(rotation(), signer(&main, &extra)).await;
+    let response = provider.regenerate(rotation().into(), signer(&main, &extra)).await;
     assert!(matches!(response.outcome, Outcome::Applied(_)), "{response:?}");
     assert_eq!(
         shown(tokens.requests()),
@@ -100,7 +100,7 @@ async fn a_client_is_named_in_the_form_where_the_definition_says_so() {
     let api = Server::answering(200, r#"{"secret":"NEW"}"#).await;
     let mut tokens = Server::answering(200, TOKEN).await;
     let provider = client(&api, &tokens, true, |bound| bound);
-    provider.regenerate(rotation(), signer(&secret("s/cret"), &extra())).await;
+    provider.regenerate(rotation().into(), signer(&secret("s/cret"), &extra())).await;
     let request = shown(tokens.requests());
     let form = "grant_type=client_credentials&scope=keys&client_id=a%20b&client_secret=s%2fcret";
     assert!(request.ends_with(form) && !request.contains("authorization"), "{request}");
@@ -138,7 +138,7 @@ async fn without_a_token_no_call_is_made() {
         let tokens = Server::start(behaviour.clone()).await;
         let hurried = |bound| Binding { call_timeout: Duration::from_secs(3), ..bound };
         let provider = client(&api, &tokens, false, hurried);
-        let response = provider.regenerate(rotation(), signer(&secret("canary-old"), &extra())).await;
+        let response = provider.regenerate(rotation().into(), signer(&secret("canary-old"), &extra())).await;
         assert_eq!(name_of(&response.outcome), expected, "{behaviour:?}");
         let shown = format!("{response:?}");
         assert!(!shown.contains("canary") && shown.contains("no access token"), "{shown}");

@@ -32,7 +32,7 @@ async fn adyen_client_key_is_regenerated_and_read_on_company_level() {
     let base = format!("http://127.0.0.1:{}/v3", server.port);
     let provider = provider("adyen/client-key", binding(base, ADYEN_COMPANY));
     let admin = secret("admin-key");
-    let response = provider.regenerate(rotation(), signer(&admin, &[])).await;
+    let response = provider.regenerate(rotation().into(), signer(&admin, &[])).await;
     let Outcome::Applied(answer) = response.outcome else { panic!("{response:?}") };
     assert!(is(&answer.secret, "test_NEW"));
     assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2023-11-15T22:13:20Z");
@@ -65,7 +65,7 @@ async fn adyen_api_key_is_regenerated_with_basic_on_merchant_level() {
     let mut with_basic = Binding { auth_scheme: Some("basic".into()), ..binding(base, ADYEN_MERCHANT) };
     with_basic.params.extend(map(&[("ws_user", "ws@Company.Acme")]));
     let provider = provider("adyen/api-key", with_basic);
-    let response = provider.regenerate(rotation(), signer(&secret("password"), &[])).await;
+    let response = provider.regenerate(rotation().into(), signer(&secret("password"), &[])).await;
     assert!(matches!(response.outcome, Outcome::Applied(_)), "{response:?}");
     assert_eq!(
         only_request(&mut server),
@@ -109,7 +109,7 @@ async fn publicsquare_is_regenerated_revealed_and_probed() {
         provider("publicsquare/api-key", binding(base, PUBLICSQUARE))
     };
     let mut server = Server::answering(200, r#"{"id":"key_1","key":"sk_NEW","name":"n"}"#).await;
-    let response = at(&server).regenerate(rotation(), signer(&admin, &[])).await;
+    let response = at(&server).regenerate(rotation().into(), signer(&admin, &[])).await;
     let Outcome::Applied(answer) = response.outcome else { panic!("{response:?}") };
     assert!(is(&answer.secret, "sk_NEW") && answer.previous_expires_at.is_none());
     assert_eq!(
@@ -148,7 +148,7 @@ async fn spritz_is_regenerated_and_probed_with_signatures() {
     let with_user = Binding { extra_secrets: vec!["user_api_key".into()], ..binding(base, SPRITZ) };
     let provider = provider("spritz/integrator-secret", with_user);
     let extra = [("user_api_key".to_owned(), secret("user-key"))];
-    let response = provider.regenerate(rotation(), signer(&old, &extra)).await;
+    let response = provider.regenerate(rotation().into(), signer(&old, &extra)).await;
     let Outcome::Applied(answer) = response.outcome else { panic!("{response:?}") };
     assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2023-11-14T23:13:20Z");
     assert_eq!(
@@ -232,7 +232,7 @@ async fn a_secret_that_no_header_can_carry_is_refused_before_anything_is_sent() 
     let base = format!("http://127.0.0.1:{}", server.port);
     let provider = provider("publicsquare/api-key", binding(base, PUBLICSQUARE));
     for unfit in ["canary\n", "canary-\u{e9}", "canary\u{7f}"] {
-        let response = provider.regenerate(rotation(), signer(&secret(unfit), &[])).await;
+        let response = provider.regenerate(rotation().into(), signer(&secret(unfit), &[])).await;
         assert_eq!(super::name_of(&response.outcome), "PROVIDER_INVALID_REQUEST");
         let shown = format!("{response:?}");
         assert!(shown.contains("x-api-key") && !shown.contains("canary"), "{shown}");

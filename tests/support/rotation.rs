@@ -36,6 +36,7 @@ pub fn plain_plan() -> Plan {
         replay: None,
         read: None,
         redo: None,
+        supplies: false,
         creates: None,
         propagation: None,
         probe: false,

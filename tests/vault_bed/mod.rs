@@ -89,6 +89,7 @@ pub fn record(staged: Option<&str>) -> Record {
         fingerprint_key: FingerprintKey::new("canary-fingerprint-key".into()),
         identities: vec![(rotation(1), secret("canary-identity"))],
         staged: staged.map(secret),
+        supplied: None,
         unknown,
     }
 }

@@ -98,6 +98,7 @@ impl Names<'_> {
         let of_fact = Fact::named(name).and_then(|fact| match fact {
             Fact::RotationId => Some(Piece::RotationId),
             Fact::Secret => Some(Piece::Signer),
+            Fact::NewSecret => Some(Piece::Supplied),
             Fact::Length(span, unit) => {
                 let count = self.length(span).and_then(|length| unit.count(length));
                 count.map(|count| Piece::Fixed(count.to_string()))

@@ -55,6 +55,7 @@ fn only_mistake(name: &str, binding: Binding) -> String {
 /// The body of the regenerate call as it leaves.
 fn written(bound: &BoundDefinition) -> Bytes {
     let filling = Filling {
+        supplied: None,
         key_id: None,
         rotation: Some("019360f0-0000-7000-8000-000000000001".parse().unwrap()),
         signer: &SecretValue::new("s\"&cret".into()),
@@ -238,6 +239,7 @@ fn a_form_is_encoded_piece_by_piece() {
 fn a_body_without_its_secret_is_never_sent() {
     let bound = every_kind(EVERY_KIND_OF_VALUE);
     let filling = Filling {
+        supplied: None,
         key_id: None,
         rotation: None,
         signer: &SecretValue::new("s".into()),

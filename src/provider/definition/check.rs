@@ -6,6 +6,7 @@ mod capabilities;
 mod creates;
 mod errors;
 mod requests;
+mod supplies;
 
 use super::{Creates, Definition};
 use crate::mistake::{Mistake, did_you_mean};
@@ -28,6 +29,7 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     errors::mistakes(definition, &mut found);
     capabilities::mistakes(definition, &mut found);
     creates::mistakes(definition, &mut found);
+    supplies::mistakes(definition, &mut found);
     found
 }
 

@@ -43,7 +43,8 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
     let signs_itself = definition.self_signing != SelfSigning::Never;
     let dies_at_once = definition.grace == Grace::None;
     let has_replay = definition.idempotency.as_ref().is_some_and(|it| it.replays_for.is_some());
-    let has_means = has_replay || definition.read.is_some() || definition.redo.is_some();
+    let is_known = definition.supplies.is_some();
+    let has_means = has_replay || is_known || definition.read.is_some() || definition.redo.is_some();
     if signs_itself && dies_at_once {
         let help = match definition.self_signing {
             SelfSigning::Always => "a credential must accept this by name (accept_lock_out)",

@@ -525,6 +525,79 @@ fn each_request_about_keys_side_by_side_says_which_key_is_meant() {
     }
 }
 
+const SUPPLIED: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+auth: [ { header: { name: X-Key } } ]
+self: never
+regenerate: { path: /secret, body: { json: { key: "{new_secret}" } } }
+answer: { statuses: [200] }
+supplies: {}
+"#;
+
+/// A text in which one part is replaced by another, and what is said of it.
+fn refuses_in(text: &str, old: &str, new: &str, expected: &str) {
+    assert!(text.contains(old), "{old}");
+    let found = Definition::parse(&text.replace(old, new)).unwrap_err();
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(texts.iter().any(|text| text.contains(expected)), "{new}\n{expected}\n{texts:#?}");
+}
+
+#[test]
+fn a_key_that_the_caller_chooses_is_named_once_and_said_nowhere_else() {
+    let supplies = Definition::parse(SUPPLIED).unwrap().supplies.unwrap();
+    assert_eq!((supplies.bytes, supplies.encoding, supplies.prefix.as_str()), (32, SuppliedText::Hex, ""));
+    for (old, new, expected) in [
+        (
+            "supplies: {}",
+            "",
+            "regenerate.body: line 8, column 29: it holds {new_secret}, and no key is chosen",
+        ),
+        (
+            "supplies: {}",
+            "supplies: { bytes: 15 }",
+            "supplies.bytes: line 10, column 13: 16 to 64 random bytes",
+        ),
+        ("supplies: {}", "supplies: { prefix: \"a b\" }", "characters that any header can carry"),
+        ("\"{new_secret}\"", "\"x\"", "does not say once, in a text of its own"),
+        ("\"{new_secret}\"", "\"k_{new_secret}\"", "does not say once, in a text of its own"),
+        ("\"{new_secret}\"", "\"{new_secret}\", again: \"{new_secret}\"", "does not say once"),
+        ("path: /secret,", "path: \"/secret/{new_secret}\",", "{new_secret} stands for nothing"),
+        (
+            "statuses: [200]",
+            "secret: /key",
+            "answer.secret: line 9, column 11: the key is the one that was chosen",
+        ),
+        ("supplies: {}", "supplies: {}\nredo: { max_calls: 2 }", "the same call is made again anyway"),
+        (
+            "supplies: {}",
+            "supplies: {}\nlock: 1h",
+            "lock: line 11, column 1: a lost answer is settled by the same call",
+        ),
+        (
+            "supplies: {}",
+            "supplies: {}\nidempotency: { header: Idem, replays_for: 1h }",
+            "brings the same key anyway, at any time",
+        ),
+        (
+            "self: never",
+            "self: possible",
+            "self: line 7, column 1: a lost answer is settled by the same call",
+        ),
+        (
+            "supplies: {}",
+            "supplies: {}\ncreates: { revoke: [ { path: \"/keys/{key_id}\" } ] }",
+            "would make a second key beside the first",
+        ),
+    ] {
+        refuses_in(SUPPLIED, old, new, expected);
+    }
+    let in_its_window = SUPPLIED.replace("self: never", "self: possible\ngrace: { fixed: 1h }");
+    assert!(Definition::parse(&in_its_window).is_ok());
+}
+
 #[test]
 fn the_schema_names_every_member() {
     let schema = serde_json::to_value(schemars::schema_for!(Definition)).unwrap();

@@ -79,6 +79,8 @@ impl Purpose {
 const SIGNING_KEY: &str = "<signing key>";
 /// Stands for the key that is probed.
 const PROBED_KEY: &str = "<new key>";
+/// Stands for the key that keyturn chooses.
+const SUPPLIED_KEY: &str = "<chosen key>";
 /// Stands for what the secret was exchanged for.
 const ACCESS_TOKEN: &str = "<access token>";
 /// Stands for the rotation's id.
@@ -158,12 +160,14 @@ impl Shown<'_> {
         let extra: Vec<(String, SecretValue)> = self.definition.extra_secrets.keys().map(mask).collect();
         let nothing: BTreeMap<String, SecretHeader> = BTreeMap::new();
         let key_id = KEY_ID_NAMED.parse().ok().filter(|_| purpose == Purpose::Revoke);
+        let chosen = SecretValue::new(SUPPLIED_KEY.to_owned());
         let sender = Sender {
             signing,
             main: &SecretValue::new(key.to_owned()),
             extra: &extra,
             extra_headers: if purpose == Purpose::Token { &nothing } else { &wire.extra },
             id_header: wire.idempotency_header.as_ref(),
+            supplied: Some(&chosen).filter(|_| purpose == Purpose::Regenerate),
             rotation: (purpose == Purpose::Regenerate).then(|| RotationId::from_uuid(Uuid::nil())),
             key_id: key_id.as_ref(),
             now,

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::ids::RotationId;
+use crate::secret::SecretValue;
 
 /// A request as it came.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Received {
     target: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// The key that it brings, where the caller chooses it.
+    pub(super) supplied: Option<SecretValue>,
 }
 
 impl Received {
@@ -73,7 +76,7 @@ fn parse(bytes: &[u8]) -> Option<(Received, usize, usize)> {
     let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    let received = Received { method, target, headers, body: Vec::new() };
+    let received = Received { method, target, headers, body: Vec::new(), supplied: None };
     let body: usize = received.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     Some((received, end + 4, end + 4 + body))
 }

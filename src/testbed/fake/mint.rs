@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::dice::Draw;
 use crate::ids::{KeyId, RotationId};
+use crate::provider::Regeneration;
 use crate::rotation::{Created, Plan, RefusalClass};
 use crate::testbed::Gate;
 use crate::testbed::keyring::later;
@@ -99,6 +100,8 @@ struct Ledger {
     call_chance: Option<Draw<RotationId, CallFault>>,
     question_chance: Option<Draw<Question, QuestionFault>>,
     mints_twice: bool,
+    /// How many keys its callers have chosen.
+    chosen: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -174,7 +177,7 @@ impl FakeMint {
 
     /// Makes a key behind keyturn's back, as a person does at the provider's console.
     pub fn mint_by_hand(&self, plan: &Plan, now: Timestamp) -> String {
-        self.make(plan, None, now)
+        self.make(plan, None, None, now)
     }
 
     /// All regenerate calls, oldest first.
@@ -217,6 +220,11 @@ impl FakeMint {
     /// Which key this is, counted from the first; `None` for one that was never made.
     pub fn number_of(&self, value: &str) -> Option<usize> {
         self.ledger.borrow().keys.iter().rposition(|key| key.value == value)
+    }
+
+    /// The key with this number.
+    pub fn key_number(&self, number: usize) -> String {
+        self.ledger.borrow().keys.get(number).map(|key| key.value.clone()).unwrap_or_default()
     }
 
     /// The rotation that a key was made for.
@@ -315,15 +323,27 @@ impl FakeMint {
         fault.or_else(|| chance?.ask(rotation_id))
     }
 
-    /// Makes a key, or finds the one that it made for the same rotation before, where the plan says that it does.
-    pub(super) fn regenerate(&self, plan: &Plan, rotation_id: RotationId, now: Timestamp) -> String {
+    /// A key for a caller who chooses it, different from all others.
+    pub(super) fn choose(&self) -> String {
+        self.ledger.send_modify(|ledger| ledger.chosen += 1);
+        format!("chosen-{}", self.ledger.borrow().chosen)
+    }
+
+    /// Makes a key, or finds the one that it made for the same rotation before, where the plan says that it does. One that the
+    /// caller brings is the newest from here on, whenever the call was made.
+    pub(super) fn regenerate(&self, plan: &Plan, what: Regeneration<'_>, now: Timestamp) -> String {
+        let rotation_id = what.rotation;
+        let brought = what.supplied.map(|supplied| supplied.expose().to_owned());
+        if let Some(brought) = brought.as_ref().filter(|brought| **brought == self.newest_key()) {
+            return brought.clone();
+        }
         let known = |key: &&Key| plan.replay.is_some() && key.rotation_id == Some(rotation_id);
         if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
             return key.value.clone();
         }
-        let made = self.make(plan, Some(rotation_id), now);
+        let made = self.make(plan, Some(rotation_id), brought, now);
         if self.ledger.borrow().mints_twice {
-            self.make(plan, Some(rotation_id), now);
+            self.make(plan, Some(rotation_id), None, now);
         }
         made
     }
@@ -332,7 +352,13 @@ impl FakeMint {
         self.number_of(value).and_then(key_id)
     }
 
-    fn make(&self, plan: &Plan, rotation_id: Option<RotationId>, now: Timestamp) -> String {
+    fn make(
+        &self,
+        plan: &Plan,
+        rotation_id: Option<RotationId>,
+        brought: Option<String>,
+        now: Timestamp,
+    ) -> String {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
             let dies = !ledger.keeps_old_keys && plan.creates.is_none();
@@ -341,7 +367,7 @@ impl FakeMint {
             }
             let delay = plan.propagation.map(|times| times.delay).unwrap_or_default();
             ledger.keys.push(Key {
-                value: format!("key-{number}"),
+                value: brought.unwrap_or_else(|| format!("key-{number}")),
                 rotation_id,
                 usable_at: later(now, delay),
                 shown_at: later(now, ledger.read_lag),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::error::Unspecified;
 use jiff::Timestamp;
 
 use super::clock::FakeClock;
@@ -10,7 +11,9 @@ use super::mint::{CallFault, FakeMint, Question, QuestionFault};
 use super::witness::Witness;
 use crate::clock::Clock as _;
 use crate::ids::{KeyId, RotationId};
-use crate::provider::{Account, Answer, Listing, Probe, Provider, Reading, Response, Revoking, Signer};
+use crate::provider::{
+    Account, Answer, Listing, Probe, Provider, Reading, Regeneration, Response, Revoking, Signer,
+};
 use crate::rotation::{Doubt, Outcome, Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 use crate::testbed::keyring::later;
@@ -93,15 +96,15 @@ impl FakeProvider {
     }
 
     /// What the provider does once it has the request.
-    fn act(&self, rotation: RotationId, signer: &SecretValue, sent_at: Timestamp) -> Outcome<Answer> {
-        let now = self.clock.now();
+    fn act(&self, what: Regeneration<'_>, signer: &SecretValue, sent_at: Timestamp) -> Outcome<Answer> {
+        let (now, rotation) = (self.clock.now(), what.rotation);
         if self.plan.self_authenticating && !self.mint.accepts(signer.expose(), now) {
             return Outcome::NotApplied(self.refuse(rotation, RefusalClass::Unauthenticated, None));
         }
         if !self.mint.has_place(&self.plan, now) {
             return Outcome::NotApplied(self.refuse(rotation, RefusalClass::Conflict, None));
         }
-        let key = self.mint.regenerate(&self.plan, rotation, now);
+        let key = self.mint.regenerate(&self.plan, what, now);
         self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
         let key_id = self.plan.creates.as_ref().and_then(|_| self.mint.id_of(&key));
         let secret = SecretValue::new(key);
@@ -121,10 +124,10 @@ impl FakeProvider {
         !self.plan.self_authenticating || self.mint.accepts(signer.expose(), self.clock.now())
     }
 
-    async fn answer(&self, rotation: RotationId, signer: &SecretValue) -> Outcome<Answer> {
-        let sent_at = self.clock.now();
+    async fn answer(&self, what: Regeneration<'_>, signer: &SecretValue) -> Outcome<Answer> {
+        let (sent_at, rotation) = (self.clock.now(), what.rotation);
         self.tell(&ProviderAct::Sent(rotation));
-        let act = || self.act(rotation, signer, sent_at);
+        let act = || self.act(what, signer, sent_at);
         // The provider answers a request that it refuses, whatever becomes of the answers of others.
         let acts_and = |doubt| match act() {
             Outcome::Applied(_) => doubt,
@@ -132,6 +135,8 @@ impl FakeProvider {
         };
         match self.mint.receive(rotation, sent_at) {
             None => act(),
+            // Whatever the answer looks like, a success means the key that was brought.
+            Some(CallFault::NoValue | CallFault::Garbled) if self.plan.supplies => act(),
             Some(CallFault::Refused(class)) => Outcome::NotApplied(self.refuse(rotation, class, None)),
             Some(CallFault::RefusedFor(class, time)) => {
                 Outcome::NotApplied(self.refuse(rotation, class, Some(time)))
@@ -162,9 +167,11 @@ impl FakeProvider {
             }
             Some(CallFault::Late(delay)) => {
                 let (provider, signer) = (self.clone(), signer.duplicate());
+                let supplied = what.supplied.map(SecretValue::duplicate);
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    provider.act(rotation, &signer, sent_at);
+                    let what = Regeneration { rotation, supplied: supplied.as_ref() };
+                    provider.act(what, &signer, sent_at);
                 });
                 tokio::time::sleep(self.plan.call_timeout).await;
                 Outcome::Unknown(Doubt::Timeout)
@@ -182,13 +189,17 @@ impl Provider for FakeProvider {
         self.account.quiet_left(self.clock.monotonic())
     }
 
-    async fn regenerate(&self, rotation: RotationId, signer: Signer<'_>) -> Response {
+    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified> {
+        Ok(self.plan.supplies.then(|| SecretValue::new(self.mint.choose())))
+    }
+
+    async fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>) -> Response {
         let number = self.life.enter("regenerate").await;
-        let outcome = self.answer(rotation, signer.main).await;
+        let outcome = self.answer(what, signer.main).await;
         self.life.leave("regenerate", number).await;
         if let Outcome::Applied(answer) = &outcome {
             let key = answer.secret.expose().to_owned();
-            self.tell(&ProviderAct::Heard { rotation_id: rotation, key });
+            self.tell(&ProviderAct::Heard { rotation_id: what.rotation, key });
         }
         Response { outcome, residue: None }
     }

@@ -67,6 +67,7 @@ struct StoredRecord {
     fingerprint_key: FingerprintKey,
     identities: Vec<(RotationId, SecretValue)>,
     staged: Option<SecretValue>,
+    supplied: Option<SecretValue>,
     unknown: Map<String, Value>,
 }
 
@@ -174,6 +175,13 @@ impl FakeVault {
         let held = self.held.borrow();
         let (_, record) = held.records.get(credential)?;
         record.staged.as_ref().map(|staged| staged.expose().to_owned())
+    }
+
+    /// The key that a credential's record has for the calls of its rotation.
+    pub fn supplied(&self, credential: &CredentialName) -> Option<String> {
+        let held = self.held.borrow();
+        let (_, record) = held.records.get(credential)?;
+        record.supplied.as_ref().map(|supplied| supplied.expose().to_owned())
     }
 
     /// How many requests of a kind came, whatever became of them.
@@ -290,6 +298,7 @@ impl Clone for StoredRecord {
             fingerprint_key: self.fingerprint_key.clone(),
             identities: identities.collect(),
             staged: self.staged.as_ref().map(SecretValue::duplicate),
+            supplied: self.supplied.as_ref().map(SecretValue::duplicate),
             unknown: self.unknown.clone(),
         }
     }
@@ -303,6 +312,7 @@ impl StoredRecord {
             fingerprint_key: record.fingerprint_key.clone(),
             identities: identities.collect(),
             staged: record.staged.as_ref().map(SecretValue::duplicate),
+            supplied: record.supplied.as_ref().map(SecretValue::duplicate),
             unknown: record.unknown.clone(),
         })
     }
@@ -314,6 +324,7 @@ impl StoredRecord {
             fingerprint_key: self.fingerprint_key.clone(),
             identities: identities.collect(),
             staged: self.staged.as_ref().map(SecretValue::duplicate),
+            supplied: self.supplied.as_ref().map(SecretValue::duplicate),
             unknown: self.unknown.clone(),
         })
     }

@@ -332,7 +332,7 @@ impl Docket {
     /// P6: with a grace window the published key is accepted. `trouble` is the time from the given moment on in which
     /// nobody could have done anything.
     pub(super) fn is_accepted(&self, now: Timestamp, trouble: impl Fn(Timestamp) -> Duration) -> Verdict {
-        let key = format!("key-{}", self.entry);
+        let key = self.mint.key_number(self.entry);
         if self.mint.accepts(&key, now) {
             return Ok(());
         }

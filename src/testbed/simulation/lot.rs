@@ -29,6 +29,8 @@ pub(super) const CLASSES: &[&str] = &[
     "probe",
     "replay read",
     "staged self",
+    "supplied",
+    "supplied read",
     "created",
     "created self",
     "created, two at most",
@@ -50,6 +52,12 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
         }
         "staged self" => Plan { propagation: staged, ..signing_itself(base) },
         "probe" => Plan { probe: true, grace: Some(minutes(8)), ..base },
+        "supplied" => Plan {
+            probe: dice.happens(5_000),
+            grace: dice.happens(5_000).then_some(minutes(10)),
+            ..supplied(base)
+        },
+        "supplied read" => Plan { read: Some(lag), ..supplied(base) },
         "created" => Plan {
             creates: Some(beside(None, dice)),
             redo: dice.happens(5_000).then_some(3),
@@ -72,6 +80,11 @@ fn beside(keys_max: Option<u32>, dice: &Dice) -> Creates {
     Creates { revoke_after, keys_max, lists: true, first_key }
 }
 
+/// keyturn chooses the key, and makes the same call until it is answered.
+fn supplied(plan: Plan) -> Plan {
+    Plan { supplies: true, redo: Some(u32::MAX), ..plan }
+}
+
 fn signing_itself(plan: Plan) -> Plan {
     Plan { self_authenticating: true, grace: Some(minutes(10)), redo: Some(3), probe: true, ..plan }
 }
@@ -88,6 +101,7 @@ fn bare(dice: &Dice) -> Plan {
         replay: None,
         read: None,
         redo: None,
+        supplies: false,
         creates: None,
         propagation: None,
         probe: false,

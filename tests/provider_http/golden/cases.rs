@@ -199,6 +199,73 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "spritz/webhook-secret",
+        about: "signed by another credential",
+        params: &[("integrator_key", "int_123")],
+        answers: &[
+            (200, r#"{"secretConfigured":true}"#),
+            (200, ""),
+            (401, r#"{"type":"urn:problem-type:auth:unauthorized","title":"Unauthorized","status":401}"#),
+            (
+                400,
+                r#"{"type":"urn:problem-type:validation:invalid-fields","title":"Invalid","status":400,"errors":[{"field":"secret","message":"NEW-KEY is short"}]}"#,
+            ),
+            (500, r#"{"type":"urn:problem-type:system:internal-error","title":"NEW-KEY","status":500}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "svix/endpoint-secret",
+        about: "signed by another credential",
+        params: &[("app_id", "app_1"), ("endpoint_id", "ep_1")],
+        answers: &[
+            (204, ""),
+            (401, r#"{"code":"authentication_failed","detail":"Invalid token"}"#),
+            (404, r#"{"code":"not_found","detail":"Entity not found"}"#),
+            (
+                422,
+                r#"{"detail":[{"loc":["body","key"],"msg":"string does not match pattern","type":"value_error"}]}"#,
+            ),
+            (429, r#"{"code":"rate_limit","detail":"slow down"}"#),
+            (500, ""),
+        ],
+        read: &[(200, r#"{"key":"NEW-KEY"}"#), (404, r#"{"code":"not_found","detail":"Entity not found"}"#)],
+        ..PLAIN
+    },
+    Case {
+        name: "broadcom/oauth-client-secret",
+        about: "signed by another credential",
+        params: &[
+            ("api_host", "console.example.com"),
+            ("org_id", "00000000-0000-4000-8000-000000000001"),
+            ("oauth_app_id", "app_1"),
+            ("rotator_app_id", "rotator"),
+        ],
+        answers: &[
+            (200, ""),
+            (
+                400,
+                r#"{"errorCode":"invalid","message":"Invalid request body","requestId":"r1","statusCode":400}"#,
+            ),
+            (403, r#"{"message":"forbidden","requestId":"r2","statusCode":403}"#),
+            (409, r#"{"message":"conflict","requestId":"r3","statusCode":409}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "broadcom/oauth-client-secret",
+        about: "signed by itself",
+        params: &[
+            ("api_host", "console.example.com"),
+            ("org_id", "00000000-0000-4000-8000-000000000001"),
+            ("oauth_app_id", "rotator"),
+            ("rotator_app_id", "rotator"),
+        ],
+        itself: true,
+        ..PLAIN
+    },
+    Case {
         name: "cloudflare/api-token",
         about: "of an account, signed by another credential",
         params: &[("account_id", "a1b2"), ("account_token_id", "t1")],

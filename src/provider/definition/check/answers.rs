@@ -8,7 +8,7 @@ use crate::provider::definition::{Condition, Definition};
 pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
     statuses(definition, found);
     let answer = &definition.answer;
-    if answer.secret.is_none() {
+    if answer.secret.is_none() && definition.supplies.is_none() {
         if definition.read.is_none() {
             found.push(
                 Mistake::new("answer.secret", "nothing says where the new key is")
