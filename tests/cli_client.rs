@@ -464,6 +464,8 @@ async fn a_dry_run_lists_steps_and_obstacles() {
     let plan = |blocking| proto::PlanRotationResponse {
         steps: vec!["Write the intent.".into(), "Call the provider.".into()],
         if_answer_is_lost: "It is read back.".into(),
+        old_key: "It dies at once.".into(),
+        a_person_is_asked: vec!["the read is refused".into()],
         findings: vec![finding(blocking)],
     };
     let server = serve(Script { plan: plan(true), ..Script::default() });
@@ -471,6 +473,11 @@ async fn a_dry_run_lists_steps_and_obstacles() {
     assert_eq!(run.exit, Exit::Refused);
     assert!(
         run.out.contains("2. Call the provider.") && run.out.contains("in the way: The token ends too soon.")
+    );
+    assert!(
+        run.out.contains("  It dies at once.\n") && run.out.contains("  the read is refused\n"),
+        "{}",
+        run.out
     );
     let server = serve(Script { plan: plan(false), ..Script::default() });
     assert_eq!(server.run("rotate adyen-client-key --dry-run").await.exit, Exit::Done);

@@ -30,6 +30,8 @@ pub(super) async fn plan(
 struct PlanView {
     steps: Vec<String>,
     if_answer_is_lost: String,
+    old_key: String,
+    a_person_is_asked: Vec<String>,
     findings: Vec<FindingView>,
 }
 
@@ -50,6 +52,8 @@ impl PlanView {
         Self {
             steps: plan.steps.iter().map(|step| plain(step)).collect(),
             if_answer_is_lost: plain(&plan.if_answer_is_lost),
+            old_key: plain(&plan.old_key),
+            a_person_is_asked: plan.a_person_is_asked.iter().map(|when| plain(when)).collect(),
             findings: findings.collect(),
         }
     }
@@ -66,6 +70,16 @@ fn print(plan: &PlanView, console: &mut Console<'_>) -> Result<(), Failure> {
     }
     console.paint(Tone::Strong, "If the provider's answer were lost:")?;
     console.say(&format!("  {}", plan.if_answer_is_lost))?;
+    console.paint(Tone::Strong, "The old key:")?;
+    console.say(&format!("  {}", plan.old_key))?;
+    let nobody = plan.a_person_is_asked.is_empty();
+    console.paint(
+        Tone::Strong,
+        if nobody { "No person would be asked." } else { "A person would be asked when:" },
+    )?;
+    for when in &plan.a_person_is_asked {
+        console.say(&format!("  {when}"))?;
+    }
     for finding in &plan.findings {
         let (tone, label) =
             if finding.blocking { (Tone::Alarm, "in the way") } else { (Tone::Caution, "to know") };

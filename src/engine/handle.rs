@@ -136,6 +136,10 @@ pub struct PlanReport {
     pub steps: Vec<String>,
     /// What would happen if the provider's answer were lost, in words.
     pub if_answer_is_lost: String,
+    /// When the old key would die, and what that asks of applications, in words.
+    pub old_key: String,
+    /// What a person would be asked about, in words.
+    pub a_person_is_asked: Vec<String>,
     /// What the preflight found; empty where nothing stands in the way.
     pub findings: Vec<Finding>,
 }

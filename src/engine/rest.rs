@@ -215,6 +215,8 @@ where
         PlanReport {
             steps: provider::describe::steps(plan),
             if_answer_is_lost: provider::describe::if_answer_is_lost(plan),
+            old_key: provider::describe::old_key(plan),
+            a_person_is_asked: provider::describe::a_person_is_asked(plan),
             findings,
         }
     }

@@ -27,6 +27,8 @@ pub(crate) fn willing() -> Fake {
             Asked::Plan(_) => Said::Plan(PlanReport {
                 steps: Vec::new(),
                 if_answer_is_lost: String::new(),
+                old_key: String::new(),
+                a_person_is_asked: Vec::new(),
                 findings: Vec::new(),
             }),
             _ => Said::Done,

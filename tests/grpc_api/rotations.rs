@@ -281,6 +281,8 @@ async fn a_plan_is_shown_as_it_is() {
     let report = PlanReport {
         steps: vec!["call".into(), "publish".into()],
         if_answer_is_lost: "it is read back".into(),
+        old_key: "it dies at once".into(),
+        a_person_is_asked: vec!["the read is refused".into()],
         findings: vec![finding],
     };
     let fake = Fake::new(idle("adyen"), move |_| Ok(Said::Plan(report.clone())));
@@ -288,5 +290,9 @@ async fn a_plan_is_shown_as_it_is() {
     let request = proto::PlanRotationRequest { credential: "adyen".into(), emergency: false };
     let plan = served.rotations().await.plan_rotation(request).await.unwrap().into_inner();
     assert_eq!((plan.steps.len(), plan.if_answer_is_lost.as_str()), (2, "it is read back"));
+    assert_eq!(
+        (plan.old_key.as_str(), plan.a_person_is_asked),
+        ("it dies at once", vec!["the read is refused".to_owned()])
+    );
     assert_eq!((plan.findings[0].reason.as_str(), plan.findings[0].blocking), ("GRACE_WINDOW_OPEN", true));
 }

@@ -41,6 +41,8 @@ pub(super) fn plan(report: PlanReport) -> proto::PlanRotationResponse {
     proto::PlanRotationResponse {
         steps: report.steps,
         if_answer_is_lost: report.if_answer_is_lost,
+        old_key: report.old_key,
+        a_person_is_asked: report.a_person_is_asked,
         findings: report.findings.into_iter().map(finding).collect(),
     }
 }
