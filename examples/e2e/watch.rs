@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep};
 
-/// How long anything that should happen may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long anything that should happen may take; the provider's read is believed after more than two minutes.
+const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Tells what was done, and how long it took since the last step.

@@ -62,6 +62,9 @@
     name: keyturn-escrow
     labels:
       {{- include "keyturn.selector" . | nindent 6 }}
+    annotations:
+      # Whose files are in it. A StatefulSet's claims cannot be changed, so no upgrade takes the escrow from keyturn.
+      keyturn/user: {{ .Values.user | int64 | quote }}
   spec:
     accessModes: [ReadWriteOnce]
     {{- with .Values.escrow.claim.storageClass }}

@@ -46,10 +46,15 @@ impl Reader {
     /// Runs the page's steps from this one to that one, counted from 1, in one shell.
     pub(crate) fn follow(&self, from: usize, to: usize) -> anyhow::Result<()> {
         let steps = self.steps.get(from - 1..to).context("the page has fewer steps")?;
-        let script = format!("set -euo pipefail\n{}", steps.join("\n"));
+        self.run(&steps.join("\n"))
+            .with_context(|| format!("a reader of docs/kubernetes.md gets stuck in steps {from} to {to}"))
+    }
+
+    /// Runs commands as a reader would, in one shell.
+    pub(crate) fn run(&self, commands: &str) -> anyhow::Result<()> {
         let done = Command::new("bash")
             .arg("-c")
-            .arg(&script)
+            .arg(format!("set -euo pipefail\n{commands}"))
             .current_dir(&self.directory)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -57,7 +62,7 @@ impl Reader {
         if !done.status.success() {
             let (said, complained) =
                 (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-            bail!("a reader of docs/kubernetes.md gets stuck in steps {from} to {to}:\n{said}{complained}");
+            bail!("{said}{complained}");
         }
         Ok(())
     }
@@ -84,7 +89,7 @@ fn with_provider(example: &str, provider: &Provider, copies: &str, indent: usize
     let field = format!("\n{margin}      ");
     let changed = format!(
         "{before}params: {{ company_id: {company_id}, api_credential_id: {api_credential_id} }}{field}base_url: {base_url}\
-         {field}ca_file: /etc/provider/ca.crt{field}propagation: 1s{after}"
+         {field}ca_file: /etc/provider/ca.crt{field}propagation: 3s{after}"
     );
     let escrow = format!("escrow: {{ kubernetesSecret: {{ name: {copies}, serviceAccount: application }} }}");
     let more = [

@@ -1,8 +1,10 @@
 //! A real cluster of one node: the page for readers as it is written, then everything that a cluster does to pods.
 
+mod copies;
 mod documented;
 mod front;
 mod kubernetes;
+mod phases;
 mod scenes;
 mod stage;
 

@@ -6,14 +6,16 @@ use anyhow::{Context as _, ensure};
 use keyturn::testbed::{Fault, Gate};
 use serde_json::json;
 
+use super::copies;
 use super::kubernetes::{NAMESPACE, keyturn_in, kubectl, pods, until_ready};
+use super::phases;
 use super::stage::{CREDENTIAL, Stage};
 use crate::command::output;
 use crate::watch::{Watch, until};
 
 const SHARED: &str = "app.kubernetes.io/instance=keyturn";
-const APPLICATION: &str = "app=application";
-const SOCKET: &str = "/run/keyturn/keyturn.sock";
+pub(crate) const APPLICATION: &str = "app=application";
+pub(crate) const SOCKET: &str = "/run/keyturn/keyturn.sock";
 
 /// A deployment of keyturn's own, as the page for readers makes it.
 pub(crate) async fn shared(stage: &Stage, watch: &mut Watch) -> anyhow::Result<()> {
@@ -49,7 +51,7 @@ pub(crate) async fn shared(stage: &Stage, watch: &mut Watch) -> anyhow::Result<(
 }
 
 /// No open rotation, as each pod tells it.
-async fn at_rest(label: &str, container: &str) -> anyhow::Result<()> {
+pub(crate) async fn at_rest(label: &str, container: &str) -> anyhow::Result<()> {
     until("rest", || async {
         for pod in pods(label)? {
             let told =
@@ -68,6 +70,8 @@ pub(crate) async fn sidecar(stage: &Stage, watch: &mut Watch) -> anyhow::Result<
     stage.reader.follow(7, 7)?;
     until_ready(APPLICATION, 2).await?;
     watch.step("page, step 7: an application with a keyturn in each of its two pods")?;
+    keep_the_user_of_claims(stage)?;
+    watch.step("claims: an upgrade to another user is refused, others are not")?;
     stage.reader.follow(8, 8)?;
     until_ready(APPLICATION, 0).await?;
     until_ready(SHARED, 0).await?;
@@ -92,8 +96,15 @@ pub(crate) async fn sidecar(stage: &Stage, watch: &mut Watch) -> anyhow::Result<
         end_with_a_call_under_way(stage, end).await?;
         watch.step(format!("{what} while a call is under way: it comes to its end, one call"))?;
     }
-    delete_between_answer_and_store(stage).await?;
+    phases::each(stage, watch).await?;
+    copies::delete_between_answer_and_store(stage).await?;
     watch.step("all pods deleted at once between answer and store, Vault sealed: the copy in the cluster reaches Vault")?;
+    copies::try_first(stage).await?;
+    watch.step("copies that may not be written, or find no room: no call before they can, then one")?;
+    start_late(stage, "keyturn", "localhost/keyturn:0.1.0").await?;
+    watch.step("an application that starts before keyturn: it finds the socket when it is there, and is not restarted")?;
+    start_late(stage, "application", "localhost/application:e2e").await?;
+    watch.step("an application that starts after keyturn: it finds the socket at once")?;
     start_before_vault(stage).await?;
     watch.step("started while Vault is sealed: the application runs, keyturn waits and then serves")?;
     change_the_configuration(stage).await?;
@@ -101,8 +112,24 @@ pub(crate) async fn sidecar(stage: &Stage, watch: &mut Watch) -> anyhow::Result<
     output("helm", &["uninstall", "application", "--namespace", NAMESPACE]).map(drop)
 }
 
+/// The pods stay pending, for nobody provides volumes here; the StatefulSet is all that counts.
+fn keep_the_user_of_claims(stage: &Stage) -> anyhow::Result<()> {
+    let upgrade = "helm upgrade --install claimed charts/keyturn --namespace apps --values charts/keyturn/examples/shared.yaml \
+        --set escrow.volume=claim --set escrow.kubernetesSecret.name= --set image.repository=\"$IMAGE\" \
+        --set vault.address=\"$VAULT_ADDRESS\"";
+    stage.reader.run(upgrade)?;
+    stage.reader.run(&format!("{upgrade} --set terminationGracePeriodSeconds=90"))?;
+    let refused =
+        stage.reader.run(&format!("{upgrade} --set user=70000")).err().context("it was upgraded")?;
+    ensure!(format!("{refused:#}").contains("updates to statefulset spec"), "{refused:#}");
+    stage.reader.run(
+        "helm uninstall claimed --namespace apps; \
+         kubectl --namespace apps delete persistentvolumeclaims --selector app.kubernetes.io/instance=claimed",
+    )
+}
+
 /// Asks as the application and waits for the end.
-async fn rotate_from_the_application(stage: &Stage) -> anyhow::Result<()> {
+pub(crate) async fn rotate_from_the_application(stage: &Stage) -> anyhow::Result<()> {
     let calls = stage.provider.calls().len();
     let pod = first_pod()?;
     until("a rotation", || async {
@@ -115,7 +142,7 @@ async fn rotate_from_the_application(stage: &Stage) -> anyhow::Result<()> {
     stage.assert_published(calls + 1).await
 }
 
-fn first_pod() -> anyhow::Result<String> {
+pub(crate) fn first_pod() -> anyhow::Result<String> {
     pods(APPLICATION)?.into_iter().next().context("there is no pod of the application")
 }
 
@@ -222,31 +249,31 @@ async fn end_with_a_call_under_way(stage: &Stage, end: End) -> anyhow::Result<()
     stage.assert_published(calls + 1).await
 }
 
-async fn delete_between_answer_and_store(stage: &Stage) -> anyhow::Result<()> {
-    let calls = stage.provider.calls().len();
-    let (pod, gate) = (first_pod()?, Gate::new());
-    stage.provider.next_call(Fault::slow(Duration::ZERO).until(&gate));
-    keyturn_in(&pod, "keyturn", &["rotate", CREDENTIAL, "--emergency", "--socket", SOCKET])?;
-    gate.reached().await;
-    stage.server.seal().await?;
-    gate.release();
-    until("the copy of the answer", || async { Ok(copies()? == 1) }).await?;
-    kubectl(&["delete", "pods", "--selector", APPLICATION, "--grace-period=0", "--force"])?;
-    until("another pod", || async { Ok(first_pod().is_ok_and(|other| other != pod)) }).await?;
-    ensure!(!stage.provider.calls().is_empty() && copies()? == 1, "the copy is gone");
-    stage.server.unseal().await?;
-    until("the published key", || async { stage.is_published().await }).await?;
+/// One container of a new pod starts later than the other, for its image is not there yet.
+async fn start_late(stage: &Stage, late: &str, image: &str) -> anyhow::Result<()> {
+    let old = first_pod()?;
+    kubectl(&["set", "image", "deployment/application", &format!("{late}=localhost/not-yet:e2e")])?;
+    let new = || anyhow::Ok(pods(APPLICATION)?.into_iter().find(|pod| *pod != old));
+    let status = |pod: &str, container: &str, what: &str| {
+        let path = format!("jsonpath={{.status.containerStatuses[?(@.name==\"{container}\")].{what}}}");
+        kubectl(&["get", "pod", pod, "--output", &path])
+    };
+    let early = if late == "keyturn" { "application" } else { "keyturn" };
+    until("one container of two", || async {
+        let Some(pod) = new()? else { return Ok(false) };
+        Ok(!status(&pod, early, "state.running")?.is_empty()
+            && !status(&pod, late, "state.waiting")?.is_empty())
+    })
+    .await?;
+    let pod = new()?.context("the new pod is gone")?;
+    let asks = || keyturn_in(&pod, "application", &["status", CREDENTIAL, "--socket", SOCKET]);
+    ensure!(asks().is_err(), "the application is answered by nobody");
+    kubectl(&["set", "image", &format!("pod/{pod}"), &format!("{late}={image}")])?;
+    until("an answer to the application", || async { Ok(asks().is_ok()) }).await?;
+    ensure!(status(&pod, early, "restartCount")? == "0", "{early} was restarted");
+    kubectl(&["rollout", "undo", "deployment/application"])?;
     until_ready(APPLICATION, 1).await?;
-    at_rest(APPLICATION, "keyturn").await?;
-    until("the Secret without copies", || async { Ok(copies()? == 0) }).await?;
-    stage.assert_published(calls + 1).await
-}
-
-/// How many answers are in the Secret.
-fn copies() -> anyhow::Result<usize> {
-    let told = kubectl(&["get", "secret", "application-copies", "--output", "json"])?;
-    let told: serde_json::Value = serde_json::from_str(&told)?;
-    Ok(told.get("data").and_then(serde_json::Value::as_object).map_or(0, serde_json::Map::len))
+    rotate_from_the_application(stage).await
 }
 
 async fn start_before_vault(stage: &Stage) -> anyhow::Result<()> {

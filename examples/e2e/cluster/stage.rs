@@ -11,19 +11,23 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::documented::{Provider, Reader};
-use super::front::Fronts;
+use super::front::{Fronts, Valve};
 use super::kubernetes::apply;
 use crate::command::output;
 use crate::watch::Watch;
 
 /// The entry that applications read, and its field.
 const ENTRY: (&str, &str) = ("secret/payments/adyen", "client_key");
+/// keyturn's own record of the credential.
+const RECORD: &str = "secret/keyturn/adyen-client-key";
 pub(crate) const CREDENTIAL: &str = "adyen-client-key";
 
 pub(crate) struct Stage {
     pub(crate) server: OpenBao,
     pub(crate) provider: Simulator,
     pub(crate) reader: Reader,
+    /// Between the pods and Vault.
+    pub(crate) valve: Valve,
     authority_pem: String,
     _directory: TempDir,
 }
@@ -38,7 +42,8 @@ impl Stage {
         // The reader's own step makes it.
         server.request("DELETE", "sys/mounts/secret", None).await?.expect_success("unmounting")?;
         let provider = adyen::start().await?;
-        let vault_address = fronts.before(server.port()).await?;
+        let valve = Valve::open();
+        let vault_address = fronts.before(server.port(), &valve).await?;
         let (base_url, directory) = (provider_url(&fronts, &provider).await?, tempfile::tempdir()?);
         let authority = directory.path().join("authority.crt");
         fs::write(&authority, &fronts.authority_pem)?;
@@ -62,7 +67,14 @@ impl Stage {
         let reader = Reader::with(directory.path(), &named, environment)?;
         keep_names(Path::new(&ambient("HOSTS")?).to_owned());
         watch.step("Vault and a simulated provider serve over TLS on the node's address")?;
-        Ok(Self { server, provider, reader, authority_pem: fronts.authority_pem, _directory: directory })
+        Ok(Self {
+            server,
+            provider,
+            reader,
+            valve,
+            authority_pem: fronts.authority_pem,
+            _directory: directory,
+        })
     }
 
     /// What the examples need beyond what a reader makes: who vouches for the simulated provider.
@@ -79,6 +91,13 @@ impl Stage {
         Ok(())
     }
 
+    /// The phase in keyturn's own record.
+    pub(crate) async fn phase(&self) -> anyhow::Result<String> {
+        let (record, _) = self.server.get(RECORD).await?.context("there is no record")?;
+        let phase = record.pointer("/state/phase/phase").and_then(Value::as_str);
+        Ok(phase.context("the record has no phase")?.to_owned())
+    }
+
     pub(crate) async fn is_published(&self) -> anyhow::Result<bool> {
         let (entry, _) = self.server.get(ENTRY.0).await?.context("the application's entry is gone")?;
         Ok(entry.get(ENTRY.1) == Some(&Value::String(self.provider.current_key())))
@@ -87,7 +106,7 @@ impl Stage {
 
 async fn provider_url(fronts: &Fronts, provider: &Simulator) -> anyhow::Result<String> {
     let inside = Url::parse(provider.base_url())?;
-    let front = fronts.before(inside.port().context("the simulator's port")?).await?;
+    let front = fronts.before(inside.port().context("the simulator's port")?, &Valve::open()).await?;
     Ok(format!("{front}{}", inside.path().trim_end_matches('/')))
 }
 
