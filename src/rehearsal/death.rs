@@ -110,8 +110,8 @@ impl Provider for MortalProvider {
         response
     }
 
-    async fn read(&self, signer: Signer<'_>) -> Reading {
-        self.provider.read(signer).await
+    async fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> Reading {
+        self.provider.read(slot, signer).await
     }
 
     async fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)]) -> Probe {
