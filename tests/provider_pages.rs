@@ -275,15 +275,21 @@ async fn the_worked_example_says_what_the_page_says() {
 }
 
 #[test]
-fn the_example_of_keys_side_by_side_is_a_right_one() {
+fn the_examples_of_more_than_one_key_are_right_ones() {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).unwrap();
     let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let [part] = blocks.filter(|block| block.starts_with("regenerate:")).collect::<Vec<_>>()[..] else {
-        panic!("not one example")
+    let [beside, with_fields] =
+        blocks.filter(|block| block.starts_with("regenerate:")).collect::<Vec<_>>()[..]
+    else {
+        panic!("not two examples")
     };
     let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
-                 default_environment: live\nparams: { label: { description: what the name begins with } }\n\
+                 default_environment: live\n";
+    let label = "params: { label: { description: what the name begins with } }\n\
                  auth: [{ header: { name: X-Key } }]\nself: never\n";
-    let definition = Definition::parse(&format!("{above}{part}"));
+    let definition = Definition::parse(&format!("{above}{label}{beside}"));
     assert!(definition.as_ref().is_ok_and(|it| it.creates.is_some()), "{definition:#?}");
+    let definition =
+        Definition::parse(&format!("{above}auth: [{{ body: {{}} }}]\nself: always\n{with_fields}"));
+    assert!(definition.as_ref().is_ok_and(|it| it.answer.fields.len() == 2), "{definition:#?}");
 }

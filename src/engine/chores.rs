@@ -20,7 +20,7 @@ use crate::provider::{self, Probe, Provider};
 use crate::rotation::{
     Baseline, Event, Evidence, Phase, State, Verdict, is_as_recorded, quiet_for, tells_at,
 };
-use crate::secret::{Fingerprint, SecretValue};
+use crate::secret::{Fingerprint, Secret, SecretValue};
 use crate::vault::Store;
 
 /// What there is to do, and when, on the monotonic clock.
@@ -185,19 +185,19 @@ where
     async fn comparison(&mut self) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
-        let value = entry.field(&place.field);
+        let secret = self.secret_in(&entry);
         self.entry = Some(entry);
-        let Some(value) = value else { return Ok(Compared::NotTold) };
-        let compared = self.compare_key(&value).await?;
+        let Some(secret) = secret else { return Ok(Compared::NotTold) };
+        let compared = self.compare_key(&secret).await?;
         // Another replica may have rotated since the entry was read.
         let changed = self.store.record_version(&self.credential.name).await? != self.version;
         Ok(if changed { Compared::NotTold } else { compared })
     }
 
-    async fn compare_key(&mut self, value: &SecretValue) -> Result<Compared, Interruption> {
+    async fn compare_key(&mut self, secret: &Secret) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
         if let Some(shown) = self.shown().await? {
-            if shown == self.fingerprint(value) {
+            if shown == self.fingerprint(secret) {
                 return Ok(Compared::Same);
             }
             return Ok(Compared::Differs(
@@ -209,7 +209,7 @@ where
                 ),
             ));
         }
-        Ok(match self.accepts(value).await? {
+        Ok(match self.accepts(&secret.key).await? {
             Verdict::Accepted => Compared::Same,
             Verdict::NotAccepted => Compared::Differs(
                 "PUBLISHED_KEY_REFUSED",
@@ -227,7 +227,7 @@ where
     async fn examine(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
-        let Some(published) = entry.field(&place.field) else { return Ok(None) };
+        let Some(published) = self.secret_in(&entry) else { return Ok(None) };
         let ahead = self.is_ahead_of_record(&entry);
         // A publication that follows is based on the very entry that is compared here.
         self.entry = Some(entry);
@@ -238,7 +238,7 @@ where
         let entry_key = self.fingerprint(&published);
         let entry_version = self.entry_version().unwrap_or_default();
         let evidence = match &self.plan().creates {
-            None => self.evidence(&found.answer.secret, &published).await?,
+            None => self.evidence(&found.answer.secret.key, &published.key).await?,
             Some(_) if !is_as_recorded(state, Some(&entry_key)) => None,
             Some(_) => {
                 self.fence_the_entry().await?;

@@ -59,10 +59,10 @@ where
         self.took(Share::Vault, started);
         self.signer = None;
         self.collect_secrets().await?;
-        let field = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
+        let held = self.entry.as_ref().and_then(|entry| self.secret_in(entry));
         let baseline = Baseline {
             provider: self.provider_baseline().await?,
-            entry: field.map(|value| self.fingerprint(&value)),
+            entry: held.map(|secret| self.fingerprint(&secret)),
             entry_version: self.entry_version().unwrap_or_default(),
             key_id: None,
         };

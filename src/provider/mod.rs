@@ -46,7 +46,7 @@ use jiff::Timestamp;
 
 use crate::ids::{KeyId, RotationId};
 use crate::rotation::{Created, Outcome, Plan, Problem, Refusal, RefusalClass};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The secrets with which calls are signed, by the names the definition gives them.
 ///
@@ -63,8 +63,8 @@ pub struct Signer<'a> {
 /// What a provider's answer holds.
 #[derive(Debug)]
 pub struct Answer {
-    /// The new key.
-    pub secret: SecretValue,
+    /// The new key, with what goes with it.
+    pub secret: Secret,
     /// When the old key dies, as the provider says or its definition fixes; `None`: assume it is dead.
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete.

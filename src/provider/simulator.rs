@@ -6,6 +6,7 @@
 mod beside;
 mod document;
 mod exchange;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use self::document::{element, put, put_key, written};
+use self::document::{element, put, put_secret, written};
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
 use super::request::{Sender, fill};
@@ -107,11 +108,6 @@ impl<C: Clock> Simulator<C> {
         let there = beside::there_before(bound.plan(), trouble);
         let state = State { keys: (0..there).map(by_hand).collect(), ..State::default() };
         Self { bound, clock, trouble, admin, extra, state: watch::Sender::new(state) }
-    }
-
-    /// A key that it makes: 32 hexadecimal digits, which are base64 and a header's value too.
-    pub fn key_number(number: usize) -> SecretValue {
-        SecretValue::new(format!("{:032x}", 0x6b65_7974_7572_6e00_u128 + number as u128))
     }
 
     /// Answers calls until it is dropped.
@@ -228,11 +224,11 @@ impl<C: Clock> Simulator<C> {
 
     fn new_answer(&self, rotation: Option<RotationId>, now: Timestamp) -> Reply {
         let facts = &self.bound.wire.answer;
-        let key = self.make_key(rotation, now);
+        self.make_key(rotation, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
             let inside = element(&mut body, place);
-            put_key(&mut body, &inside, place, &key);
+            put_secret(&mut body, &inside, place, &self.secret_number(self.newest()));
             inside
         });
         if let Some(expiry) = &facts.previous_expires_at {
@@ -255,8 +251,8 @@ impl<C: Clock> Simulator<C> {
         body
     }
 
-    /// Makes a key, lets the others live on as declared, and gives its text.
-    fn make_key(&self, rotation: Option<RotationId>, now: Timestamp) -> String {
+    /// Makes a key, and lets the others live on as declared.
+    fn make_key(&self, rotation: Option<RotationId>, now: Timestamp) {
         let plan = self.bound.plan();
         let dies_at = match plan.creates {
             Some(_) => Timestamp::MAX,
@@ -277,7 +273,6 @@ impl<C: Clock> Simulator<C> {
             let value = Self::key_number(number);
             state.keys.push(Key { value, rotation, accepted_from, dies_at: Timestamp::MAX });
         });
-        Self::key_number(number).expose().to_owned()
     }
 
     fn read(&self, received: &Received, call: &Call, place: &KeyPlace) -> Reply {
@@ -285,9 +280,8 @@ impl<C: Clock> Simulator<C> {
             return Reply::status(401);
         }
         let mut body = self.success();
-        let newest = self.state.borrow().keys.last().map(|key| key.value.duplicate());
         let inside = element(&mut body, place);
-        put_key(&mut body, &inside, place, newest.as_ref().map_or("", SecretValue::expose));
+        put_secret(&mut body, &inside, place, &self.secret_number(self.newest()));
         Reply::json(200, &body)
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::escrow::{Error, Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The slots of one credential.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Escrow for MemoryEscrow {
         _: &CredentialName,
         _: RotationId,
         _: &SecretValue,
-        _: &SecretValue,
+        _: &Secret,
     ) -> Result<(), Error> {
         Ok(())
     }

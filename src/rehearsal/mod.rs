@@ -110,14 +110,14 @@ async fn play(
     let bound = bound_here(definition, binding, &listener)?;
     let clock = StageClock::start();
     let props = Props::new(definition, &bound)?;
+    let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let store = Arc::new(MemoryStore::new(
         clock.clone(),
         props.credential.store.clone(),
-        Simulator::<StageClock>::key_number(0),
+        simulator.secret_number(0),
         props.secrets(),
         goes_on_for(bound.plan()),
     ));
-    let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
     let adapters = Adapters {
         provider: HttpProvider::new(bound.clone(), clock.clone(), transport)?,
@@ -152,7 +152,7 @@ async fn play(
     shutdown.cancel();
     task.await.map_err(|error| Error::Stage(format!("a defect in keyturn: {error}")))?;
     serving.abort();
-    Ok(scene::judge(trouble, &bound, ended.as_ref(), &simulator, &store.value()))
+    Ok(scene::judge(trouble, &bound, ended.as_ref(), &simulator, &store.secret()))
 }
 
 /// The definition, bound to a simulator on this machine below the same path; nothing else is called.
@@ -199,6 +199,7 @@ impl Props {
             store: "rehearsal/entry#key".parse()?,
             signer: (!bound.plan().self_authenticating).then_some(signer),
             extra: extra.collect::<Result<_, InvalidId>>()?,
+            fields: bound.fields().map(|name| (name.to_owned(), name.to_owned())).collect(),
         };
         Ok(Self { credential })
     }

@@ -162,7 +162,7 @@ async fn a_kept_connection_that_dies_is_never_the_way_of_the_post() {
         provider("publicsquare/api-key", within(LONG, format!("http://127.0.0.1:{}", server.port)));
     let old = secret("canary-OLD");
     let Reading::Value(read) = provider.read(signer(&old, &[])).await else { panic!("nothing was read") };
-    assert!(is(&read.secret, "canary-NEW"));
+    assert!(is(&read.secret.key, "canary-NEW"));
     assert_eq!(name_of(&call(&provider).await), "APPLIED");
     assert!(matches!(provider.read(signer(&old, &[])).await, Reading::Value(_)));
     let methods: Vec<_> =

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::clock::FakeClock;
 use super::life::Life;
 use super::mint::{CallFault, FakeMint, Question, QuestionFault};
+use super::pair::whole;
 use super::witness::Witness;
 use crate::clock::Clock as _;
 use crate::ids::{KeyId, RotationId};
@@ -104,7 +105,7 @@ impl FakeProvider {
         let key = self.mint.regenerate(&self.plan, rotation, now);
         self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
         let key_id = self.plan.creates.as_ref().and_then(|_| self.mint.id_of(&key));
-        let secret = SecretValue::new(key);
+        let secret = whole(&self.plan, key);
         let previous_expires_at = self.plan.grace.map(|grace| later(now, grace));
         Outcome::Applied(Answer { secret, previous_expires_at, received_at: now, key_id })
     }
@@ -187,7 +188,7 @@ impl Provider for FakeProvider {
         let outcome = self.answer(rotation, signer.main).await;
         self.life.leave("regenerate", number).await;
         if let Outcome::Applied(answer) = &outcome {
-            let key = answer.secret.expose().to_owned();
+            let key = answer.secret.key.expose().to_owned();
             self.tell(&ProviderAct::Heard { rotation_id: rotation, key });
         }
         Response { outcome, residue: None }
@@ -204,7 +205,7 @@ impl Provider for FakeProvider {
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
             None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => Reading::Value(Answer {
-                secret: SecretValue::new(self.mint.shown_key(self.clock.now())),
+                secret: SecretValue::new(self.mint.shown_key(self.clock.now())).into(),
                 previous_expires_at: None,
                 received_at: self.clock.now(),
                 key_id: None,
