@@ -251,15 +251,21 @@ impl FromStr for FieldPath {
         let (path, field) = text
             .split_once('#')
             .ok_or_else(|| InvalidId("write mount/path#field; the '#field' is missing".into()))?;
-        let field_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if field.is_empty() || field.len() > 128 || !field.chars().all(field_ok) {
-            return Err(InvalidId("a field is 1 to 128 letters, digits, '-', '_' and '.'".into()));
-        }
-        if field == STAMP_FIELD {
-            return Err(InvalidId(format!("the field {STAMP_FIELD} is keyturn's own; choose another")));
-        }
+        check_field(field)?;
         Ok(Self { path: path.parse()?, field: field.to_owned() })
     }
+}
+
+/// Whether an entry's field may have this name.
+pub fn check_field(field: &str) -> Result<(), InvalidId> {
+    let field_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if field.is_empty() || field.len() > 128 || !field.chars().all(field_ok) {
+        return Err(InvalidId("a field is 1 to 128 letters, digits, '-', '_' and '.'".into()));
+    }
+    if field == STAMP_FIELD {
+        return Err(InvalidId(format!("the field {STAMP_FIELD} is keyturn's own; choose another")));
+    }
+    Ok(())
 }
 
 impl TryFrom<String> for FieldPath {

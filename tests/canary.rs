@@ -52,14 +52,51 @@ fn marked(mut setup: CredentialSetup) -> CredentialSetup {
     setup
 }
 
+/// A key that goes with two fields, one of which has the marker.
+const WITH_FIELDS: &str = "
+name: own/key-with-fields
+title: A key with its name and its age
+environments: { production: 'https://api.publicsquare.com' }
+default_environment: production
+params: { id: { description: The key's id } }
+auth: [{ header: { name: X-API-KEY } }]
+self: never
+regenerate: { path: '/api-keys/{id}/regenerate' }
+answer: { secret: /key, fields: { label: /name, modified_at: /modified_at } }
+idempotency: { header: IDEMPOTENCY-KEY, replays_for: 24h }
+";
+
+fn with_fields(simulator: &Simulator) -> CredentialSetup {
+    CredentialSetup {
+        name: "with-fields".into(),
+        provider: "own/key-with-fields".into(),
+        store: "payments/with-fields#key".into(),
+        more: json!({ "fields": { "label": "named" } }),
+        ..support::world::publicsquare(simulator)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_marker_is_found_nowhere() {
     let (world, providers) = (World::start().await, providers().await);
-    let all: Vec<_> =
-        providers.all().into_iter().map(|(setup, simulator)| (marked(setup), simulator)).collect();
+    let named = publicsquare::start_with(publicsquare::Setup {
+        name: format!("name-{CANARY}"),
+        rotator_key: format!("admin-{CANARY}-key"),
+        ..publicsquare::Setup::default()
+    })
+    .await
+    .unwrap();
+    let all: Vec<_> = providers
+        .all()
+        .into_iter()
+        .chain([(with_fields(&named), &named)])
+        .map(|(setup, simulator)| (marked(setup), simulator))
+        .collect();
     let setups: Vec<_> = all.iter().map(|(setup, _)| setup.clone()).collect();
     let metrics = free_address();
-    let settings = json!({ "metrics": { "listen": metrics } });
+    let definition = world.directory.path().join("with-fields.yaml");
+    fs::write(&definition, WITH_FIELDS).unwrap();
+    let settings = json!({ "metrics": { "listen": metrics }, "providers": [definition] });
     let installation = world.install_with(&setups, &settings).await;
     let mut found = Search::new(&installation);
 
@@ -70,16 +107,19 @@ async fn the_marker_is_found_nowhere() {
         found.text("a rotation", &format!("{rotation:?}"));
         bad_days(&sidecar, setup, simulator, &mut found).await;
     }
+    let (entry, _) = world.entry(&installation, "payments/with-fields").await;
+    assert!(entry["named"] == format!("name-{CANARY}") && entry["modified_at"].is_string(), "{entry}");
+    assert_eq!(entry["_keyturn"]["key"]["fields"], json!({ "label": "named", "modified_at": "modified_at" }));
     found.text("gRPC", &everything_over_grpc(&sidecar, &setups).await);
     found.text("metrics", &scrape(&metrics).await);
     found.process(sidecar.pid());
     sidecar.terminate().await.unwrap();
 
     // The escrow with an answer in it, and a panic whose message shows the answer.
-    for (point, fault) in
-        [("after-seal", None), ("panic", None), ("after-unknown", Some(Fault::answer_lost()))]
+    let points = [("after-seal", None), ("panic", None), ("after-unknown", Some(Fault::answer_lost()))];
+    for ((point, fault), (setup, simulator)) in
+        points.into_iter().flat_map(|it| [(it.clone(), &all[2]), (it, &all[4])])
     {
-        let (setup, simulator) = &all[2];
         if let Some(fault) = fault {
             simulator.next_call(fault);
         }

@@ -60,6 +60,46 @@ fn no_schedule_is_shorter_than_an_old_keys_time() {
 }
 
 #[test]
+fn what_goes_with_a_key_has_a_field_of_its_own_and_signs_nothing() {
+    let slack = |more: &str| {
+        let slack = GOOD
+            .replace("spritz/integrator-secret", "slack/configuration-token")
+            .replace("    params: { integrator_key: int_123 }\n", more)
+            .replace("every: 30d", "every: 6h");
+        slack.replace("store:", "accept_lock_out: spritz\n    store:")
+    };
+    let fields = |more: &str| parse(&slack(more)).unwrap().credentials[0].fields.clone();
+    assert_eq!(fields("")["token"], "token");
+    assert_eq!(fields("    fields: { token: slack_token }\n")["token"], "slack_token");
+    let other = "  - { name: other, provider: spritz/integrator-secret, params: { integrator_key: int_1 }, grace: 1h,\n      store: secret/spritz#token }\n";
+    for (file, place, words) in [
+        (slack("    fields: { tokn: a }\n"), "credentials[0].fields.tokn", "did you mean \"token\"?"),
+        (slack("    fields: { token: 'a b' }\n"), "credentials[0].fields.token", "a field is 1 to 128"),
+        (
+            slack("    fields: { token: secret }\n"),
+            "credentials[0].fields.token",
+            "published into this field",
+        ),
+        (slack("") + other, "credentials[1].store", "published into this field"),
+        (slack("    auth: { vault: secret/spritz#token }\n"), "credentials[0].auth.vault", "`answer.secret`"),
+        (
+            slack("    secrets: { token: secret/spritz#token }\n"),
+            "credentials[0].secrets.token",
+            "`answer.secret`",
+        ),
+        (
+            GOOD.replace("    store", "    fields: { id: id }\n    store"),
+            "credentials[0].fields.id",
+            "no such thing",
+        ),
+    ] {
+        let found = mistakes(&file);
+        let is_said = found.iter().any(|it| it.starts_with(place) && it.contains(words));
+        assert!(is_said, "{place}, {words}: {found:#?}\n{file}");
+    }
+}
+
+#[test]
 fn metrics_are_for_other_machines_where_that_is_said() {
     let exposed = format!("{GOOD}metrics: {{ listen: \"0.0.0.0:9400\", exposed: true }}\n");
     assert_eq!(parse(&exposed).unwrap().metrics, Some("0.0.0.0:9400".parse().unwrap()));

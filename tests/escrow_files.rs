@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -11,7 +12,7 @@ use age::secrecy::ExposeSecret;
 use jiff::Timestamp;
 use keyturn::escrow::{Error, Escrow, FileEscrow, RESIDUE, SealedAnswer, Slot, list_directory, open_file};
 use keyturn::ids::{CredentialName, RotationId};
-use keyturn::secret::{FingerprintKey, SecretValue};
+use keyturn::secret::{FingerprintKey, Secret, SecretValue};
 use proptest::prelude::*;
 
 const CANARY: &str = "canary-\"3f9a\"-\u{e9}";
@@ -58,7 +59,7 @@ fn open(path: &Path) -> Result<FileEscrow, Error> {
 
 fn answer(secret: &str) -> SealedAnswer {
     SealedAnswer {
-        secret: SecretValue::new(secret.into()),
+        secret: SecretValue::new(secret.into()).into(),
         previous_expires_at: Some("2026-11-22T00:00:00Z".parse().unwrap()),
         received_at: "2026-11-21T00:00:00.5Z".parse().unwrap(),
         call: 1,
@@ -66,9 +67,18 @@ fn answer(secret: &str) -> SealedAnswer {
     }
 }
 
-fn is_same(one: &SecretValue, other: &str) -> bool {
+fn is_same(one: &Secret, other: &str) -> bool {
+    is_whole(one, &SecretValue::new(other.into()).into())
+}
+
+fn is_whole(one: &Secret, other: &Secret) -> bool {
     let key = FingerprintKey::new("test".into());
-    one.fingerprint(&key) == SecretValue::new(other.into()).fingerprint(&key)
+    one.fingerprint(&key) == other.fingerprint(&key)
+}
+
+fn with_id() -> Secret {
+    let id = SecretValue::new("canary \"id\"".into());
+    Secret { key: SecretValue::new(CANARY.into()), fields: BTreeMap::from([("id".to_owned(), id)]) }
 }
 
 #[test]
@@ -137,13 +147,8 @@ fn the_stock_format_opens_with_the_records_identity_and_with_an_operators() {
     let operator = age::x25519::Identity::generate();
     let escrow = FileEscrow::open(bench.directory(), vec![operator.to_public().to_string()]).unwrap();
     bench.seal(&escrow);
-    let decryptor = age::Decryptor::new(fs::File::open(bench.file("age")).unwrap()).unwrap();
-    let mut plain = String::new();
-    let identities = std::iter::once(&operator as &dyn age::Identity);
-    decryptor.decrypt(identities).unwrap().read_to_string(&mut plain).unwrap();
-    let document: serde_json::Value = serde_json::from_str(&plain).unwrap();
     assert_eq!(
-        document,
+        decrypted(&bench, &operator),
         serde_json::json!({
             "format": 1,
             "credential": "stripe",
@@ -159,6 +164,34 @@ fn the_stock_format_opens_with_the_records_identity_and_with_an_operators() {
     assert!(is_same(&open_file(&bench.file("age"), &identity).unwrap().secret, CANARY));
 }
 
+/// What the stock tool shows to an operator.
+fn decrypted(bench: &Bench, operator: &age::x25519::Identity) -> serde_json::Value {
+    let decryptor = age::Decryptor::new(fs::File::open(bench.file("age")).unwrap()).unwrap();
+    let mut plain = String::new();
+    let identities = std::iter::once(operator as &dyn age::Identity);
+    decryptor.decrypt(identities).unwrap().read_to_string(&mut plain).unwrap();
+    serde_json::from_str(&plain).unwrap()
+}
+
+#[test]
+fn a_secret_of_several_fields_is_sealed_whole_and_hidden_from_who_would_take_half() {
+    let bench = Bench::new();
+    let operator = age::x25519::Identity::generate();
+    let escrow = FileEscrow::open(bench.directory(), [operator.to_public().to_string()]).unwrap();
+    let identity = escrow.new_identity();
+    let sealed = SealedAnswer { secret: with_id(), ..answer("") };
+    escrow.seal(&bench.credential, bench.rotation, &identity, &sealed).unwrap();
+    let opened = escrow.open(&bench.credential, bench.rotation, &identity).unwrap();
+    assert!(is_whole(&opened.secret, &with_id()));
+    escrow.seal_residue(&bench.credential, bench.rotation, &identity, &with_id()).unwrap();
+    for file in escrow.list(None).unwrap() {
+        assert!(is_whole(&open_file(&file.path, &identity).unwrap().secret, &with_id()), "{file:?}");
+    }
+    let document = decrypted(&bench, &operator);
+    assert_eq!(document["format"], 2, "a keyturn that knows no fields would publish the key alone");
+    assert_eq!(document["fields"], serde_json::json!({ "id": "canary \"id\"" }));
+}
+
 #[test]
 fn nothing_in_the_directory_holds_the_secret_or_the_identity_in_clear() {
     let bench = Bench::new();
@@ -166,7 +199,7 @@ fn nothing_in_the_directory_holds_the_secret_or_the_identity_in_clear() {
     escrow.prepare(&bench.credential, bench.rotation).unwrap();
     escrow.mark_sent(&bench.credential, bench.rotation).unwrap();
     let identity = bench.seal(&escrow);
-    let residue = SecretValue::new(format!("<{CANARY}>"));
+    let residue = SecretValue::new(format!("<{CANARY}>")).into();
     escrow.seal_residue(&bench.credential, bench.rotation, &identity, &residue).unwrap();
     for entry in fs::read_dir(bench.directory()).unwrap() {
         let entry = entry.unwrap();
@@ -183,7 +216,7 @@ fn residues_stay_when_the_slot_is_erased_and_none_replaces_another() {
     escrow.mark_sent(&bench.credential, bench.rotation).unwrap();
     let identity = escrow.new_identity();
     for _ in 0..2 {
-        let residue = SecretValue::new(CANARY.into());
+        let residue = SecretValue::new(CANARY.into()).into();
         escrow.seal_residue(&bench.credential, bench.rotation, &identity, &residue).unwrap();
     }
     assert_eq!(bench.slot(&escrow), Slot::Sent);
@@ -202,7 +235,7 @@ fn a_key_beside_the_slot_says_which_call_brought_it_and_leaves_the_slots_answer_
     let escrow = bench.open();
     let identity = bench.seal(&escrow);
     let second = SealedAnswer {
-        secret: SecretValue::new("key of the second call".into()),
+        secret: SecretValue::new("key of the second call".into()).into(),
         previous_expires_at: None,
         received_at: Timestamp::UNIX_EPOCH,
         call: 2,

@@ -285,19 +285,29 @@ fn the_examples_of_other_styles_are_right_ones() {
             .into_iter()
             .filter(|name| part.contains(&format!("{{{name}}}")));
         let params: Vec<_> = used.map(|name| format!("{name}: {{ description: of one's own }}")).collect();
+        // The key stands in the body of that call itself.
+        let signing = if part.contains("{secret}") {
+            "auth: [{ body: {} }]\nself: always\n"
+        } else {
+            "auth: [{ header: { name: X-Key } }]\nself: never\n"
+        };
         let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
-                     default_environment: live\nauth: [{ header: { name: X-Key } }]\nself: never\n";
-        let definition = Definition::parse(&format!("{above}params: {{ {} }}\n{part}", params.join(", ")));
+                     default_environment: live\n";
+        let params = format!("params: {{ {} }}\n", params.join(", "));
+        let definition = Definition::parse(&format!("{above}{signing}{params}{part}"));
         let definition = definition.unwrap_or_else(|found| panic!("{found:#?}"));
         let creates = definition.creates.as_ref();
         styles.push((
             definition.supplies.is_some(),
             definition.slots.len(),
             creates.map(|it| it.list.is_some()),
+            definition.answer.fields.len(),
         ));
     }
     assert_eq!(styles, STYLES);
 }
 
-/// Whether the caller chooses the key, how many named keys there are, and whether those side by side are listed.
-const STYLES: [(bool, usize, Option<bool>); 3] = [(false, 0, Some(true)), (false, 2, None), (true, 0, None)];
+/// Whether the caller chooses the key, how many named keys there are, whether those side by side are listed, and what goes with
+/// the key.
+const STYLES: [(bool, usize, Option<bool>, usize); 4] =
+    [(false, 0, Some(true), 0), (false, 0, None, 2), (false, 2, None, 0), (true, 0, None, 0)];

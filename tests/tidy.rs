@@ -51,6 +51,7 @@ const EXPOSERS: &[&str] = &[
     "src/provider/sent.rs",
     "src/provider/signing.rs",
     "src/provider/simulator.rs",
+    "src/provider/simulator/document.rs",
     "src/rehearsal/store.rs",
     "src/vault/client.rs",
     "src/vault/entry.rs",

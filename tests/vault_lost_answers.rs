@@ -30,7 +30,7 @@ async fn a_lost_answer_is_recognised_as_our_own_write() {
 
         let place = place(&format!("secret/app/lost-{number}#key"));
         let entry = store.read_entry(&place.path).await.unwrap();
-        let published = store.publish(&place, &entry, &secret("new"), &stamp(1)).await;
+        let published = store.publish(&place, &entry, &secret("new").into(), &stamp(1)).await;
         assert_eq!(published.unwrap(), KvVersion(1), "{fault:?}");
     }
     assert_eq!(proxy.seen("POST /v1/secret/data/"), 4, "a write was sent again");
@@ -55,7 +55,7 @@ async fn a_lost_write_that_somebody_else_overtook_is_a_conflict() {
     let entry = store.read_entry(&place.path).await.unwrap();
     server().await.put("secret/app/overtaken", &json!({ "key": "theirs" })).await.unwrap();
     proxy.fault(Fault::LoseRequest);
-    let write = store.publish(&place, &entry, &secret("ours"), &stamp(1)).await;
+    let write = store.publish(&place, &entry, &secret("ours").into(), &stamp(1)).await;
     assert!(matches!(write, Err(WriteError::Conflict)), "{write:?}");
 }
 

@@ -61,7 +61,7 @@ async fn the_documented_policy_is_enough_for_a_whole_rotation() {
     let place = place("secret/payments/adyen#client_key");
     for epoch in 1..3 {
         let entry = store.read_entry(&place.path).await.unwrap();
-        store.publish(&place, &entry, &secret("new"), &stamp(epoch)).await.unwrap();
+        store.publish(&place, &entry, &secret("new").into(), &stamp(epoch)).await.unwrap();
     }
 }
 

@@ -4,12 +4,13 @@
 
 mod vault_bed;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
 use keyturn::clock::SystemClock;
 use keyturn::ids::KvVersion;
-use keyturn::secret::SecretValue;
-use keyturn::vault::{Auth, Settings, Store, VaultStore};
+use keyturn::secret::{Secret, SecretValue};
+use keyturn::vault::{Auth, Settings, Stamp, Store, VaultStore};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -33,17 +34,20 @@ async fn nothing_secret_is_logged_or_shown_even_at_trace() {
 
     let place = place("secret/app/secrecy#key");
     let entry = store.read_entry(&place.path).await.unwrap();
-    let value = SecretValue::new("canary-new".into());
-    let first = record(Some("canary-staged"));
+    let mut secret = Secret::from(SecretValue::new("canary-new".into()));
+    secret.fields.insert("id".into(), SecretValue::new("canary-id".into()));
+    let stamp = |epoch| Stamp { fields: BTreeMap::from([("id".into(), "key_id".into())]), ..stamp(epoch) };
+    let mut first = record(Some("canary-staged"));
+    first.staged.as_mut().unwrap().fields.insert("id".into(), SecretValue::new("canary-staged-id".into()));
     store.write_record(&name("secrecy"), &first, KvVersion(0)).await.unwrap();
     let conflict = store.write_record(&name("secrecy"), &first, KvVersion(0)).await.unwrap_err();
     proxy.fault(Fault::LoseAnswer);
-    store.publish(&place, &entry, &value, &stamp(1)).await.unwrap();
+    store.publish(&place, &entry, &secret, &stamp(1)).await.unwrap();
     proxy.fault(Fault::Forge("HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\ncanary-body"));
-    let unclear = store.publish(&place, &entry, &value, &stamp(2)).await.unwrap_err();
+    let unclear = store.publish(&place, &entry, &secret, &stamp(2)).await.unwrap_err();
     let found = store.read_record(&name("secrecy")).await.unwrap();
     let errors_shown = format!("{conflict:?} {unclear:?} {unclear}");
-    let shown = format!("{settings_shown} {store:?} {entry:?} {value:?} {found:?} {first:?} {errors_shown}");
+    let shown = format!("{settings_shown} {store:?} {entry:?} {secret:?} {found:?} {first:?} {errors_shown}");
 
     let logged = log.heard();
     assert!(logged.contains("rustify"), "the test hears nothing of what it is about");

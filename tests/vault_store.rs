@@ -6,10 +6,11 @@ mod vault_bed;
 
 use keyturn::clock::SystemClock;
 use keyturn::ids::KvVersion;
-use keyturn::secret::FingerprintKey;
+use keyturn::secret::{FingerprintKey, Secret};
 use keyturn::testbed::openbao::{OpenBao, Options};
-use keyturn::vault::{Auth, Error, Needs, Store, VaultStore, WriteError};
+use keyturn::vault::{Auth, Error, Needs, Stamp, Store, VaultStore, WriteError};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vault_bed::{Bed, PATIENCE, name, options, place, record, secret, server, stamp};
@@ -59,7 +60,7 @@ async fn publishing_changes_one_field_and_keeps_all_others() {
     let place = place("secret/app/publish#client_key");
     let entry = store.read_entry(&place.path).await.unwrap();
     assert_eq!(entry.version, KvVersion(1));
-    let version = store.publish(&place, &entry, &secret("new"), &stamp(3)).await.unwrap();
+    let version = store.publish(&place, &entry, &secret("new").into(), &stamp(3)).await.unwrap();
     assert_eq!(version, KvVersion(2));
 
     let (data, _) = server().await.get("secret/app/publish").await.unwrap().unwrap();
@@ -69,11 +70,40 @@ async fn publishing_changes_one_field_and_keeps_all_others() {
     assert_eq!(data, expected);
     assert_eq!(store.read_entry(&place.path).await.unwrap().stamp("client_key"), Some(&stamp(3)));
 
-    let stale = store.publish(&place, &entry, &secret("late"), &stamp(4)).await;
+    let stale = store.publish(&place, &entry, &secret("late").into(), &stamp(4)).await;
     assert!(matches!(stale, Err(WriteError::Conflict)), "{stale:?}");
     let read = store.read_secret(&place).await.unwrap();
     let key = FingerprintKey::new("k".into());
     assert_eq!(read.fingerprint(&key), secret("new").fingerprint(&key));
+}
+
+#[tokio::test]
+async fn a_secret_of_several_fields_is_one_version_and_the_old_ones_fields_go_with_it() {
+    let Bed { store, .. } = &Bed::new().await;
+    let place = place("secret/app/whole#token");
+    server().await.put("secret/app/whole", &json!({ "token": "old", "note": "theirs" })).await.unwrap();
+    let whole = |token: &str, refresh: &str| Secret {
+        key: secret(token),
+        fields: BTreeMap::from([("refresh_token".to_owned(), secret(refresh))]),
+    };
+    let stamped = |epoch: u64, field: &str| Stamp {
+        fields: BTreeMap::from([("refresh_token".to_owned(), field.to_owned())]),
+        ..stamp(epoch)
+    };
+    for (epoch, field) in [(3, "refresh_token"), (4, "again")] {
+        let entry = store.read_entry(&place.path).await.unwrap();
+        let (token, refresh) = (format!("token-{epoch}"), format!("refresh-{epoch}"));
+        let stamp = stamped(epoch, field);
+        store.publish(&place, &entry, &whole(&token, &refresh), &stamp).await.unwrap();
+        let (data, _) = server().await.get("secret/app/whole").await.unwrap().unwrap();
+        let stamps = json!({ "token": serde_json::to_value(&stamp).unwrap() });
+        assert_eq!(data, json!({ "token": token, field: refresh, "note": "theirs", "_keyturn": stamps }));
+    }
+    // What an entry holds is told by its stamp, whatever the configuration says by now.
+    let key = FingerprintKey::new("k".into());
+    let entry = store.read_entry(&place.path).await.unwrap();
+    let read = entry.secret("token", &BTreeMap::new()).unwrap();
+    assert_eq!(read.fingerprint(&key), whole("token-4", "refresh-4").fingerprint(&key));
 }
 
 #[tokio::test]
@@ -84,7 +114,7 @@ async fn a_deleted_entry_is_empty_and_can_be_published_to() {
     server().await.delete("secret/app/deleted").await.unwrap();
     let entry = store.read_entry(&place.path).await.unwrap();
     assert!(entry.version == KvVersion(1) && entry.field("key").is_none());
-    assert_eq!(store.publish(&place, &entry, &secret("new"), &stamp(1)).await.unwrap(), KvVersion(2));
+    assert_eq!(store.publish(&place, &entry, &secret("new").into(), &stamp(1)).await.unwrap(), KvVersion(2));
     let missing = store.read_secret(&vault_bed::place("secret/app/deleted#other")).await;
     assert!(matches!(missing, Err(Error::FieldMissing { .. })), "{missing:?}");
 }
@@ -111,7 +141,7 @@ async fn engines_without_check_and_set_and_missing_ones_are_told_apart() {
 
     let place = place("teams/deep/er/app#key");
     let entry = store.read_entry(&place.path).await.unwrap();
-    store.publish(&place, &entry, &secret("v"), &stamp(1)).await.unwrap();
+    store.publish(&place, &entry, &secret("v").into(), &stamp(1)).await.unwrap();
     server().await.request("DELETE", "sys/mounts/teams/deep", None).await.unwrap();
     let gone = store.read_entry(&place.path).await.unwrap_err();
     assert_eq!(gone.code(), "VAULT_MOUNT_MISSING");

@@ -300,6 +300,7 @@ mod tests {
                 credential: credential.clone(),
                 provider: "own/key".into(),
                 store: "secret/own#key".parse().unwrap(),
+                fields: std::collections::BTreeMap::new(),
                 state: None,
                 entry_version: None,
                 role: Role::Own,

@@ -117,7 +117,7 @@ impl Tasks {
         for one in change.added.iter().chain(&change.changed) {
             let owner = fleet
                 .iter()
-                .find(|(name, handle)| **name != one.name && handle.snapshot().store == one.store);
+                .find(|(name, handle)| **name != one.name && shares_a_field(&handle.snapshot(), one));
             if let Some((owner, _)) = owner {
                 let what = format!("restart to apply: until {owner} has ended, it publishes into this field");
                 let hint = format!("or take {owner} out of the file first");
@@ -150,6 +150,12 @@ impl Tasks {
             }
         });
     }
+}
+
+/// Whether a task publishes into a field that another credential names.
+fn shares_a_field(task: &Snapshot, one: &config::Credential) -> bool {
+    let has = |field: &String| task.store.field == *field || task.fields.values().any(|own| own == field);
+    task.store.path == one.store.path && std::iter::once(&one.store.field).chain(one.fields.values()).any(has)
 }
 
 /// Lets one task after the other serve the credential, until the shutdown, or until no successor can come.
@@ -241,6 +247,7 @@ fn credential(configured: &config::Credential) -> Credential {
         name: configured.name.clone(),
         provider: configured.definition.name().to_owned(),
         store: configured.store.clone(),
+        fields: configured.fields.clone(),
         signer: configured.signer.place().cloned(),
         extra: configured.secrets.clone().into_iter().collect(),
     }

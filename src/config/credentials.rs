@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::process::Timeouts;
-use super::{Found, binding, raw, schedule};
+use super::{Found, binding, raw, schedule, store};
 use crate::ids::{CredentialName, FieldPath, VaultPath};
 use crate::mistake::Mistake;
 use crate::provider::{BoundDefinition, Catalog};
@@ -22,6 +22,8 @@ pub struct Credential {
     pub secrets: BTreeMap<String, FieldPath>,
     /// Where applications find the secret.
     pub store: FieldPath,
+    /// The fields of the same entry for what goes with it, by the definition's names.
+    pub fields: BTreeMap<String, String>,
     /// The file with the authorities that may sign the provider's certificate.
     pub ca_file: Option<PathBuf>,
 }
@@ -71,7 +73,7 @@ pub(super) fn check(
         );
     }
     check_names(raw, found);
-    check_stores(raw, found);
+    store::check_all(raw, context.catalog, found);
     let mut credentials = Vec::with_capacity(raw.len());
     for (index, credential) in raw.iter().enumerate() {
         credentials.extend(check_one(credential, &format!("credentials[{index}]"), context, found));
@@ -95,23 +97,6 @@ fn check_names(raw: &[raw::Credential], found: &mut Found<'_>) {
     }
 }
 
-fn check_stores(raw: &[raw::Credential], found: &mut Found<'_>) {
-    let mut first = BTreeMap::new();
-    for (index, credential) in raw.iter().enumerate() {
-        let Ok(store) = credential.store.parse::<FieldPath>() else { continue };
-        let earlier = *first.entry(store).or_insert(index);
-        if earlier != index {
-            found.add(
-                Mistake::new(
-                    format!("credentials[{index}].store"),
-                    format!("credentials[{earlier}] is published into this field already, each would overwrite the other"),
-                )
-                .hint("give every credential a field of its own; several fields of one entry are fine"),
-            );
-        }
-    }
-}
-
 fn check_one(
     raw: &raw::Credential,
     place: &str,
@@ -125,8 +110,10 @@ fn check_one(
     let signer = check_signer(raw.auth.as_ref(), &at("auth"), found);
     let secrets = check_secrets(&raw.secrets, &at("secrets"), found);
     let ca_file = raw.ca_file.as_deref().map(|file| found.place(&at("ca_file"), file));
+    let fields = store::fields(raw, context.catalog, &at("fields"), found);
     if let Some(store) = &store {
-        check_store(store, signer.as_ref(), &secrets, context.record_prefix, place, found);
+        let others = store::Others { signer: signer.as_ref(), secrets: &secrets, context };
+        store::check(store, &fields, &others, place, found);
     }
     let definition = binding::bind(raw, signer.as_ref(), schedule, context, place, found);
     Some(Credential {
@@ -135,6 +122,7 @@ fn check_one(
         signer: signer?,
         secrets,
         store: store?,
+        fields,
         ca_file,
     })
 }
@@ -164,36 +152,4 @@ fn check_secrets(
     raw.iter()
         .filter_map(|(name, text)| Some((name.clone(), found.parse(&format!("{place}.{name}"), text)?)))
         .collect()
-}
-
-fn check_store(
-    store: &FieldPath,
-    signer: Option<&Signer>,
-    secrets: &BTreeMap<String, FieldPath>,
-    record_prefix: Option<&VaultPath>,
-    place: &str,
-    found: &mut Found<'_>,
-) {
-    let is_below = |prefix: &&VaultPath| {
-        let rest = store.path.as_str().strip_prefix(prefix.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if record_prefix.is_some_and(|prefix| is_below(&prefix)) {
-        found.add(
-            Mistake::new(format!("{place}.store"), "keyturn's own records are here, closed to applications")
-                .hint("choose a path outside vault.record_prefix"),
-        );
-    }
-    if matches!(signer, Some(Signer::Vault(field)) if field == store) {
-        found.add(
-            Mistake::new(format!("{place}.auth.vault"), "this is the field that is rotated")
-                .hint("write auth: self, which says that the secret signs its own regeneration"),
-        );
-    }
-    for (name, _) in secrets.iter().filter(|(_, field)| *field == store) {
-        found.add(
-            Mistake::new(format!("{place}.secrets.{name}"), "this is the field that is rotated")
-                .hint("name the field that holds the other secret"),
-        );
-    }
 }

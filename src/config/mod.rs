@@ -12,6 +12,7 @@ mod listen;
 mod process;
 mod raw;
 mod schedule;
+mod store;
 mod text;
 mod vault;
 

@@ -288,6 +288,10 @@ pub(super) struct Credential {
     pub(super) secrets: BTreeMap<String, String>,
     /// Where applications find the secret: mount/path#field.
     pub(super) store: String,
+    /// The fields of the same entry for what the definition says goes with the key, by its names; fields of these very
+    /// names, where nothing is said.
+    #[serde(default)]
+    pub(super) fields: BTreeMap<String, String>,
     /// When it is rotated by itself; only on request, if left out.
     pub(super) schedule: Option<Schedule>,
     /// The grace window to ask the provider for, such as 1h, where it lets one ask.

@@ -16,7 +16,7 @@ use crate::rotation::{
     Answer, Closed, ClosedAs, Event, Outcome, Phase, Problem, Reading, Refusal, RefusalClass, Rotation,
     State, Verdict,
 };
-use crate::secret::SecretValue;
+use crate::secret::Secret;
 use crate::vault::{Record, Stamp, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -55,7 +55,7 @@ where
     }
 
     /// The key that the record must hold in this state; a record that needs one is never written without it.
-    fn secret_for_record(&self, state: &State) -> Result<Option<SecretValue>, Interruption> {
+    fn secret_for_record(&self, state: &State) -> Result<Option<Secret>, Interruption> {
         if !state.phase.keeps_secret_in_record() {
             return Ok(None);
         }
@@ -92,7 +92,7 @@ where
         self.took(Share::Provider, started);
         crash::point("after-answer");
         if let Some(residue) = response.residue {
-            self.seal_residue(id, residue).await;
+            self.seal_residue(id, residue.into()).await;
         }
         let outcome = match response.outcome {
             Outcome::Applied(answer) => {
@@ -204,6 +204,7 @@ where
             previous_expires_at: in_hand.answer.previous_expires_at,
             call: in_hand.call,
             key_id: in_hand.answer.key_id.clone(),
+            fields: self.fields_of(&in_hand.answer.secret),
         };
         let written = self.store.publish(&place, entry, &in_hand.answer.secret, &stamp).await;
         self.entry = None;
@@ -217,8 +218,8 @@ where
 
     /// Whether somebody put another key into the entry since a rotation was taken up again: it is not overwritten.
     pub(super) fn is_displaced(&self, rotation: &Rotation) -> bool {
-        let entry = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
-        let entry = entry.map(|value| self.fingerprint(&value));
+        let entry = self.entry.as_ref().and_then(|entry| self.secret_in(entry));
+        let entry = entry.map(|secret| self.fingerprint(&secret));
         let answer = self.answer_facts(rotation.rotation_id).map(|facts| facts.fingerprint);
         rotation.reopened && entry != rotation.baseline.entry && entry != answer
     }
@@ -230,7 +231,7 @@ where
             return Err(Interruption::Reload);
         };
         let (asked_at, started) = (self.now(), self.clock.monotonic());
-        let probe = self.provider.probe(&in_hand.answer.secret, &secrets.extra).await;
+        let probe = self.provider.probe(&in_hand.answer.secret.key, &secrets.extra).await;
         self.took(Share::Provider, started);
         let verdict = self.verdict(probe);
         Ok(Event::Probed { verdict, now: asked_at })
@@ -246,10 +247,11 @@ where
         let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.took(Share::Vault, started);
-        let field = &self.credential.store.field;
-        let stamp = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let is_the_key = |value: &SecretValue| self.fingerprint(value) == answer.fingerprint;
-        let Some(value) = entry.field(field).filter(|value| stamp.is_some() && is_the_key(value)) else {
+        let stamp = entry
+            .stamp(&self.credential.store.field)
+            .filter(|stamp| stamp.rotation_id == rotation.rotation_id);
+        let is_it = |secret: &Secret| stamp.is_some() && self.fingerprint(secret) == answer.fingerprint;
+        let Some(secret) = self.secret_in(&entry).filter(is_it) else {
             if stamp.is_some_and(|stamp| stamp.call != answer.call) {
                 return Err(Interruption::Reload);
             }
@@ -272,7 +274,7 @@ where
         self.collect_secrets().await?;
         let Some(secrets) = &self.signer else { return Err(Interruption::Reload) };
         let (asked_at, started) = (self.now(), self.clock.monotonic());
-        let probe = self.provider.probe(&value, &secrets.extra).await;
+        let probe = self.provider.probe(&secret.key, &secrets.extra).await;
         self.took(Share::Provider, started);
         let verdict = self.verdict(probe);
         Ok(Event::Probed { verdict, now: asked_at })

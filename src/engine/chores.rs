@@ -20,7 +20,7 @@ use crate::provider::{self, Probe, Provider};
 use crate::rotation::{
     Baseline, Event, Evidence, Phase, State, Verdict, is_as_recorded, quiet_for, tells_at,
 };
-use crate::secret::{Fingerprint, SecretValue};
+use crate::secret::{Fingerprint, Secret, SecretValue};
 use crate::vault::Store;
 
 /// What there is to do, and when, on the monotonic clock.
@@ -185,18 +185,18 @@ where
     async fn comparison(&mut self) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
-        let value = entry.field(&place.field);
+        let secret = self.secret_in(&entry);
         self.entry = Some(entry);
-        let Some(value) = value else { return Ok(Compared::NotTold) };
-        let compared = self.compare_key(&value).await?;
+        let Some(secret) = secret else { return Ok(Compared::NotTold) };
+        let compared = self.compare_key(&secret).await?;
         // Another replica may have rotated since the entry was read.
         let changed = self.store.record_version(&self.credential.name).await? != self.version;
         Ok(if changed { Compared::NotTold } else { compared })
     }
 
-    async fn compare_key(&mut self, value: &SecretValue) -> Result<Compared, Interruption> {
+    async fn compare_key(&mut self, secret: &Secret) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
-        let published = self.fingerprint(value);
+        let published = self.fingerprint(secret);
         if let Some(shown) = self.shown(&[&published]).await? {
             if shown == published {
                 return Ok(Compared::Same);
@@ -210,7 +210,7 @@ where
                 ),
             ));
         }
-        Ok(match self.accepts(value).await? {
+        Ok(match self.accepts(&secret.key).await? {
             Verdict::Accepted => Compared::Same,
             Verdict::NotAccepted => Compared::Differs(
                 "PUBLISHED_KEY_REFUSED",
@@ -228,7 +228,7 @@ where
     async fn examine(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
-        let Some(published) = entry.field(&place.field) else { return Ok(None) };
+        let Some(published) = self.secret_in(&entry) else { return Ok(None) };
         let ahead = self.is_ahead_of_record(&entry);
         // A publication that follows is based on the very entry that is compared here.
         self.entry = Some(entry);
@@ -273,8 +273,8 @@ where
 
     async fn evidence(
         &mut self,
-        orphan: &SecretValue,
-        published: &SecretValue,
+        orphan: &Secret,
+        published: &Secret,
     ) -> Result<Option<Evidence>, Interruption> {
         let expected = [self.fingerprint(published), self.fingerprint(orphan)];
         if let Some(shown) = self.shown(&expected.each_ref()).await? {
@@ -283,7 +283,7 @@ where
         if !self.plan().probe {
             return Ok(None);
         }
-        let (orphan, published) = (self.accepts(orphan).await?, self.accepts(published).await?);
+        let (orphan, published) = (self.accepts(&orphan.key).await?, self.accepts(&published.key).await?);
         Ok(Some(Evidence::Probed { orphan, published }))
     }
 

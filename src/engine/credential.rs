@@ -1,5 +1,6 @@
 //! What a task needs to know and to have, how it is started, and how another takes its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -26,6 +27,8 @@ pub struct Credential {
     pub provider: String,
     /// Where the secret is published.
     pub store: FieldPath,
+    /// The fields of the same entry for what goes with it, by the definition's names.
+    pub fields: BTreeMap<String, String>,
     /// The secret that signs the provider's calls; `None`: the rotated secret signs itself.
     pub signer: Option<FieldPath>,
     /// Further secrets that the definition asks for, by its names.
@@ -106,6 +109,7 @@ impl Place {
                 snapshot.store = credential.store.clone();
                 snapshot.entry_version = None;
             }
+            snapshot.fields.clone_from(&credential.fields);
         });
         let hands = Hands::new(credential, adapters, self.desk.shutdown.clone());
         Self { desk: Box::pin(Driver::new(self.desk, hands, retire).run()).await }

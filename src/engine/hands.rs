@@ -2,6 +2,7 @@
 //!
 //! The secret in flight lives here and nowhere else in the process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::escrow::Escrow;
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 use crate::provider::{self, Provider, Signer};
 use crate::rotation::{Answer, Outcome, Plan, Rotation, State};
-use crate::secret::{Fingerprint, SecretValue};
+use crate::secret::{Fingerprint, Secret, SecretValue};
 use crate::vault::{Entry, Record, Store};
 
 pub(super) struct Hands<P, S, E, C> {
@@ -183,7 +184,18 @@ where
         facts
     }
 
-    pub(super) fn fingerprint(&self, secret: &SecretValue) -> Fingerprint {
+    /// Where what goes with a key is published; under its own name, what the definition has no word of any more.
+    pub(super) fn fields_of(&self, secret: &Secret) -> BTreeMap<String, String> {
+        let field = |name: &String| self.credential.fields.get(name).unwrap_or(name).clone();
+        secret.fields.keys().map(|name| (name.clone(), field(name))).collect()
+    }
+
+    /// The credential's secret as an entry holds it.
+    pub(super) fn secret_in(&self, entry: &Entry) -> Option<Secret> {
+        entry.secret(&self.credential.store.field, &self.credential.fields)
+    }
+
+    pub(super) fn fingerprint(&self, secret: &Secret) -> Fingerprint {
         match &self.record {
             Some(record) => secret.fingerprint(&record.fingerprint_key),
             None => Fingerprint::from_text(""),

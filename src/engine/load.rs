@@ -165,9 +165,9 @@ where
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let published = found.zip(entry.field(field)).map(|(stamp, value)| {
+        let published = found.zip(self.secret_in(&entry)).map(|(stamp, secret)| {
             let answer = Answer {
-                fingerprint: self.fingerprint(&value),
+                fingerprint: self.fingerprint(&secret),
                 previous_expires_at: stamp.previous_expires_at,
                 received_at: stamp.published_at,
                 call: stamp.call,

@@ -63,8 +63,8 @@ where
         self.took(Share::Vault, started);
         self.signer = None;
         self.collect_secrets().await?;
-        let field = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
-        let entry = field.map(|value| self.fingerprint(&value));
+        let held = self.entry.as_ref().and_then(|entry| self.secret_in(entry));
+        let entry = held.map(|secret| self.fingerprint(&secret));
         let (slot, provider) = self.provider_baseline(entry.as_ref()).await?;
         let entry_version = self.entry_version().unwrap_or_default();
         let baseline = Baseline { provider, entry, entry_version, key_id: None, slot };

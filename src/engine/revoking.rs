@@ -11,7 +11,7 @@ use crate::provider::{Listing, Provider, Revoking};
 use crate::rotation::{
     Event, Revocation, Rotation, State, Verdict, is_as_recorded, quiet_for, shows_the_published, strays,
 };
-use crate::secret::SecretValue;
+use crate::secret::Secret;
 use crate::vault::{Entry, Store};
 
 /// A key that the record says is to be revoked, and when, on the monotonic clock.
@@ -144,7 +144,7 @@ where
     /// Why no key is revoked now: the published one must be the record's, and proven to work where that can be asked.
     async fn speaks_against(&mut self, state: &State) -> Result<Option<String>, Interruption> {
         let place = self.credential.store.clone();
-        let Some((_, value)) = self.recorded_entry(state).await? else {
+        let Some((_, secret)) = self.recorded_entry(state).await? else {
             return Ok(Some(format!(
                 "{place} holds a key that keyturn did not publish, so that nobody can tell which of the provider's keys \
                  it is; after the next rotation keyturn goes on by itself"
@@ -153,7 +153,7 @@ where
         if !self.plan().probe {
             return Ok(None);
         }
-        Ok(match self.accepts(&value).await? {
+        Ok(match self.accepts(&secret.key).await? {
             Verdict::Accepted => None,
             Verdict::NotAccepted => Some(format!("the provider does not accept the key at {place}")),
             Verdict::Unavailable | Verdict::NoProbe => {
@@ -163,16 +163,16 @@ where
     }
 
     /// The entry as it is now, with its key, where that is the one that the record says.
-    async fn recorded_entry(&mut self, state: &State) -> Result<Option<(Entry, SecretValue)>, Interruption> {
+    async fn recorded_entry(&mut self, state: &State) -> Result<Option<(Entry, Secret)>, Interruption> {
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
         // The key that signs, where it signs for itself.
         self.entry = None;
         self.signer = None;
-        let Some(value) = entry.field(&place.field) else { return Ok(None) };
-        let fingerprint = self.fingerprint(&value);
+        let Some(secret) = self.secret_in(&entry) else { return Ok(None) };
+        let fingerprint = self.fingerprint(&secret);
         let recorded = !self.is_ahead_of_record(&entry) && is_as_recorded(state, Some(&fingerprint));
-        Ok(recorded.then_some((entry, value)))
+        Ok(recorded.then_some((entry, secret)))
     }
 
     /// Lists the provider's keys; those that nobody needs are owed from here on.
@@ -212,8 +212,8 @@ where
         if keys.is_empty() {
             return Ok(None);
         }
-        let Some((entry, value)) = self.recorded_entry(state).await? else { return Ok(None) };
-        let fingerprint = self.fingerprint(&value);
+        let Some((entry, secret)) = self.recorded_entry(state).await? else { return Ok(None) };
+        let fingerprint = self.fingerprint(&secret);
         self.entry = Some(entry);
         self.fence_the_entry().await?;
         Ok(Some(Event::Listed { keys, entry: Some(fingerprint), now: self.now() }))

@@ -10,7 +10,7 @@ use crate::escrow::{Escrow, Slot};
 use crate::ids::RotationId;
 use crate::provider::Provider;
 use crate::rotation::Event;
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 use crate::vault::Store;
 
 impl<P, S, E, C> Hands<P, S, E, C>
@@ -21,7 +21,7 @@ where
     C: Clock,
 {
     /// A body that gave no value may still hold the key: it is kept for a person.
-    pub(super) async fn seal_residue(&mut self, id: RotationId, residue: SecretValue) {
+    pub(super) async fn seal_residue(&mut self, id: RotationId, residue: Secret) {
         let Some(identity) = self.identity(id) else { return };
         let name = self.credential.name.clone();
         match self.on_disk(move |escrow| escrow.seal_residue(&name, id, &identity, &residue)).await {

@@ -1,5 +1,6 @@
 //! What one credential's task lets everybody see.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub provider: String,
     /// Where the secret is published.
     pub store: FieldPath,
+    /// The fields of the same entry for what goes with it, by the definition's names.
+    pub fields: BTreeMap<String, String>,
     /// The state as last known; `None` until the record was read for the first time.
     pub state: Option<Arc<State>>,
     /// The entry's version as last known.
@@ -44,6 +47,7 @@ impl Snapshot {
             credential: credential.name.clone(),
             provider: credential.provider.clone(),
             store: credential.store.clone(),
+            fields: credential.fields.clone(),
             state: None,
             entry_version: None,
             role: Role::Own,

@@ -17,7 +17,7 @@ use super::name::{FileName, Kind};
 use super::sealed::{self, Sealing};
 use super::{Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, ReplicaId, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The escrow of this process, in a directory of its own.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Escrow for FileEscrow {
         credential: &CredentialName,
         rotation: RotationId,
         identity: &SecretValue,
-        residue: &SecretValue,
+        residue: &Secret,
     ) -> Result<(), Error> {
         let content = Sealing {
             credential,
@@ -303,7 +303,7 @@ mod tests {
         ("stripe".parse().unwrap(), id.parse().unwrap())
     }
 
-    fn content<'a>(names: &'a (CredentialName, RotationId), secret: &'a SecretValue) -> Sealing<'a> {
+    fn content<'a>(names: &'a (CredentialName, RotationId), secret: &'a Secret) -> Sealing<'a> {
         Sealing {
             credential: &names.0,
             rotation_id: names.1,
@@ -349,7 +349,7 @@ mod tests {
         let prepared = fs::metadata(file(&home, &names, Kind::Unsent)).unwrap();
         assert!(prepared.blocks() * 512 >= SLOT_BYTES, "only {} blocks are taken", prepared.blocks());
         escrow.mark_sent(&names.0, names.1).unwrap();
-        let secret = SecretValue::new("s".repeat(4096));
+        let secret = SecretValue::new("s".repeat(4096)).into();
         escrow.seal_by(content(&names, &secret), &escrow.new_identity(), overwrite).unwrap();
         let sealed = fs::metadata(file(&home, &names, Kind::Sealed)).unwrap();
         assert_eq!((sealed.dev(), sealed.ino()), (prepared.dev(), prepared.ino()), "a new file was made");
@@ -362,7 +362,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (escrow, names) = (escrow(&home), names());
         escrow.mark_sent(&names.0, names.1).unwrap();
-        let secret = SecretValue::new("canary".into());
+        let secret = SecretValue::new("canary".into()).into();
         let identity = escrow.new_identity();
         let half = |file: &File, bytes: &[u8]| {
             file.write_all_at(&bytes[..bytes.len() / 2], 0)?;
@@ -385,7 +385,7 @@ mod tests {
             0 => overwrite(file, bytes),
             _ => full(()),
         };
-        let secret = SecretValue::new("<html>".into());
+        let secret = SecretValue::new("<html>".into()).into();
         escrow
             .seal_residue_by(content(&names, &secret), &escrow.new_identity(), full_until_released)
             .unwrap();

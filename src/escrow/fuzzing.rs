@@ -10,7 +10,7 @@ use age::x25519::Identity;
 use super::name::FileName;
 use super::sealed::{self, Sealing};
 use crate::ids::RotationId;
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::secret::{FingerprintKey, Secret, SecretValue};
 
 /// Stands in the seeds where a value is that may not be shown.
 const CANARY: &str = "canary";
@@ -41,7 +41,10 @@ pub fn sealed_file(data: &[u8]) -> bool {
 }
 
 fn comes_back_or_not_at_all(text: &str, identity: &Identity) {
-    let secret = SecretValue::new(text.to_owned());
+    let mut secret = Secret::from(SecretValue::new(text.to_owned()));
+    if text.len() % 3 == 1 {
+        secret.fields.insert(text.to_owned(), SecretValue::new(text.to_owned()));
+    }
     let Ok(credential) = "a-credential".parse() else { return };
     let content = Sealing {
         credential: &credential,

@@ -6,7 +6,7 @@ use super::mirror::{Entry, KubernetesSecret, Mirror};
 use super::sealed::{open, parse_identity};
 use super::{Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, ReplicaId, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// A directory, and perhaps a Kubernetes Secret with a copy of every sealed answer in it.
 ///
@@ -108,7 +108,7 @@ impl Escrow for MirroredEscrow {
         credential: &CredentialName,
         rotation: RotationId,
         identity: &SecretValue,
-        residue: &SecretValue,
+        residue: &Secret,
     ) -> Result<(), Error> {
         self.file.seal_residue(credential, rotation, identity, residue)
     }

@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CredentialName, KeyId, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 pub use error::Error;
 pub use examine::{Examined, examine_directory};
@@ -59,8 +59,8 @@ pub enum Slot {
 /// What is sealed: enough to publish the key without asking anybody again.
 #[derive(Debug)]
 pub struct SealedAnswer {
-    /// The new key, or with `residue` the unusable body of a reported success.
-    pub secret: SecretValue,
+    /// The new key, with what goes with it.
+    pub secret: Secret,
     /// When the old key dies; `None`: assume it is dead.
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete.
@@ -113,13 +113,13 @@ pub trait Escrow: Send + Sync + 'static {
         answer: &SealedAnswer,
     ) -> Result<(), Error>;
 
-    /// Seals a body that gave no value, beside the slot, for a person.
+    /// Seals a body that gave no value, or the answer of another call, beside the slot, for a person.
     fn seal_residue(
         &self,
         credential: &CredentialName,
         rotation: RotationId,
         identity: &SecretValue,
-        residue: &SecretValue,
+        residue: &Secret,
     ) -> Result<(), Error>;
 
     /// Seals an answer beside the slot, which another call's answer has, for a person.

@@ -1,5 +1,6 @@
 //! Sealing and opening: a small JSON document inside an age file, which the stock `age` tool opens too.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,7 +18,7 @@ use super::SealedAnswer;
 use super::directory::open_unfollowed;
 use super::error::Error;
 use crate::ids::{CredentialName, KeyId, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// What a sealed file holds.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub struct Opened {
     pub credential: CredentialName,
     /// The rotation that sealed it.
     pub rotation_id: RotationId,
-    /// The new key, or with `is_residue` the unusable body of a reported success.
-    pub secret: SecretValue,
+    /// The new key with what goes with it, or with `is_residue` the unusable body of a reported success.
+    pub secret: Secret,
     /// Whether it is a body in which no key was found.
     pub is_residue: bool,
     /// When the old key dies; `None`: assume it is dead.
@@ -110,7 +111,7 @@ pub(super) fn parse_identity(identity: &SecretValue) -> Result<x25519::Identity,
 pub(super) struct Sealing<'a> {
     pub(super) credential: &'a CredentialName,
     pub(super) rotation_id: RotationId,
-    pub(super) secret: &'a SecretValue,
+    pub(super) secret: &'a Secret,
     pub(super) is_residue: bool,
     pub(super) previous_expires_at: Option<Timestamp>,
     pub(super) received_at: Option<Timestamp>,
@@ -140,6 +141,8 @@ pub(super) fn seal(
 }
 
 const FORMAT: u32 = 1;
+/// The same with a secret of several fields, of which a reader of the first would take the key alone.
+const FORMAT_WITH_FIELDS: u32 = 2;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -150,6 +153,8 @@ struct Written<'a> {
     secret: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     residue: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,20 +185,25 @@ impl<'a> Sealing<'a> {
     }
 
     fn to_json(self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-        let secret = self.secret.expose();
+        let secret = self.secret.key.expose();
+        let fields = self.secret.fields.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let fields: BTreeMap<&str, &str> = fields.collect();
+        let size =
+            fields.iter().map(|(name, value)| name.len() + value.len() + 16).sum::<usize>() + secret.len();
         let written = Written {
-            format: FORMAT,
+            format: if fields.is_empty() { FORMAT } else { FORMAT_WITH_FIELDS },
             credential: self.credential,
             rotation_id: self.rotation_id,
             secret: (!self.is_residue).then_some(secret),
             residue: self.is_residue.then_some(secret),
+            fields,
             previous_expires_at: self.previous_expires_at,
             received_at: self.received_at,
             call: self.call,
             key_id: self.key_id,
         };
         // Large enough that it never moves and leaves a copy behind: JSON writes a byte with at most six.
-        let mut plain = Zeroizing::new(Vec::with_capacity(secret.len() * 6 + 1024));
+        let mut plain = Zeroizing::new(Vec::with_capacity(size * 6 + 1024));
         serde_json::to_writer(&mut *plain, &written)?;
         Ok(plain)
     }
@@ -207,6 +217,8 @@ struct Read1 {
     secret: Option<SecretValue>,
     #[serde(default, deserialize_with = "secret_text")]
     residue: Option<SecretValue>,
+    #[serde(default)]
+    fields: BTreeMap<String, Field>,
     previous_expires_at: Option<Timestamp>,
     received_at: Option<Timestamp>,
     call: Option<u32>,
@@ -214,12 +226,19 @@ struct Read1 {
 }
 
 #[derive(Deserialize)]
+struct Field(#[serde(deserialize_with = "text")] SecretValue);
+
+#[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
 fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretValue>, D::Error> {
-    String::deserialize(deserializer).map(|text| Some(SecretValue::new(text)))
+    text(deserializer).map(Some)
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretValue, D::Error> {
+    String::deserialize(deserializer).map(SecretValue::new)
 }
 
 const SEALED_BYTES_MAX: u64 = 64 << 20;
@@ -239,13 +258,16 @@ pub(super) fn open(sealed: &[u8], identity: &x25519::Identity, path: &Path) -> R
 }
 
 pub(super) fn parse(plain: &[u8]) -> Option<Opened> {
-    let Format { format: FORMAT } = serde_json::from_slice(plain).ok()? else { return None };
+    let Format { format: FORMAT | FORMAT_WITH_FIELDS } = serde_json::from_slice(plain).ok()? else {
+        return None;
+    };
     let read: Read1 = serde_json::from_slice(plain).ok()?;
     let is_residue = read.residue.is_some();
+    let fields = read.fields.into_iter().map(|(name, Field(value))| (name, value));
     Some(Opened {
         credential: read.credential,
         rotation_id: read.rotation_id,
-        secret: read.secret.or(read.residue)?,
+        secret: Secret { key: read.secret.or(read.residue)?, fields: fields.collect() },
         is_residue,
         previous_expires_at: read.previous_expires_at,
         received_at: read.received_at,

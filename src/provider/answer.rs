@@ -4,6 +4,7 @@ mod beside;
 mod expiry;
 mod meaning;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -19,7 +20,7 @@ use super::wire::{AnswerFacts, KeyPlace, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
 use crate::ids::KeyId;
 use crate::rotation::{Doubt, Outcome, Problem, Refusal, RefusalClass};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// An answer whose head arrived, with as much of its body as did. It has no `Debug`, for the body is a secret.
 pub(super) struct Received {
@@ -66,7 +67,7 @@ pub(super) fn of_supply(
     let Outcome::AppliedNoValue = outcome else { return just(outcome) };
     let said = SecretJson::parse(&received.body);
     let previous_expires_at = previous_expiry(facts, &said.unwrap_or_default(), received);
-    let (secret, received_at) = (supplied.duplicate(), received.at);
+    let (secret, received_at) = (supplied.duplicate().into(), received.at);
     just(Outcome::Applied(Answer { secret, previous_expires_at, received_at, key_id: None }))
 }
 
@@ -109,20 +110,20 @@ fn of_success(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Response
         let is_listed = facts.statuses.contains(&status) || facts.without_value.contains(&status);
         return just(if is_listed { Outcome::AppliedNoValue } else { unlisted(status) });
     };
-    let Seen { found, key_id, previous_expires_at } = look(facts, place, json, received);
-    match found {
-        Found::Text(secret) => just(Outcome::Applied(Answer {
-            // An id is kept in clear; what is the key itself is none.
-            key_id: key_id.filter(|id| id.as_str() != secret),
-            secret: SecretValue::new(secret),
-            previous_expires_at,
-            received_at: received.at,
-        })),
-        Found::Nothing if facts.statuses.contains(&status) || facts.without_value.contains(&status) => {
+    let Seen { shown, key_id, previous_expires_at } = look(facts, place, json, received);
+    match shown {
+        Shown::Whole(secret) => {
+            just(Outcome::Applied(Answer { key_id, secret, previous_expires_at, received_at: received.at }))
+        }
+        Shown::Half | Shown::Nothing
+            if facts.statuses.contains(&status) || facts.without_value.contains(&status) =>
+        {
             Response { outcome: Outcome::AppliedNoValue, residue: residue(&received.body) }
         }
-        Found::Nothing => Response { outcome: unlisted(status), residue: residue(&received.body) },
-        Found::SomethingElse => Response {
+        Shown::Half | Shown::Nothing => {
+            Response { outcome: unlisted(status), residue: residue(&received.body) }
+        }
+        Shown::SomethingElse => Response {
             outcome: doubt("the answer has no text where the key should be"),
             residue: residue(&received.body),
         },
@@ -136,10 +137,20 @@ fn is_silent(facts: &AnswerFacts, status: u16) -> bool {
 
 /// What an answer shows of a key.
 struct Seen {
-    found: Found,
+    shown: Shown,
     key_id: Option<KeyId>,
     /// The old one's end.
     previous_expires_at: Option<Timestamp>,
+}
+
+/// How much of a secret is where it should be.
+enum Shown {
+    Whole(Secret),
+    /// The key or a field of it, but not all.
+    Half,
+    Nothing,
+    /// What stands in the key's place is no text.
+    SomethingElse,
 }
 
 fn look(facts: &AnswerFacts, place: &KeyPlace, json: SecretJson, received: &Received) -> Seen {
@@ -148,11 +159,28 @@ fn look(facts: &AnswerFacts, place: &KeyPlace, json: SecretJson, received: &Rece
         Some(among) => json.one_of(among),
     };
     let Some(mut json) = element else {
-        return Seen { found: Found::Nothing, key_id: None, previous_expires_at: None };
+        return Seen { shown: Shown::Nothing, key_id: None, previous_expires_at: None };
     };
     let previous_expires_at = previous_expiry(facts, &json, received);
     let key_id = facts.key_id.as_ref().and_then(|at| json.key_id(at));
-    Seen { found: json.take_key(&place.secret, place.encoding), key_id, previous_expires_at }
+    let key = json.take_key(&place.secret, place.encoding);
+    // An id is kept in clear; what is the key itself is none.
+    let key_id = key_id.filter(|id| !matches!(&key, Found::Text(key) if key == id.as_str()));
+    Seen { shown: with_fields(key, place, &mut json), key_id, previous_expires_at }
+}
+
+fn with_fields(key: Found, place: &KeyPlace, json: &mut SecretJson) -> Shown {
+    let taken = place.fields.iter().filter_map(|(name, at)| Some((name.clone(), json.take_field(at)?)));
+    let fields: BTreeMap<String, SecretValue> = taken.collect();
+    match key {
+        Found::Text(key) => {
+            let secret = Secret { key: SecretValue::new(key), fields };
+            if secret.fields.len() == place.fields.len() { Shown::Whole(secret) } else { Shown::Half }
+        }
+        Found::Nothing if fields.is_empty() => Shown::Nothing,
+        Found::Nothing => Shown::Half,
+        Found::SomethingElse => Shown::SomethingElse,
+    }
 }
 
 /// A success status over a body that reports an error. That nothing was done counts only where the definition says
@@ -161,7 +189,7 @@ fn of_reported_error(facts: &AnswerFacts, received: &Received, json: SecretJson,
     let declared = meaning::declared(facts, received);
     let holds_a_key = facts.key.as_ref().is_some_and(|place| {
         let seen = look(facts, place, json, received);
-        !matches!(seen.found, Found::Nothing)
+        !matches!(seen.shown, Shown::Nothing)
     });
     match declared {
         Some(certain) if certain != Meaning::MayHaveActed && !holds_a_key => {
@@ -290,14 +318,11 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
     let is_said = facts.grace_begins_with_the_call && facts.previous_expires_at.is_some();
     let previous_expires_at =
         facts.grace.filter(|_| !is_said).and_then(|grace| received.at.checked_add(grace).ok());
-    match look(facts, place, json, received).found {
-        Found::Text(secret) => Reading::Value(Answer {
-            secret: SecretValue::new(secret),
-            previous_expires_at,
-            received_at: received.at,
-            key_id: None,
-        }),
-        Found::Nothing | Found::SomethingElse => unavailable("the answer holds no key"),
+    match look(facts, place, json, received).shown {
+        Shown::Whole(secret) => {
+            Reading::Value(Answer { secret, previous_expires_at, received_at: received.at, key_id: None })
+        }
+        Shown::Half | Shown::Nothing | Shown::SomethingElse => unavailable("the answer holds no key"),
     }
 }
 

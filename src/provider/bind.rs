@@ -105,6 +105,12 @@ impl BoundDefinition {
         found.map_or(&self.wire, |(_, wire)| wire)
     }
 
+    /// The names of what goes with the key.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        let fields = self.wire.answer.key.iter().flat_map(|place| place.fields.keys());
+        fields.map(String::as_str)
+    }
+
     /// The regenerate call as a person reads it: method and address, without secrets.
     pub fn regenerate_call(&self) -> String {
         format!("{} {}", self.wire.regenerate.method, self.wire.regenerate.url)

@@ -4,6 +4,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a property that does not hold is a panic, as in a test")]
 
+mod signing;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,14 +15,13 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+pub use self::signing::signing;
 use super::answer::{self, BodyEnd, Received};
 use super::catalog::Catalog;
 use super::definition::{
-    AuthScheme, Definition, ErrorMeaning, Expiry, ExpiryForm, HmacAuth, KeyEncoding, Meaning, ProblemShape,
-    SecretEncoding,
+    AuthScheme, Definition, ErrorMeaning, Expiry, ExpiryForm, Meaning, ProblemShape, SecretEncoding,
 };
 use super::sent::Sent;
-use super::signing::{Signed, canonical_query, sign};
 use super::template::Pointer;
 use super::wire::{Among, AnswerFacts, Call, Condition, KeyPlace, ProbeCall, Signing, Wire};
 use super::{Binding, BoundDefinition, Reading, Response, Revoking, bind};
@@ -297,6 +298,7 @@ fn value_of(response: &Response) -> Option<Fingerprint> {
 
 fn facts(selector: u8) -> AnswerFacts {
     let is_odd = selector & 0x10 != 0;
+    let with_id = Some(("id".to_owned(), Pointer::literal("/id")));
     let among = Among { list: Pointer::literal("/keys"), condition: condition("/name", "main".into()) };
     let of_code = |code: &str, means| ErrorMeaning { status: None, code: Some(code.into()), means };
     AnswerFacts {
@@ -304,6 +306,7 @@ fn facts(selector: u8) -> AnswerFacts {
         without_value: if is_odd { vec![202, 204] } else { vec![204] },
         key: (selector & 0x60 != 0x60).then(|| KeyPlace {
             secret: Pointer::literal(if is_odd { "/data/0/key" } else { "/key" }),
+            fields: with_id.filter(|_| selector & 0x04 != 0).into_iter().collect(),
             among: (selector & 0x20 != 0).then_some(among),
             encoding: if selector & 0x40 != 0 { SecretEncoding::Base64 } else { SecretEncoding::Text },
         }),
@@ -348,53 +351,3 @@ fn probe_call() -> Option<ProbeCall> {
     let signing = Signing::Basic { before: ":".into(), after: String::new(), encoded: false };
     Some(ProbeCall { call, signing, accepted: vec![200], not_accepted: vec![401, 403] })
 }
-
-/// A canonical query holds exactly its pairs; a signature covers every part; an error is the same for every secret.
-pub fn signing(data: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(data) else { return false };
-    let mut lines = text.lines();
-    let (secret, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let pairs: Vec<(&str, &str)> = lines.map(|line| line.split_once('=').unwrap_or((line, ""))).collect();
-    let query = canonical_query(pairs.iter().copied());
-    assert!(query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'?'), "{query:?}");
-    let mut back: Vec<_> = query.split('&').filter(|_| !pairs.is_empty()).map(decoded).collect();
-    let given = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let mut given: Vec<_> = given.collect();
-    back.sort_unstable();
-    given.sort_unstable();
-    assert!(back == given, "{query:?} does not hold what went in");
-    let Some(hmac) = HMAC.as_ref() else { return false };
-    for encoding in [KeyEncoding::Utf8, KeyEncoding::Hex, KeyEncoding::Base64] {
-        let scheme = HmacAuth { key_encoding: encoding, ..hmac.clone() };
-        let signed = |secret: &str, path: &str, body: &[u8]| {
-            let request = Signed { method: "POST", path_and_query: path, body: Some(body), nonce: "" };
-            sign(&scheme, secret, request, |_| Some("p".to_owned()), Timestamp::UNIX_EPOCH)
-        };
-        match signed(secret, path, data) {
-            Ok(stamp) => {
-                assert!(signed(secret, path, data).as_ref() == Ok(&stamp), "a signature differs from itself");
-                let further = format!("{path}x");
-                assert!(signed(secret, &further, data) != Ok(stamp.clone()), "the path is not covered");
-                assert!(signed(secret, path, &[data, b"x"].concat()) != Ok(stamp), "the body is not covered");
-            }
-            Err(error) => assert!(signed("!", path, data) == Err(error), "an error tells of the secret"),
-        }
-    }
-    true
-}
-
-fn decoded(pair: &str) -> (String, String) {
-    let text = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (text(name), text(value))
-}
-
-/// A scheme that covers all there is.
-static HMAC: LazyLock<Option<HmacAuth>> = LazyLock::new(|| {
-    let catalog = Catalog::embedded();
-    let schemes =
-        catalog.names().filter_map(|name| catalog.get(name)).flat_map(|definition| definition.auth.clone());
-    let mut hmacs =
-        schemes.filter_map(|scheme| if let AuthScheme::Hmac(hmac) = scheme { Some(hmac) } else { None });
-    hmacs.next()
-});

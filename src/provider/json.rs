@@ -8,6 +8,7 @@ use super::definition::SecretEncoding;
 use super::template::Pointer;
 use super::wire::{Among, Condition};
 use crate::ids::KeyId;
+use crate::secret::SecretValue;
 
 /// A parsed body. It has no `Debug` on purpose.
 #[derive(Default)]
@@ -62,6 +63,15 @@ impl SecretJson {
                 }
             }
             (found, _) => found,
+        }
+    }
+
+    /// Moves out what goes with a key: a text, or a number as one.
+    pub(super) fn take_field(&mut self, pointer: &Pointer) -> Option<SecretValue> {
+        match self.take_text(pointer) {
+            Found::Text(text) => Some(SecretValue::new(text)),
+            Found::SomethingElse => self.at(pointer).and_then(plain).map(SecretValue::new),
+            Found::Nothing => None,
         }
     }
 

@@ -48,7 +48,7 @@ use jiff::Timestamp;
 
 use crate::ids::{KeyId, RotationId};
 use crate::rotation::{Created, Outcome, Plan, Problem, Refusal, RefusalClass};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The secrets with which calls are signed, by the names the definition gives them.
 ///
@@ -83,8 +83,8 @@ impl From<RotationId> for Regeneration<'_> {
 /// What a provider's answer holds.
 #[derive(Debug)]
 pub struct Answer {
-    /// The new key.
-    pub secret: SecretValue,
+    /// The new key, with what goes with it.
+    pub secret: Secret,
     /// When the old key dies, as the provider says or its definition fixes; `None`: assume it is dead.
     pub previous_expires_at: Option<Timestamp>,
     /// When the answer was complete.

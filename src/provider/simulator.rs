@@ -7,6 +7,7 @@ mod beside;
 mod caller;
 mod document;
 mod exchange;
+mod keys;
 mod supply;
 
 use std::collections::BTreeMap;
@@ -19,13 +20,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::caller::is_sent;
-use self::document::{element, put, put_key, written};
+use self::document::{element, put, put_secret, written};
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
 use super::wire::{Call, ReadCall, Signing, Wire};
 use crate::clock::Clock;
 use crate::ids::RotationId;
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// What goes wrong with the first regenerate call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +115,6 @@ impl<C: Clock> Simulator<C> {
         Self { bound, clock, trouble, admin, extra, state: watch::Sender::new(state) }
     }
 
-    /// A key that it makes: 32 hexadecimal digits, which are base64 and a header's value too.
-    pub fn key_number(number: usize) -> SecretValue {
-        SecretValue::new(format!("{:032x}", 0x6b65_7974_7572_6e00_u128 + number as u128))
-    }
-
     /// Answers calls until it is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -144,11 +140,6 @@ impl<C: Clock> Simulator<C> {
     /// The number of its newest key.
     pub fn newest(&self) -> usize {
         self.state.borrow().keys.len() - 1
-    }
-
-    /// Whether this is its key with that number.
-    pub fn holds(&self, number: usize, key: &SecretValue) -> bool {
-        self.state.borrow().keys.get(number).is_some_and(|own| own.value.expose() == key.expose())
     }
 
     /// Whether it accepts its newest key by now.
@@ -246,11 +237,11 @@ impl<C: Clock> Simulator<C> {
 
     fn new_answer(&self, received: &Received, slot: usize, now: Timestamp) -> Reply {
         let facts = &self.slots().nth(slot).unwrap_or(&self.bound.wire).answer;
-        let key = self.make_key(received, slot, now);
+        let secret = self.make_key(received, slot, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
             let inside = element(&mut body, place, 0);
-            put_key(&mut body, &inside, place, &key);
+            put_secret(&mut body, &inside, place, &secret);
             inside
         });
         if let Some(expiry) = &facts.previous_expires_at {
@@ -273,14 +264,14 @@ impl<C: Clock> Simulator<C> {
         body
     }
 
-    /// Makes a key, lets the others live on as declared, and gives its text; takes the one that the request brings, unless it
-    /// has it already.
-    fn make_key(&self, received: &Received, slot: usize, now: Timestamp) -> String {
+    /// Makes a key, lets the others live on as declared, and gives it; takes the one that the request brings, unless it has it
+    /// already.
+    fn make_key(&self, received: &Received, slot: usize, now: Timestamp) -> Secret {
         let plan = self.bound.plan();
         if let Some(brought) = &received.supplied
-            && self.holds(self.newest(), brought)
+            && self.has_newest(brought)
         {
-            return brought.expose().to_owned();
+            return self.secret_number(self.newest());
         }
         let dies_at = match plan.creates {
             Some(_) => Timestamp::MAX,
@@ -295,16 +286,16 @@ impl<C: Clock> Simulator<C> {
             _ => later(now, usable_after),
         };
         let number = self.state.borrow().keys.len();
-        let brought = received.supplied.as_ref().map(SecretValue::duplicate);
-        let (rotation, value) = (received.rotation_id(), brought.unwrap_or_else(|| Self::key_number(number)));
+        let rotation = received.rotation_id();
         self.state.send_modify(|state| {
             for key in state.keys.iter_mut().filter(|key| key.slot == slot || plan.slots.is_empty()) {
                 key.dies_at = key.dies_at.min(dies_at);
             }
-            let value = value.duplicate();
+            let brought = received.supplied.as_ref().map(SecretValue::duplicate);
+            let value = brought.unwrap_or_else(|| Self::key_number(number));
             state.keys.push(Key { value, rotation, slot, accepted_from, dies_at: Timestamp::MAX });
         });
-        value.expose().to_owned()
+        self.secret_number(number)
     }
 
     /// The keys of all slots that this very request reads.
@@ -313,13 +304,16 @@ impl<C: Clock> Simulator<C> {
             return Reply::status(401);
         }
         let mut body = self.success();
-        let state = self.state.borrow();
+        let newest_of = |slot: usize| {
+            let state = self.state.borrow();
+            let is_in = |key: &Key| key.slot == slot || self.bound.slots.is_empty();
+            state.keys.iter().rposition(is_in).unwrap_or_default()
+        };
         let asked = |read: &&ReadCall| received.is(read.call.method.as_str(), &read.call.path_and_query);
         let reads = self.slots().enumerate().filter_map(|(slot, wire)| Some((slot, wire.read.as_ref()?)));
         for (index, (slot, read)) in reads.filter(|(_, read)| asked(read)).enumerate() {
-            let newest = state.keys.iter().rfind(|key| key.slot == slot || self.bound.slots.is_empty());
             let inside = element(&mut body, &read.key, index);
-            put_key(&mut body, &inside, &read.key, newest.map_or("", |key| key.value.expose()));
+            put_secret(&mut body, &inside, &read.key, &self.secret_number(newest_of(slot)));
         }
         Reply::json(200, &body)
     }

@@ -203,6 +203,8 @@ pub(super) struct AnswerFacts {
 #[derive(Debug, Clone)]
 pub(super) struct KeyPlace {
     pub(super) secret: Pointer,
+    /// What goes with it.
+    pub(super) fields: BTreeMap<String, Pointer>,
     pub(super) among: Option<Among>,
     pub(super) encoding: SecretEncoding,
 }

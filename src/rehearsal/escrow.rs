@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::death::{Death, Moment};
 use crate::escrow::{Error, Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The slots of one credential.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Escrow for MemoryEscrow {
         _: &CredentialName,
         _: RotationId,
         _: &SecretValue,
-        _: &SecretValue,
+        _: &Secret,
     ) -> Result<(), Error> {
         Ok(())
     }

@@ -114,16 +114,16 @@ async fn play(
     let clock = StageClock::start();
     let props = Props::new(definition, &bound)?;
     let death = Death::at(mishap.death());
+    let trouble = mishap.trouble();
+    let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let store = Arc::new(MemoryStore::new(
         clock.clone(),
         Arc::clone(&death),
         props.credential.store.clone(),
-        Simulator::<StageClock>::key_number(0),
+        simulator.secret_number(0),
         props.secrets(),
         goes_on_for(bound.plan()),
     ));
-    let trouble = mishap.trouble();
-    let simulator = Arc::new(Simulator::new(bound.clone(), clock.clone(), trouble, admin(), props.extra()));
     let serving = tokio::spawn(Arc::clone(&simulator).serve(listener));
     let escrow = Arc::new(MemoryEscrow::new(Arc::clone(&death)));
     let shutdown = CancellationToken::new();
@@ -171,7 +171,7 @@ async fn play(
     shutdown.cancel();
     task.await.map_err(|error| Error::Stage(format!("a defect in keyturn: {error}")))?;
     serving.abort();
-    Ok(scene::judge(mishap, &bound, ended.as_ref(), &simulator, &store.value()))
+    Ok(scene::judge(mishap, &bound, ended.as_ref(), &simulator, &store.secret()))
 }
 
 /// The definition, bound to a simulator on this machine below the same path; nothing else is called.
@@ -218,6 +218,7 @@ impl Props {
             store: "rehearsal/entry#key".parse()?,
             signer: (!bound.plan().self_authenticating).then_some(signer),
             extra: extra.collect::<Result<_, InvalidId>>()?,
+            fields: bound.fields().map(|name| (name.to_owned(), name.to_owned())).collect(),
         };
         Ok(Self { credential })
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
 use tokio::sync::watch;
 
 use super::clock::StageClock;
@@ -12,7 +11,7 @@ use super::death::{Death, Moment};
 use crate::clock::Clock as _;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
 use crate::rotation::{Phase, State};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 use crate::vault::{Entry, Error, Needs, Record, Stamp, Store, WriteError};
 
 /// One record, one entry, and the secrets that sign.
@@ -42,26 +41,26 @@ pub(super) struct Ended {
 struct Held {
     record: Option<Record>,
     record_version: KvVersion,
-    value: SecretValue,
+    secret: Secret,
     stamp: Option<Stamp>,
     entry_version: KvVersion,
     secrets: BTreeMap<FieldPath, SecretValue>,
 }
 
 impl MemoryStore {
-    /// A store whose entry holds `value` at `place`.
+    /// A store whose entry holds `secret`, its key at `place` and each field under its own name.
     pub(super) fn new(
         clock: StageClock,
         death: Arc<Death>,
         place: FieldPath,
-        value: SecretValue,
+        secret: Secret,
         secrets: BTreeMap<FieldPath, SecretValue>,
         goes_on_for: Option<Duration>,
     ) -> Self {
         let held = Held {
             record: None,
             record_version: KvVersion(0),
-            value,
+            secret,
             stamp: None,
             entry_version: KvVersion(1),
             secrets,
@@ -88,15 +87,16 @@ impl MemoryStore {
     }
 
     /// What an application reads now.
-    pub(super) fn value(&self) -> SecretValue {
-        self.held.borrow().value.duplicate()
+    pub(super) fn secret(&self) -> Secret {
+        self.held.borrow().secret.duplicate()
     }
 
     fn entry(&self) -> Entry {
         let held = self.held.borrow();
-        let fields = Map::from_iter([(self.place.field.clone(), held.value.expose().into())]);
+        let fields = held.secret.fields.iter().map(|(name, value)| (name.clone(), value.expose().into()));
+        let key = (self.place.field.clone(), held.secret.key.expose().into());
         let stamps = held.stamp.iter().map(|stamp| (self.place.field.clone(), stamp.clone()));
-        Entry::new(held.entry_version, fields, stamps.collect())
+        Entry::new(held.entry_version, fields.chain([key]).collect(), stamps.collect())
     }
 }
 
@@ -158,7 +158,7 @@ impl Store for MemoryStore {
         &self,
         _: &FieldPath,
         entry: &Entry,
-        value: &SecretValue,
+        secret: &Secret,
         stamp: &Stamp,
     ) -> Result<KvVersion, WriteError> {
         self.death.may_come_late().await;
@@ -167,7 +167,7 @@ impl Store for MemoryStore {
         }
         let version = KvVersion(entry.version.0 + 1);
         self.held.send_modify(|held| {
-            held.value = value.duplicate();
+            held.secret = secret.duplicate();
             held.stamp = Some(stamp.clone());
             held.entry_version = version;
         });
@@ -186,7 +186,7 @@ impl Store for MemoryStore {
 
     async fn read_secret(&self, place: &FieldPath) -> Result<SecretValue, Error> {
         let held = self.held.borrow();
-        let found = if *place == self.place { Some(&held.value) } else { held.secrets.get(place) };
+        let found = if *place == self.place { Some(&held.secret.key) } else { held.secrets.get(place) };
         found.map(SecretValue::duplicate).ok_or_else(|| Error::FieldMissing { place: place.clone() })
     }
 }
@@ -197,7 +197,7 @@ fn copy(record: &Record) -> Record {
         state: record.state.clone(),
         fingerprint_key: record.fingerprint_key.clone(),
         identities: identities.collect(),
-        staged: record.staged.as_ref().map(SecretValue::duplicate),
+        staged: record.staged.as_ref().map(Secret::duplicate),
         supplied: record.supplied.as_ref().map(SecretValue::duplicate),
         unknown: record.unknown.clone(),
     }

@@ -473,6 +473,7 @@ pub(super) mod sample {
             credential: "adyen".parse().unwrap(),
             provider: "adyen/client-key".to_owned(),
             store: "secret/payments/adyen#client_key".parse().unwrap(),
+            fields: std::collections::BTreeMap::new(),
             state: Some(Arc::new(state)),
             entry_version: Some(KvVersion(3)),
             role: Role::Own,

@@ -9,5 +9,5 @@ use crate::secret::SecretValue;
 pub fn holds(escrow: &Path, identity: &SecretValue, key: &str) -> bool {
     let listed = list_directory(escrow, None).unwrap_or_default();
     let mut opened = listed.iter().filter_map(|slot| open_file(&slot.path, identity).ok());
-    opened.any(|opened| opened.secret.expose().contains(key))
+    opened.any(|opened| opened.secret.key.expose().contains(key))
 }

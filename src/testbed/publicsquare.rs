@@ -27,6 +27,8 @@ const KEY: &str = "key";
 pub struct Setup {
     /// The id of the managed API key.
     pub key_id: String,
+    /// The managed key's name, which every answer shows.
+    pub name: String,
     /// A restricted key with `api-key:read` and `api-key:write`; it is not managed.
     pub rotator_key: String,
     /// A restricted key with `api-key:read` alone.
@@ -45,6 +47,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             key_id: "key_7Ay5mcUXAxwrN6wQEQUVEHBCJ".to_owned(),
+            name: "Test Application".to_owned(),
             rotator_key: "publicsquare-rotator-key".to_owned(),
             reader_key: "publicsquare-reader-key".to_owned(),
             rotates_itself: true,
@@ -204,7 +207,7 @@ impl PublicSquare {
             "type": "secret",
             "created_at": "2024-06-30T01:02:29.212Z",
             "modified_at": ledger.keys.modified_at(KEY),
-            "name": "Test Application",
+            "name": self.setup.name,
             "permissions": ["api-key:read", "api-key:write"],
         })
     }

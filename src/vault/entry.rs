@@ -1,4 +1,4 @@
-//! How the application's entry is read, and how one field of it is replaced.
+//! How the application's entry is read, and how one secret in it is replaced.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::kv::Data;
 use super::{Entry, Stamp, wipe};
 use crate::ids::{KvVersion, STAMP_FIELD};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// Reads an entry; the error says what is wrong, never what is in it.
 pub(super) fn decode(version: KvVersion, mut data: Data) -> Result<Entry, String> {
@@ -40,25 +40,46 @@ impl Stamp {
     }
 }
 
-/// An entry on its way into Vault, with one field replaced and all other members as they were read.
+/// An entry on its way into Vault, with one secret replaced and all other members as they were read.
 pub(super) struct Outgoing<'a> {
     pub(super) entry: &'a Entry,
     pub(super) field: &'a str,
-    pub(super) value: &'a SecretValue,
+    pub(super) secret: &'a Secret,
     pub(super) stamp: &'a Stamp,
+}
+
+impl Outgoing<'_> {
+    /// Whether a member is none of the old secret's, and none of the new one's.
+    fn stays(&self, name: &str) -> bool {
+        let before = self.entry.stamp(self.field).into_iter();
+        let mut replaced = before.chain([self.stamp]).flat_map(|stamp| stamp.fields.values());
+        name != self.field && !replaced.any(|field| field == name)
+    }
 }
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
-        let others = self.entry.fields.iter().filter(|(name, _)| name.as_str() != self.field);
-        for (name, value) in others {
+        for (name, value) in self.entry.fields.iter().filter(|(name, _)| self.stays(name)) {
             members.serialize_entry(name, value)?;
         }
-        members.serialize_entry(self.field, self.value.expose())?;
+        for (field, value) in parts(self.field, self.secret, self.stamp) {
+            members.serialize_entry(field, value.expose())?;
+        }
         members.serialize_entry(STAMP_FIELD, &Stamps(self))?;
         members.end()
     }
+}
+
+/// All that is published of a secret, each by its field.
+fn parts<'a>(
+    field: &'a str,
+    secret: &'a Secret,
+    stamp: &'a Stamp,
+) -> impl Iterator<Item = (&'a str, &'a SecretValue)> {
+    let fields = stamp.fields.iter();
+    let fields = fields.filter_map(|(name, field)| Some((field.as_str(), secret.fields.get(name)?)));
+    std::iter::once((field, &secret.key)).chain(fields)
 }
 
 struct Stamps<'a>(&'a Outgoing<'a>);
@@ -94,12 +115,14 @@ impl Serialize for Unchanged<'_> {
     }
 }
 
-/// Whether an entry holds this value under this very stamp: same rotation, same fence.
-pub(super) fn holds(data: &Data, field: &str, value: &SecretValue, stamp: &Stamp) -> bool {
+/// Whether an entry holds this whole secret under this very stamp: same rotation, same fence.
+pub(super) fn holds(data: &Data, field: &str, secret: &Secret, stamp: &Stamp) -> bool {
     let found = data.0.get(STAMP_FIELD).and_then(|stamps| Stamp::deserialize_from(stamps.get(field)?));
     let same_stamp =
         found.is_some_and(|found| found.rotation_id == stamp.rotation_id && found.epoch == stamp.epoch);
-    same_stamp && data.0.get(field).and_then(Value::as_str) == Some(value.expose())
+    let mut parts = parts(field, secret, stamp);
+    same_stamp
+        && parts.all(|(field, value)| data.0.get(field).and_then(Value::as_str) == Some(value.expose()))
 }
 
 #[cfg(test)]
@@ -119,7 +142,17 @@ mod tests {
             previous_expires_at: None,
             call: 1,
             key_id: None,
+            fields: BTreeMap::new(),
         }
+    }
+
+    fn secret(key: &str, pair: Option<&str>) -> Secret {
+        let pair = pair.map(|pair| ("id".to_owned(), SecretValue::new(pair.into())));
+        Secret { key: SecretValue::new(key.into()), fields: BTreeMap::from_iter(pair) }
+    }
+
+    fn stamp_with(field: &str) -> Stamp {
+        Stamp { fields: BTreeMap::from([("id".to_owned(), field.to_owned())]), ..stamp(7) }
     }
 
     fn entry(text: &str) -> Entry {
@@ -127,8 +160,8 @@ mod tests {
     }
 
     fn written(entry: &Entry) -> String {
-        let value = SecretValue::new("new \"quoted\" ü".into());
-        let body = Outgoing { entry, field: "key", value: &value, stamp: &stamp(7) };
+        let secret = secret("new \"quoted\" ü", None);
+        let body = Outgoing { entry, field: "key", secret: &secret, stamp: &stamp(7) };
         serde_json::to_string(&body).unwrap()
     }
 
@@ -146,6 +179,38 @@ mod tests {
         assert_eq!(after, before);
         // The numbers also have the same digits, to the last.
         assert!(written(&entry(&text)).contains("0.12345678901234568"));
+    }
+
+    #[test]
+    fn what_goes_with_the_key_is_written_with_it_and_that_of_the_old_key_is_gone() {
+        let before = json!({ "key": "old", "key_id": "1", "id": "theirs", STAMP_FIELD: { "key": stamp_with("key_id") } });
+        let entry = entry(&before.to_string());
+        let written = |secret: &Secret, stamp: &Stamp| {
+            serde_json::to_value(Outgoing { entry: &entry, field: "key", secret, stamp }).unwrap()
+        };
+        let renamed = stamp_with("new_id");
+        let after = json!({ "key": "new", "new_id": "2", "id": "theirs", STAMP_FIELD: { "key": renamed } });
+        assert_eq!(written(&secret("new", Some("2")), &renamed), after);
+        let alone = json!({ "key": "new", "id": "theirs", STAMP_FIELD: { "key": stamp(7) } });
+        assert_eq!(written(&secret("new", None), &stamp(7)), alone);
+    }
+
+    #[test]
+    fn an_entry_holds_what_was_published_with_the_key_and_else_what_is_configured() {
+        let configured = BTreeMap::from([("id".to_owned(), "key_id".to_owned())]);
+        let fields = |text: Value| {
+            let whole = entry(&text.to_string()).secret("key", &configured).unwrap();
+            whole.fields.get("id").map(|id| id.expose().to_owned())
+        };
+        let by_hand = json!({ "key": "v", "key_id": "1", "id": "2" });
+        assert_eq!(fields(by_hand).as_deref(), Some("1"));
+        let published =
+            json!({ "key": "v", "key_id": "1", "id": "2", STAMP_FIELD: { "key": stamp_with("id") } });
+        assert_eq!(fields(published).as_deref(), Some("2"));
+        // Published by a keyturn that knew nothing of fields, as its record says.
+        let alone = json!({ "key": "v", "key_id": "1", STAMP_FIELD: { "key": stamp(7) } });
+        assert_eq!(fields(alone), None);
+        assert!(entry("{}").secret("key", &configured).is_none());
     }
 
     #[test]
@@ -178,13 +243,16 @@ mod tests {
 
     #[test]
     fn a_publication_is_recognised_by_rotation_epoch_and_value_together() {
-        let value = SecretValue::new("v".into());
+        let value = secret("v", None);
         let data = json!({ "key": "v", STAMP_FIELD: { "key": stamp(7) } });
         let data: Data = serde_json::from_value(data).unwrap();
         assert!(holds(&data, "key", &value, &stamp(7)));
         assert!(!holds(&data, "key", &value, &stamp(8)));
-        assert!(!holds(&data, "key", &SecretValue::new("w".into()), &stamp(7)));
+        assert!(!holds(&data, "key", &secret("w", None), &stamp(7)));
         let unstamped = serde_json::from_value(json!({ "key": "v" })).unwrap();
         assert!(!holds(&unstamped, "key", &value, &stamp(7)));
+        // Half a secret is not the publication.
+        let whole = secret("v", Some("i"));
+        assert!(!holds(&data, "key", &whole, &Stamp { fields: stamp_with("key_id").fields, ..stamp(7) }));
     }
 }

@@ -4,6 +4,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a property that does not hold is a panic, as in a test")]
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -11,7 +13,7 @@ use uuid::Uuid;
 use super::kv::Data;
 use super::{Stamp, entry, record};
 use crate::ids::{CredentialName, KvVersion, RotationId, STAMP_FIELD};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// Stands in the seeds where a value is that may not be shown.
 const CANARY: &str = "canary";
@@ -38,8 +40,17 @@ pub fn record(data: &[u8]) -> bool {
     let written =
         |record: &super::Record| to_value(&record::Outgoing { credential: &name, record, nonce: "n" });
     let once = written(&read);
-    let ours =
-        ["format", "credential", "state", "fingerprint_key", "identities", "staged", "supplied", "nonce"];
+    let ours = [
+        "format",
+        "credential",
+        "state",
+        "fingerprint_key",
+        "identities",
+        "staged",
+        "staged_fields",
+        "supplied",
+        "nonce",
+    ];
     for (member, value) in members.iter().filter(|(member, _)| !ours.contains(&member.as_str())) {
         assert!(once.get(member) == Some(value), "the unknown member {member:?} is lost or changed");
     }
@@ -48,9 +59,10 @@ pub fn record(data: &[u8]) -> bool {
     true
 }
 
-/// Publishing changes one field of an entry and its stamp, and nothing else.
+/// Publishing changes the fields of one secret in an entry and their stamp, and nothing else.
 pub fn entry(data: &[u8]) -> bool {
     const FIELD: &str = "key";
+    const PAIR: &str = "pair";
     let Ok(members) = serde_json::from_slice::<Map<String, Value>>(data) else { return false };
     let read = match entry::decode(KvVersion(4), Data(members.clone())) {
         Ok(read) => read,
@@ -69,17 +81,20 @@ pub fn entry(data: &[u8]) -> bool {
         previous_expires_at: None,
         call: 1,
         key_id: None,
+        fields: BTreeMap::from([(PAIR.to_owned(), PAIR.to_owned())]),
     };
-    let value = SecretValue::new("new".to_owned());
-    let mut after = to_value(&entry::Outgoing { entry: &read, field: FIELD, value: &value, stamp: &stamp });
-    assert!(entry::holds(&Data(after.clone()), FIELD, &value, &stamp), "a publication is not recognised");
+    let mut secret = Secret::from(SecretValue::new("new".to_owned()));
+    secret.fields.insert(PAIR.to_owned(), SecretValue::new("pair".to_owned()));
+    let of_old = read.stamp(FIELD).map(|stamp| stamp.fields.clone()).unwrap_or_default();
+    let mut after = to_value(&entry::Outgoing { entry: &read, field: FIELD, secret: &secret, stamp: &stamp });
+    assert!(entry::holds(&Data(after.clone()), FIELD, &secret, &stamp), "a publication is not recognised");
     let stamps = |from: &Map<String, Value>| {
         let stamps = from.get(STAMP_FIELD).and_then(Value::as_object).cloned();
         stamps.unwrap_or_default().into_iter().filter(|(name, _)| name != FIELD).collect::<Map<_, _>>()
     };
     assert!(stamps(&after) == stamps(&members), "the stamp of another field is lost or changed");
     let mut before = members;
-    for name in [FIELD, STAMP_FIELD] {
+    for name in of_old.values().map(String::as_str).chain([FIELD, PAIR, STAMP_FIELD]) {
         after.remove(name);
         before.remove(name);
     }

@@ -28,7 +28,7 @@ use zeroize::Zeroize;
 
 use crate::ids::{CredentialName, FieldPath, KeyId, KvVersion, RotationId, VaultPath};
 use crate::rotation::State;
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::secret::{FingerprintKey, Secret, SecretValue};
 
 pub use error::{Error, MissingCapability, WriteError};
 pub use health::{ServerState, server_state};
@@ -46,7 +46,7 @@ pub struct Record {
     /// can still be opened.
     pub identities: Vec<(RotationId, SecretValue)>,
     /// The new secret while the state is staged.
-    pub staged: Option<SecretValue>,
+    pub staged: Option<Secret>,
     /// The secret that keyturn chose for the open rotation, where the provider takes one: in the record before the call.
     pub supplied: Option<SecretValue>,
     /// Members that a later version of keyturn wrote; kept as they are. They may be secrets.
@@ -82,6 +82,10 @@ pub struct Stamp {
     /// The provider's id of the value, where keys live side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// The fields that hold what goes with the value, by the names that the definition gives; all of it was published,
+    /// and is replaced, with the value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
 }
 
 /// The application's entry as it was read; its values are wiped when it is dropped.
@@ -105,6 +109,15 @@ impl Entry {
     /// A field's value, where it is a text.
     pub fn field(&self, name: &str) -> Option<SecretValue> {
         self.fields.get(name)?.as_str().map(|text| SecretValue::new(text.to_owned()))
+    }
+
+    /// The secret whose key is in a field: with what was published with it, or where nothing was, with what `fields`
+    /// names.
+    pub fn secret(&self, field: &str, fields: &BTreeMap<String, String>) -> Option<Secret> {
+        let key = self.field(field)?;
+        let fields = self.stamp(field).map_or(fields, |stamp| &stamp.fields);
+        let found = fields.iter().filter_map(|(name, field)| Some((name.clone(), self.field(field)?)));
+        Some(Secret { key, fields: found.collect() })
     }
 
     /// keyturn's stamp for a field.
@@ -187,15 +200,16 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the application's entry from the active node; a missing or deleted one is empty.
     fn read_entry(&self, path: &VaultPath) -> impl Future<Output = Result<Entry, Error>> + Send;
 
-    /// Writes `value` and its stamp into a field of `entry`, all other members as `entry` has them, if the
-    /// entry's version still is the one that was read; gives the new version.
+    /// Writes `secret` and its stamp into `entry`, its key into the field of `place` and what goes with it where the
+    /// stamp says; what was published with the key before it is taken out. All other members stay as `entry` has them.
+    /// Does so if the entry's version still is the one that was read; gives the new version.
     ///
     /// An unclear answer is read back and recognised by the stamp's rotation id and epoch.
     fn publish(
         &self,
         place: &FieldPath,
         entry: &Entry,
-        value: &SecretValue,
+        secret: &Secret,
         stamp: &Stamp,
     ) -> impl Future<Output = Result<KvVersion, WriteError>> + Send;
 

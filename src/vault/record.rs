@@ -1,5 +1,7 @@
 //! How a record is written into a KV entry, and read from it.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -8,10 +10,12 @@ use super::kv::Data;
 use super::{Record, take_text, wipe};
 use crate::ids::{CredentialName, RotationId};
 use crate::rotation::State;
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::secret::{FingerprintKey, Secret, SecretValue};
 
-/// The newest format that this keyturn understands.
+/// The format of a record.
 const FORMAT: u64 = 1;
+/// The same with a staged secret of several fields, of which a reader of the first would take the key alone.
+const FORMAT_WITH_FIELDS: u64 = 2;
 
 const FORMAT_MEMBER: &str = "format";
 const CREDENTIAL: &str = "credential";
@@ -19,10 +23,11 @@ const STATE: &str = "state";
 const FINGERPRINT_KEY: &str = "fingerprint_key";
 const IDENTITIES: &str = "identities";
 const STAGED: &str = "staged";
+const STAGED_FIELDS: &str = "staged_fields";
 const SUPPLIED: &str = "supplied";
 const NONCE: &str = "nonce";
-const OUR_MEMBERS: [&str; 8] =
-    [FORMAT_MEMBER, CREDENTIAL, STATE, FINGERPRINT_KEY, IDENTITIES, STAGED, SUPPLIED, NONCE];
+const OUR_MEMBERS: [&str; 9] =
+    [FORMAT_MEMBER, CREDENTIAL, STATE, FINGERPRINT_KEY, IDENTITIES, STAGED, STAGED_FIELDS, SUPPLIED, NONCE];
 
 /// A record on its way into Vault; `nonce` is how this write is recognised when its answer is lost.
 pub(super) struct Outgoing<'a> {
@@ -40,15 +45,23 @@ impl Serialize for Outgoing<'_> {
             .map(|(rotation_id, identity)| IdentityOut { rotation_id, identity: identity.expose() })
             .collect();
         let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry(FORMAT_MEMBER, &FORMAT)?;
+        let staged_fields = record.staged.as_ref().map(|staged| &staged.fields);
+        let staged_fields = staged_fields.filter(|fields| !fields.is_empty());
+        let format = if staged_fields.is_some() { FORMAT_WITH_FIELDS } else { FORMAT };
+        members.serialize_entry(FORMAT_MEMBER, &format)?;
         members.serialize_entry(CREDENTIAL, credential)?;
         members.serialize_entry(STATE, &record.state)?;
         members.serialize_entry(FINGERPRINT_KEY, record.fingerprint_key.expose())?;
         members.serialize_entry(IDENTITIES, &identities)?;
-        for (member, secret) in [(STAGED, &record.staged), (SUPPLIED, &record.supplied)] {
-            if let Some(secret) = secret {
-                members.serialize_entry(member, secret.expose())?;
-            }
+        if let Some(staged) = &record.staged {
+            members.serialize_entry(STAGED, staged.key.expose())?;
+        }
+        if let Some(fields) = staged_fields {
+            let shown = fields.iter().map(|(name, value)| (name, value.expose()));
+            members.serialize_entry(STAGED_FIELDS, &shown.collect::<BTreeMap<_, _>>())?;
+        }
+        if let Some(supplied) = &record.supplied {
+            members.serialize_entry(SUPPLIED, supplied.expose())?;
         }
         members.serialize_entry(NONCE, nonce)?;
         let foreign = |(name, _): &(&String, &Value)| !OUR_MEMBERS.contains(&name.as_str());
@@ -79,7 +92,7 @@ pub(super) fn decode(credential: &CredentialName, mut data: Data) -> Result<Reco
     let state = State::deserialize(state).map_err(|_| "the state is not one that this keyturn knows")?;
     let fingerprint_key = FingerprintKey::new(text(&mut data, FINGERPRINT_KEY)?);
     let identities = identities(data.0.get_mut(IDENTITIES)).ok_or("the escrow identities are unreadable")?;
-    let staged = secret(&mut data, STAGED, "the staged value is no text")?;
+    let staged = staged(&mut data)?;
     let supplied = secret(&mut data, SUPPLIED, "the supplied value is no text")?;
     for member in OUR_MEMBERS {
         data.0.remove(member).as_mut().map(wipe);
@@ -105,11 +118,27 @@ fn identities(listed: Option<&mut Value>) -> Option<Vec<(RotationId, SecretValue
     listed.as_array_mut()?.iter_mut().map(identity).collect()
 }
 
+fn staged(data: &mut Data) -> Result<Option<Secret>, String> {
+    let key = match data.0.get_mut(STAGED) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(staged) => SecretValue::new(take_text(staged).ok_or("the staged value is no text")?),
+    };
+    let mut secret = Secret::from(key);
+    if let Some(listed) = data.0.get_mut(STAGED_FIELDS) {
+        let listed = listed.as_object_mut().ok_or("the staged fields are unreadable")?;
+        for (name, value) in listed {
+            let value = take_text(value).ok_or("a staged field is no text")?;
+            secret.fields.insert(name.clone(), SecretValue::new(value));
+        }
+    }
+    Ok(Some(secret))
+}
+
 fn check_format(data: &Data) -> Result<(), String> {
     match data.0.get(FORMAT_MEMBER).and_then(Value::as_u64) {
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT | FORMAT_WITH_FIELDS) => Ok(()),
         Some(newer) if newer > FORMAT => Err(format!(
-            "it has format {newer} and this keyturn knows {FORMAT}; a newer keyturn wrote it: update this one"
+            "it has format {newer} and this keyturn knows {FORMAT_WITH_FIELDS}; a newer keyturn wrote it: update this one"
         )),
         _ => Err("the member \"format\" is missing; is this path used by something else?".into()),
     }
@@ -144,7 +173,7 @@ mod tests {
                 RotationId::from_uuid(Uuid::nil()),
                 SecretValue::new("canary-identity".into()),
             )],
-            staged: Some(SecretValue::new("canary-staged".into())),
+            staged: Some(SecretValue::new("canary-staged".into()).into()),
             supplied: Some(SecretValue::new("canary-supplied".into())),
             unknown,
         }
@@ -169,9 +198,34 @@ mod tests {
     }
 
     #[test]
+    fn a_staged_secret_of_several_fields_comes_back_whole_and_is_hidden_from_who_would_take_half() {
+        let mut record = record();
+        record.staged.as_mut().unwrap().fields.insert("id".into(), SecretValue::new("canary-id".into()));
+        let written = encoded(&record);
+        assert_eq!(
+            (&written["format"], &written["staged_fields"]),
+            (&json!(2), &json!({ "id": "canary-id" }))
+        );
+        let read = decode(&name(), data(written.clone())).unwrap();
+        assert_eq!(encoded(&read), written);
+        assert!(!format!("{read:?}").contains("canary"));
+        let odd = json!({ "id": ["canary"] });
+        let error = decode(
+            &name(),
+            data({
+                let mut it = written;
+                it["staged_fields"] = odd;
+                it
+            }),
+        )
+        .unwrap_err();
+        assert!(error.contains("staged field") && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
     fn what_another_hand_wrote_is_refused_with_the_reason_and_without_values() {
         let mut newer = encoded(&record());
-        newer["format"] = json!(2);
+        newer["format"] = json!(3);
         let mut copied = encoded(&record());
         copied["credential"] = json!("spritz");
         let mut broken = encoded(&record());

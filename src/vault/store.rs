@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::{Entry, Needs, Record, Stamp, Store, entry, preflight, record, take_text};
 use crate::clock::Clock;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 const NONCE_BYTES: usize = 16;
 
@@ -107,12 +107,12 @@ impl<C: Clock> Store for VaultStore<C> {
         &self,
         place: &FieldPath,
         entry: &Entry,
-        value: &SecretValue,
+        secret: &Secret,
         stamp: &Stamp,
     ) -> Result<KvVersion, WriteError> {
         let FieldPath { path, field } = place;
-        let body = write_body(entry.version, &entry::Outgoing { entry, field, value, stamp });
-        let is_ours = |data: &Data| entry::holds(data, field, value, stamp);
+        let body = write_body(entry.version, &entry::Outgoing { entry, field, secret, stamp });
+        let is_ours = |data: &Data| entry::holds(data, field, secret, stamp);
         self.kv.write(path, entry.version, body, is_ours).await
     }
 

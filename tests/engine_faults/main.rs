@@ -16,6 +16,7 @@ mod commands;
 mod crashes;
 mod created;
 mod drift;
+mod fields;
 mod orphans;
 mod outages;
 mod replicas;

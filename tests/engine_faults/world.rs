@@ -1,6 +1,7 @@
 //! Replicas of the real engine on fake outsides, all in one thread and in virtual time.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use keyturn::rotation::{Closed, ClosedAs, Creates, Phase, Plan, Propagation, Sta
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{
     CallFault, Death, FakeClock, FakeDisk, FakeEscrow, FakeMint, FakeProvider, FakeStore, FakeVault, Life,
-    SkewedClock, StoreCall, StoreFault, VaultLink,
+    PAIR, SkewedClock, StoreCall, StoreFault, VaultLink, has_pairs, pair_of,
 };
 use keyturn::vault::Error;
 use tokio::task::JoinHandle;
@@ -39,7 +40,11 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan) -> Self {
         let vault = FakeVault::default();
-        vault.put(&store(), FIRST_KEY);
+        if has_pairs(&plan) {
+            vault.put_with_pair(&store(), PAIR_FIELD, FIRST_KEY);
+        } else {
+            vault.put(&store(), FIRST_KEY);
+        }
         vault.put(&admin_key(), "the admin's key");
         let clock = FakeClock::starting_at("2026-03-01T12:00:00Z".parse().unwrap());
         Self { plan, vault, mint: FakeMint::new(), clock }
@@ -76,8 +81,18 @@ impl World {
         self.vault.go_down(Error::Sealed);
     }
 
+    /// The key in the entry; what stands beside it is what goes with it.
     pub fn published(&self) -> String {
-        self.vault.value(&store())
+        let key = self.vault.value(&store());
+        if let Some(stamp) = self.vault.stamp(&store()).filter(|_| has_pairs(&self.plan)) {
+            assert_eq!(stamp.fields, fields());
+            assert_eq!(
+                self.vault.value(&pair()),
+                pair_of(&key),
+                "beside {key} stands what does not go with it"
+            );
+        }
+        key
     }
 
     pub fn state(&self) -> State {
@@ -266,8 +281,22 @@ impl Drop for Replica {
 impl World {
     fn credential(&self) -> Credential {
         let signer = (!self.plan.self_authenticating).then(admin_key);
-        Credential { name: name(), provider: "test/fake".into(), store: store(), signer, extra: Vec::new() }
+        let fields = if has_pairs(&self.plan) { fields() } else { BTreeMap::new() };
+        let (name, provider, extra) = (name(), "test/fake".into(), Vec::new());
+        Credential { name, provider, store: store(), fields, signer, extra }
     }
+}
+
+/// Where what goes with a key is published; the definition, if there were one, has another name for it.
+const PAIR_FIELD: &str = "what_goes_with_it";
+
+fn fields() -> BTreeMap<String, String> {
+    BTreeMap::from([(PAIR.to_owned(), PAIR_FIELD.to_owned())])
+}
+
+/// What goes with the key, in the entry.
+pub fn pair() -> FieldPath {
+    FieldPath { field: PAIR_FIELD.to_owned(), ..store() }
 }
 
 pub fn name() -> CredentialName {

@@ -111,6 +111,7 @@ pub(crate) fn idle(credential: &str) -> Snapshot {
         credential: name(credential),
         provider: "adyen/client-key".into(),
         store: "secret/payments/adyen#client_key".parse().unwrap(),
+        fields: std::collections::BTreeMap::new(),
         state: Some(Arc::new(State::adopted(NOW))),
         entry_version: Some(KvVersion(9)),
         role: Role::Own,

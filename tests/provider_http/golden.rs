@@ -26,7 +26,7 @@ use cases::{CASES, Case};
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
 /// A secret in clear, and what is shown in its place.
-const MASKS: [(&str, &str); 9] = [
+const MASKS: [(&str, &str); 10] = [
     (SIGNER, "<signer>"),
     ("EXTRA-SECRET", "<further secret>"),
     ("ACCESS-TOKEN", "<access token>"),
@@ -39,6 +39,7 @@ const MASKS: [(&str, &str); 9] = [
         "<base64 of mdb_sa_id_0123456789abcdef01234567:signer>",
     ),
     ("cm90YXRvcjpTSUdORVItU0VDUkVU", "<base64 of rotator:signer>"),
+    ("QUJDREVGR0gxMjM0NTY3ODpTSUdORVItU0VDUkVU", "<base64 of ABCDEFGH12345678:signer>"),
     (
         "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpTSUdORVItU0VDUkVU",
         "<base64 of AC0123456789abcdef0123456789abcdef:signer>",
@@ -284,20 +285,27 @@ fn outcome(outcome: &Outcome<Answer>, definition: &Definition) -> String {
 }
 
 fn applied(answer: &Answer) -> String {
-    assert!(is(&answer.secret, NEW), "another key was taken");
+    assert!(is(&answer.secret.key, NEW), "another key was taken");
+    let key = with_fields(answer);
     match answer.previous_expires_at {
-        Some(end) => format!("made the new key; the old one works until {end}"),
-        None => "made the new key; the old one is taken to be dead".to_owned(),
+        Some(end) => format!("made {key}; the old one works until {end}"),
+        None => format!("made {key}; the old one is taken to be dead"),
     }
 }
 
 fn created(answer: &Answer) -> String {
-    assert!(is(&answer.secret, NEW), "another key was taken");
+    assert!(is(&answer.secret.key, NEW), "another key was taken");
     assert_eq!(answer.previous_expires_at, None, "nothing was taken from the old key");
+    let key = with_fields(answer);
     match &answer.key_id {
-        Some(id) => format!("made the new key, {id}; the old one works until it is revoked"),
-        None => "made the new key, whose id is not told; the old one works until it is revoked".to_owned(),
+        Some(id) => format!("made {key}, {id}; the old one works until it is revoked"),
+        None => format!("made {key}, whose id is not told; the old one works until it is revoked"),
     }
+}
+
+fn with_fields(answer: &Answer) -> String {
+    let names: Vec<&str> = answer.secret.fields.keys().map(String::as_str).collect();
+    if names.is_empty() { "the new key".to_owned() } else { format!("the new key with {}", names.join(", ")) }
 }
 
 fn listing(listing: &Listing) -> String {
@@ -327,7 +335,7 @@ fn revoking(revoking: &Revoking) -> String {
 fn reading(reading: &Reading) -> String {
     match reading {
         Reading::Value(answer) => {
-            assert!(is(&answer.secret, NEW), "another key was read");
+            assert!(is(&answer.secret.key, NEW), "another key was read");
             "shows the key".to_owned()
         }
         Reading::Unavailable(problem) => format!("shows nothing: {problem}"),

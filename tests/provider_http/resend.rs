@@ -164,7 +164,7 @@ async fn a_kept_connection_that_dies_is_never_the_way_of_the_post() {
     let Reading::Value(read) = provider.read(None, signer(&old, &[])).await else {
         panic!("nothing was read")
     };
-    assert!(is(&read.secret, "canary-NEW"));
+    assert!(is(&read.secret.key, "canary-NEW"));
     assert_eq!(name_of(&call(&provider).await), "APPLIED");
     assert!(matches!(provider.read(None, signer(&old, &[])).await, Reading::Value(_)));
     let methods: Vec<_> =

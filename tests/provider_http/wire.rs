@@ -34,7 +34,7 @@ async fn adyen_client_key_is_regenerated_and_read_on_company_level() {
     let admin = secret("admin-key");
     let response = provider.regenerate(rotation().into(), signer(&admin, &[])).await;
     let Outcome::Applied(answer) = response.outcome else { panic!("{response:?}") };
-    assert!(is(&answer.secret, "test_NEW"));
+    assert!(is(&answer.secret.key, "test_NEW"));
     assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2023-11-15T22:13:20Z");
     assert_eq!(
         only_request(&mut server),
@@ -49,7 +49,7 @@ async fn adyen_client_key_is_regenerated_and_read_on_company_level() {
     let base = format!("http://127.0.0.1:{}/v3", server.port);
     let provider = super::provider("adyen/client-key", binding(base, ADYEN_COMPANY));
     let Reading::Value(answer) = provider.read(None, signer(&admin, &[])).await else { panic!("no value") };
-    assert!(is(&answer.secret, "test_NEW"));
+    assert!(is(&answer.secret.key, "test_NEW"));
     assert_eq!(
         only_request(&mut server),
         "GET /v3/companies/Acme/apiCredentials/S2-6262224667 HTTP/1.1\n\
@@ -111,7 +111,7 @@ async fn publicsquare_is_regenerated_revealed_and_probed() {
     let mut server = Server::answering(200, r#"{"id":"key_1","key":"sk_NEW","name":"n"}"#).await;
     let response = at(&server).regenerate(rotation().into(), signer(&admin, &[])).await;
     let Outcome::Applied(answer) = response.outcome else { panic!("{response:?}") };
-    assert!(is(&answer.secret, "sk_NEW") && answer.previous_expires_at.is_none());
+    assert!(is(&answer.secret.key, "sk_NEW") && answer.previous_expires_at.is_none());
     assert_eq!(
         only_request(&mut server),
         "POST /api-keys/key_7Ay5mcUXAxwrN6wQEQUVEHBCJ/regenerate HTTP/1.1\n\
@@ -123,7 +123,7 @@ async fn publicsquare_is_regenerated_revealed_and_probed() {
 
     let mut server = Server::answering(200, r#"{"key":"sk_NEW"}"#).await;
     let reading = at(&server).read(None, signer(&admin, &[])).await;
-    assert!(matches!(&reading, Reading::Value(answer) if is(&answer.secret, "sk_NEW")), "{reading:?}");
+    assert!(matches!(&reading, Reading::Value(answer) if is(&answer.secret.key, "sk_NEW")), "{reading:?}");
     assert_eq!(
         only_request(&mut server),
         "GET /api-keys/key_7Ay5mcUXAxwrN6wQEQUVEHBCJ/reveal HTTP/1.1\n\

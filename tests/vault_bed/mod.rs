@@ -7,6 +7,7 @@
 pub mod log;
 pub mod proxy;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub fn record(staged: Option<&str>) -> Record {
         state: State::adopted(Timestamp::UNIX_EPOCH),
         fingerprint_key: FingerprintKey::new("canary-fingerprint-key".into()),
         identities: vec![(rotation(1), secret("canary-identity"))],
-        staged: staged.map(secret),
+        staged: staged.map(|staged| secret(staged).into()),
         supplied: None,
         unknown,
     }
@@ -106,6 +107,7 @@ pub fn stamp(epoch: u64) -> Stamp {
         previous_expires_at: None,
         call: 1,
         key_id: None,
+        fields: BTreeMap::new(),
     }
 }
 

@@ -53,7 +53,12 @@ fn bound_facts(name: &str) -> AnswerFacts {
 }
 
 fn place(secret: &'static str) -> KeyPlace {
-    KeyPlace { secret: Pointer::literal(secret), among: None, encoding: SecretEncoding::Text }
+    KeyPlace {
+        secret: Pointer::literal(secret),
+        fields: BTreeMap::new(),
+        among: None,
+        encoding: SecretEncoding::Text,
+    }
 }
 
 fn now() -> Timestamp {
@@ -79,7 +84,7 @@ fn outcome(name: &str, status: u16, body: &str) -> String {
 
 fn summary(outcome: &Outcome<Answer>) -> String {
     match outcome {
-        Outcome::Applied(answer) => format!("applied {}", answer.secret.expose()),
+        Outcome::Applied(answer) => format!("applied {}", answer.secret.key.expose()),
         Outcome::AppliedNoValue => "no value".into(),
         Outcome::NotApplied(refusal) => refusal.class.code().into(),
         Outcome::Unknown(doubt) => doubt.code().into(),
@@ -322,7 +327,7 @@ fn a_key_is_found_in_a_list_and_behind_its_encoding() {
         r#"{"keys":[{"name":"key0","value":"b2xk"},{"name":"key1","value":"bmV3","old":1795701600}]}"#,
     );
     let Outcome::Applied(answer) = found.outcome else { panic!("{found:?}") };
-    assert_eq!(answer.secret.expose(), "new");
+    assert_eq!(answer.secret.key.expose(), "new");
     assert_eq!(answer.previous_expires_at.unwrap().to_string(), "2026-11-22T12:05:00Z", "at the latest");
     for (body, expected) in [
         (r#"{"keys":[{"name":"key0","value":"b2xk"}]}"#, "no value"),
@@ -337,6 +342,36 @@ fn a_key_is_found_in_a_list_and_behind_its_encoding() {
             (expected, true),
             "{body}"
         );
+    }
+}
+
+#[test]
+fn what_goes_with_a_key_comes_with_it_or_nothing_is_applied() {
+    let fields = [("refresh_token", "/refresh_token"), ("number", "/n")];
+    let fields = fields.map(|(name, at)| (name.to_owned(), Pointer::literal(at)));
+    let key = KeyPlace { fields: BTreeMap::from(fields), ..place("/token") };
+    let success = Some(Condition { at: Pointer::literal("/ok"), is: true.into() });
+    let facts = AnswerFacts { key: Some(key), success, ..facts("adyen/api-key").clone() };
+    let outcome = |body: &str| of_regenerate(&facts, &received(200, body, BodyEnd::Whole), &Sent::default());
+    let found = outcome(r#"{"ok":true,"token":"t","refresh_token":"canary","n":7}"#);
+    assert!(!format!("{found:?}").contains("canary"));
+    let Outcome::Applied(answer) = found.outcome else { panic!("{found:?}") };
+    let texts: Vec<_> = answer.secret.fields.iter().map(|(name, it)| (name.as_str(), it.expose())).collect();
+    assert_eq!(
+        (answer.secret.key.expose(), texts),
+        ("t", vec![("number", "7"), ("refresh_token", "canary")])
+    );
+    for (body, expected) in [
+        (r#"{"ok":true,"token":"t","refresh_token":"r"}"#, "no value"),
+        (r#"{"ok":true,"token":"t","refresh_token":"","n":7}"#, "no value"),
+        (r#"{"ok":true,"token":"t","refresh_token":["r"],"n":7}"#, "no value"),
+        (r#"{"ok":true,"refresh_token":"r","n":7}"#, "no value"),
+        (r#"{"ok":true,"token":{},"refresh_token":"r","n":7}"#, "ANSWER_UNREADABLE"),
+        (r#"{"ok":false,"refresh_token":"r"}"#, "ANSWER_STATUS"),
+    ] {
+        let response = outcome(body);
+        let residue = response.residue.map(|residue| residue.expose().to_owned());
+        assert_eq!((summary(&response.outcome).as_str(), residue.as_deref()), (expected, Some(body)));
     }
 }
 
@@ -376,7 +411,7 @@ fn a_read_gives_the_value_or_says_whose_fault_it_is() {
         &received(status, body, BodyEnd::Whole),
         &Sent::default(),
     ) {
-        Reading::Value(answer) => answer.secret.expose().to_owned(),
+        Reading::Value(answer) => answer.secret.key.expose().to_owned(),
         Reading::Unavailable(_) => "unavailable".into(),
         Reading::Refused(refusal) => refusal.class.code().into(),
     };

@@ -1,5 +1,7 @@
 //! What one credential's answers mean.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::body::Names;
@@ -10,11 +12,11 @@ use crate::provider::wire::{Among, AnswerFacts, Condition, KeyPlace};
 
 /// What tells the meaning of any answer.
 pub(super) fn facts(definition: &Definition, names: &Names<'_>) -> Result<AnswerFacts, Mistake> {
-    let AnswerShape { statuses, without_value, secret, among, encoding, key_id, previous_expires_at } =
-        &definition.answer;
+    let AnswerShape { statuses, without_value, secret, fields, among, encoding, .. } = &definition.answer;
+    let AnswerShape { key_id, previous_expires_at, .. } = &definition.answer;
     let key = secret.as_ref().map(|secret| {
         let among = among.as_ref().map(|among| one_of(among, names)).transpose()?;
-        Ok(KeyPlace { secret: secret.clone(), among, encoding: *encoding })
+        Ok(KeyPlace { secret: secret.clone(), fields: fields.clone(), among, encoding: *encoding })
     });
     Ok(AnswerFacts {
         statuses: statuses.clone(),
@@ -34,7 +36,7 @@ pub(super) fn facts(definition: &Definition, names: &Names<'_>) -> Result<Answer
 /// Where the answer of a read holds the key.
 pub(super) fn key_read(read: &Read, names: &Names<'_>) -> Result<KeyPlace, Mistake> {
     let among = read.among.as_ref().map(|among| one_of(among, names)).transpose()?;
-    Ok(KeyPlace { secret: read.secret.clone(), among, encoding: read.encoding })
+    Ok(KeyPlace { secret: read.secret.clone(), fields: BTreeMap::new(), among, encoding: read.encoding })
 }
 
 fn one_of(among: &definition::Among, names: &Names<'_>) -> Result<Among, Mistake> {

@@ -1,5 +1,7 @@
 //! How a definition says where answers hold what, and what errors mean.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,10 @@ pub struct AnswerShape {
     /// shows it, and it is read back.
     #[serde(default)]
     pub secret: Option<Pointer>,
+    /// What goes with the key, each a text or a number, by the field of the entry that it goes into; an answer without
+    /// one of them does not show the new key. All of it is published in one version.
+    #[serde(default)]
+    pub fields: BTreeMap<String, Pointer>,
     /// The list of which one element counts; all other pointers then begin in that element.
     #[serde(default)]
     pub among: Option<Among>,

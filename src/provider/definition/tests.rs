@@ -324,6 +324,29 @@ fn an_answer_without_the_key_needs_a_read() {
 }
 
 #[test]
+fn what_goes_with_a_key_has_a_field_and_a_place_of_its_own_and_no_read_leaves_it_out() {
+    let with = |fields: &'static [(&str, &'static str)]| {
+        move |it: &mut Definition| {
+            let place = |(name, at): &(&str, &'static str)| ((*name).to_owned(), Pointer::literal(at));
+            it.answer.fields = fields.iter().map(place).collect();
+        }
+    };
+    assert_eq!(mistakes(with(&[("id", "/id"), ("token", "/token")])), [""; 0]);
+    refuses("another part of the secret", with(&[("id", "/key")]));
+    refuses("another part of the secret", with(&[("id", "/id"), ("again", "/id")]));
+    refuses("a field is 1 to 128", with(&[("an id", "/id")]));
+    refuses("keyturn's own", with(&[("_keyturn", "/id")]));
+    refuses("half a secret is none", |it| {
+        with(&[("id", "/id")])(it);
+        it.read = serde_saphyr::from_str::<Read>("{ path: '/keys/{id}', secret: /key, lag: 1m }").ok();
+    });
+    refuses("no `secret` that they go with", |it| {
+        with(&[("id", "/id")])(it);
+        it.answer.secret = None;
+    });
+}
+
+#[test]
 fn capabilities_that_contradict_each_other_are_refused() {
     let hour = Duration::from_hours(1);
     let replays = || Some(Idempotency { header: Some("X-Id".into()), replays_for: Some(hour) });

@@ -55,6 +55,10 @@ impl Portrait {
             format!("`{}`{optional}: {}", secret.name, secret.description)
         });
         page.extend(list("Further secrets", &secrets.collect::<Vec<_>>()));
+        let fields = self.fields.iter().map(|name| {
+            format!("`{name}`, in the entry's field of this name, or in the one that the credential says under `fields`")
+        });
+        page.extend(list("Published with the key", &fields.collect::<Vec<_>>()));
         page.extend(list("Limits", &self.limits));
         page
     }

@@ -25,6 +25,8 @@ pub struct Portrait {
     pub choices: Vec<Vec<String>>,
     /// Further secrets that are sent along.
     pub secrets: Vec<Secret>,
+    /// The names of what is published with the key.
+    pub fields: Vec<String>,
     /// What is so whoever signs: a window to ask for, a lock.
     pub limits: Vec<String>,
     /// What is sent, each parameter standing for itself, secrets masked.
@@ -124,6 +126,7 @@ impl Portrait {
             params: params.collect(),
             choices: choices(definition),
             secrets: secrets.collect(),
+            fields: definition.answer.fields.keys().cloned().collect(),
             limits: limits(definition),
             requests: sent,
             ways: model.ways()?,

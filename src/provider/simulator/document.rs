@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::provider::definition::{Expiry, ExpiryForm, SecretEncoding};
 use crate::provider::wire::KeyPlace;
+use crate::secret::Secret;
 
 /// Where a key's place begins: in the whole, or in the element of a list that is meant, which stands at this index.
 pub(super) fn element(body: &mut Value, place: &KeyPlace, index: usize) -> String {
@@ -15,8 +16,15 @@ pub(super) fn element(body: &mut Value, place: &KeyPlace, index: usize) -> Strin
     inside
 }
 
-/// Puts a key where it belongs, written as the definition says.
-pub(super) fn put_key(body: &mut Value, inside: &str, place: &KeyPlace, key: &str) {
+/// Puts a secret where it belongs, with all that goes with it.
+pub(super) fn put_secret(body: &mut Value, inside: &str, place: &KeyPlace, secret: &Secret) {
+    put_key(body, inside, place, secret.key.expose());
+    for (value, at) in place.fields.iter().filter_map(|(name, at)| Some((secret.fields.get(name)?, at))) {
+        put(body, &format!("{inside}{}", at.as_str()), value.expose().into());
+    }
+}
+
+fn put_key(body: &mut Value, inside: &str, place: &KeyPlace, key: &str) {
     let key = match place.encoding {
         SecretEncoding::Text => key.to_owned(),
         SecretEncoding::Base64 => BASE64.encode(key.as_bytes()),

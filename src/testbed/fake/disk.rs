@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::escrow::{Error, SealedAnswer, Slot};
 use crate::ids::{KeyId, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The disk work that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ enum File {
 #[derive(Debug)]
 struct Sealed {
     identity: SecretValue,
-    secret: SecretValue,
+    secret: Secret,
     previous_expires_at: Option<Timestamp>,
     received_at: Timestamp,
     call: u32,
@@ -166,7 +166,7 @@ impl FakeDisk {
     ) -> Result<(), Error> {
         self.has_space(DiskCall::Seal, id)?;
         self.files.send_modify(|files| {
-            let key = answer.secret.expose().to_owned();
+            let key = answer.secret.key.expose().to_owned();
             files.sealed.push(SealedKey { rotation_id: id, key, call: answer.call });
         });
         if self.files.borrow().seals_nothing {
@@ -184,9 +184,9 @@ impl FakeDisk {
         Ok(())
     }
 
-    pub(super) fn seal_residue(&self, id: RotationId, residue: &SecretValue) -> Result<(), Error> {
+    pub(super) fn seal_residue(&self, id: RotationId, residue: &Secret) -> Result<(), Error> {
         self.has_space(DiskCall::Seal, id)?;
-        self.files.send_modify(|files| files.residues.push(residue.expose().to_owned()));
+        self.files.send_modify(|files| files.residues.push(residue.key.expose().to_owned()));
         Ok(())
     }
 
@@ -242,6 +242,6 @@ impl File {
 
     fn sealed_key(&self, rotation_id: RotationId) -> Option<SealedKey> {
         let Self::Sealed(sealed) = self else { return None };
-        Some(SealedKey { rotation_id, key: sealed.secret.expose().to_owned(), call: sealed.call })
+        Some(SealedKey { rotation_id, key: sealed.secret.key.expose().to_owned(), call: sealed.call })
     }
 }

@@ -6,7 +6,7 @@ use super::disk::{FakeDisk, path};
 use super::life::Life;
 use crate::escrow::{Error, Escrow, Listed, SealedAnswer, Slot};
 use crate::ids::{CredentialName, RotationId};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 
 /// The escrow of one life of one replica, which has one credential.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Escrow for FakeEscrow {
         _credential: &CredentialName,
         rotation: RotationId,
         _identity: &SecretValue,
-        residue: &SecretValue,
+        residue: &Secret,
     ) -> Result<(), Error> {
         self.run("seal residue", || self.disk.seal_residue(rotation, residue))
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::clock::FakeClock;
 use super::life::Life;
 use super::mint::{FakeMint, slot_of};
+use super::pair::whole;
 use super::trouble::{CallFault, Question, QuestionFault};
 use super::witness::Witness;
 use crate::clock::Clock as _;
@@ -108,7 +109,7 @@ impl FakeProvider {
         let key = self.mint.regenerate(&self.plan, what, now);
         self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
         let key_id = self.plan.creates.as_ref().and_then(|_| self.mint.id_of(&key));
-        let secret = SecretValue::new(key);
+        let secret = whole(&self.plan, key);
         let previous_expires_at = self.plan.grace.map(|grace| later(now, grace));
         Outcome::Applied(Answer { secret, previous_expires_at, received_at: now, key_id })
     }
@@ -200,7 +201,7 @@ impl Provider for FakeProvider {
         let outcome = self.answer(what, signer.main).await;
         self.life.leave("regenerate", number).await;
         if let Outcome::Applied(answer) = &outcome {
-            let key = answer.secret.expose().to_owned();
+            let key = answer.secret.key.expose().to_owned();
             self.tell(&ProviderAct::Heard { rotation_id: what.rotation, key });
         }
         Response { outcome, residue: None }
@@ -217,7 +218,8 @@ impl Provider for FakeProvider {
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
             None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => Reading::Value(Answer {
-                secret: SecretValue::new(self.mint.shown_key(slot_of(&self.plan, slot), self.clock.now())),
+                secret: SecretValue::new(self.mint.shown_key(slot_of(&self.plan, slot), self.clock.now()))
+                    .into(),
                 previous_expires_at: None,
                 received_at: self.clock.now(),
                 key_id: None,

@@ -4,7 +4,7 @@ use super::life::Life;
 use super::link::{StoreCall, StoreFault, VaultLink};
 use super::vault::FakeVault;
 use crate::ids::{CredentialName, FieldPath, KvVersion, VaultPath};
-use crate::secret::SecretValue;
+use crate::secret::{Secret, SecretValue};
 use crate::vault::{Entry, Error, Needs, Record, Stamp, Store, WriteError};
 
 /// The store of one life of one replica.
@@ -105,10 +105,10 @@ impl Store for FakeStore {
         &self,
         place: &FieldPath,
         entry: &Entry,
-        value: &SecretValue,
+        secret: &Secret,
         stamp: &Stamp,
     ) -> Result<KvVersion, WriteError> {
-        self.write(StoreCall::Publish, || self.vault.publish(place, entry.version, value, stamp)).await
+        self.write(StoreCall::Publish, || self.vault.publish(place, entry.version, secret, stamp)).await
     }
 
     async fn rewrite(&self, path: &VaultPath, entry: &Entry) -> Result<KvVersion, WriteError> {

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::link::StoreCall;
+use super::pair::pair_of;
 use super::witness::Witness;
 use crate::ids::{CredentialName, FieldPath, KvVersion, RotationId, VaultPath};
 use crate::rotation::State;
-use crate::secret::{FingerprintKey, SecretValue};
+use crate::secret::{FingerprintKey, Secret, SecretValue};
 use crate::vault::{Entry, Error, Record, Stamp, WriteError};
 
 /// A Vault cluster that all replicas share.
@@ -48,6 +49,8 @@ pub enum VaultWrite {
         place: FieldPath,
         /// Its new value.
         value: String,
+        /// What went with it, by name.
+        fields: BTreeMap<String, String>,
         /// The stamp beside it.
         stamp: Stamp,
     },
@@ -66,7 +69,7 @@ struct StoredRecord {
     state: Value,
     fingerprint_key: FingerprintKey,
     identities: Vec<(RotationId, SecretValue)>,
-    staged: Option<SecretValue>,
+    staged: Option<Secret>,
     supplied: Option<SecretValue>,
     unknown: Map<String, Value>,
 }
@@ -92,6 +95,16 @@ impl FakeVault {
             let entry = held.entries.entry(place.path.clone()).or_default();
             entry.version.0 += 1;
             entry.fields.insert(place.field.clone(), value.into());
+        });
+    }
+
+    /// Writes a key with what goes with it, as a person would; `field` is where that goes.
+    pub fn put_with_pair(&self, place: &FieldPath, field: &str, key: &str) {
+        self.held.send_modify(|held| {
+            let entry = held.entries.entry(place.path.clone()).or_default();
+            entry.version.0 += 1;
+            entry.fields.insert(place.field.clone(), key.into());
+            entry.fields.insert(field.to_owned(), pair_of(key).into());
         });
     }
 
@@ -174,7 +187,7 @@ impl FakeVault {
     pub fn staged(&self, credential: &CredentialName) -> Option<String> {
         let held = self.held.borrow();
         let (_, record) = held.records.get(credential)?;
-        record.staged.as_ref().map(|staged| staged.expose().to_owned())
+        record.staged.as_ref().map(|staged| staged.key.expose().to_owned())
     }
 
     /// The key that a credential's record has for the calls of its rotation.
@@ -256,7 +269,7 @@ impl FakeVault {
         &self,
         place: &FieldPath,
         cas: KvVersion,
-        value: &SecretValue,
+        secret: &Secret,
         stamp: &Stamp,
     ) -> Result<KvVersion, WriteError> {
         let written = self.held.send_if_modified(|held| {
@@ -265,15 +278,26 @@ impl FakeVault {
                 return false;
             }
             entry.version.0 += 1;
-            entry.fields.insert(place.field.clone(), value.expose().into());
+            let before = entry.stamps.get(&place.field).map(|stamp| stamp.fields.clone());
+            entry.fields.retain(|name, _| !before.iter().flat_map(BTreeMap::values).any(|old| old == name));
+            entry.fields.insert(place.field.clone(), secret.key.expose().into());
+            for (name, value) in &secret.fields {
+                let field = stamp.fields.get(name).unwrap_or(name);
+                entry.fields.insert(field.clone(), value.expose().into());
+            }
             entry.stamps.insert(place.field.clone(), stamp.clone());
             true
         });
         if !written {
             return Err(WriteError::Conflict);
         }
-        let value = || value.expose().to_owned();
-        self.tell(|| VaultWrite::Entry { place: place.clone(), value: value(), stamp: stamp.clone() });
+        let fields = secret.fields.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        self.tell(|| VaultWrite::Entry {
+            place: place.clone(),
+            value: secret.key.expose().to_owned(),
+            fields: fields.collect(),
+            stamp: stamp.clone(),
+        });
         Ok(KvVersion(cas.0 + 1))
     }
 }
@@ -297,7 +321,7 @@ impl Clone for StoredRecord {
             state: self.state.clone(),
             fingerprint_key: self.fingerprint_key.clone(),
             identities: identities.collect(),
-            staged: self.staged.as_ref().map(SecretValue::duplicate),
+            staged: self.staged.as_ref().map(Secret::duplicate),
             supplied: self.supplied.as_ref().map(SecretValue::duplicate),
             unknown: self.unknown.clone(),
         }
@@ -311,7 +335,7 @@ impl StoredRecord {
             state: serde_json::to_value(&record.state).map_err(malformed)?,
             fingerprint_key: record.fingerprint_key.clone(),
             identities: identities.collect(),
-            staged: record.staged.as_ref().map(SecretValue::duplicate),
+            staged: record.staged.as_ref().map(Secret::duplicate),
             supplied: record.supplied.as_ref().map(SecretValue::duplicate),
             unknown: record.unknown.clone(),
         })
@@ -323,7 +347,7 @@ impl StoredRecord {
             state: serde_json::from_value(self.state.clone()).map_err(malformed)?,
             fingerprint_key: self.fingerprint_key.clone(),
             identities: identities.collect(),
-            staged: self.staged.as_ref().map(SecretValue::duplicate),
+            staged: self.staged.as_ref().map(Secret::duplicate),
             supplied: self.supplied.as_ref().map(SecretValue::duplicate),
             unknown: self.unknown.clone(),
         })

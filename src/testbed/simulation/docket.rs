@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::Credential;
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 use crate::rotation::{ClosedAs, HaltReason, Phase, Plan, Rotation, State};
-use crate::testbed::fake::{FakeMint, Life, ProviderAct};
+use crate::testbed::fake::{FakeMint, Life, PAIR, ProviderAct, has_pairs, pair_of};
 use crate::vault::Stamp;
 
 /// Why a promise is broken; nothing where it is kept.
@@ -179,8 +179,17 @@ impl Docket {
     }
 
     /// keyturn wrote the entry.
-    pub(super) fn published(&mut self, value: &str, stamp: &Stamp) -> Verdict {
+    pub(super) fn published(
+        &mut self,
+        value: &str,
+        fields: &BTreeMap<String, String>,
+        stamp: &Stamp,
+    ) -> Verdict {
         let number = self.number(value)?;
+        let pair = has_pairs(&self.plan).then(|| (PAIR.to_owned(), pair_of(value)));
+        if *fields != BTreeMap::from_iter(pair) || stamp.fields.len() != fields.len() {
+            return Err(format!("P2: beside key {number} stands what does not go with it"));
+        }
         let (before, epoch) = (self.entry, self.epoch);
         self.entry = number;
         self.epoch = stamp.epoch;

@@ -137,10 +137,10 @@ impl Judge {
     /// A write of keyturn's took effect in Vault.
     pub(super) fn vault(&self, write: &VaultWrite) {
         match write {
-            VaultWrite::Entry { place, value, stamp } => {
+            VaultWrite::Entry { place, value, fields, stamp } => {
                 let index = self.index(|docket| docket.credential.store == *place);
                 self.say(|| format!("    c{index} entry: {value}, epoch {}", stamp.epoch));
-                let verdict = self.docket(index, |docket| docket.published(value, stamp));
+                let verdict = self.docket(index, |docket| docket.published(value, fields, stamp));
                 self.judge(index, verdict.unwrap_or(Ok(())));
             }
             VaultWrite::Record { credential, state } => {

@@ -119,7 +119,7 @@ fn decide(world: &World, credential: usize, id: RotationId, dice: &Dice) -> Opti
         return Some(if dice.happens(7_000) { Decision::KeepCurrent } else { Decision::RotateAgain });
     }
     if account.plan.self_authenticating || dice.happens(4_000) {
-        world.vault.put(&account.credential.store, &account.mint.newest_key());
+        account.put_by_hand(&world.vault, &account.mint.newest_key());
         world.judge.docket(credential, |docket| docket.put_by_hand(newest));
         return Some(Decision::KeepCurrent);
     }

@@ -1,5 +1,6 @@
 //! Hundreds of sidecars at one Vault and one provider: how hard they knock, and how soon all are done.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,7 +205,14 @@ fn credential(number: usize) -> Option<Credential> {
     let store = FieldPath { path: format!("secret/app-{number}").parse().ok()?, field: "key".to_owned() };
     let name = format!("credential-{number}").parse().ok()?;
     // It signs for itself, so that the storm needs no further secret.
-    Some(Credential { name, provider: "storm".to_owned(), store, signer: None, extra: Vec::new() })
+    Some(Credential {
+        name,
+        provider: "storm".to_owned(),
+        store,
+        signer: None,
+        extra: Vec::new(),
+        fields: BTreeMap::new(),
+    })
 }
 
 fn plan(crowd: Crowd) -> Plan {

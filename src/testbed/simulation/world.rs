@@ -1,5 +1,6 @@
 //! One world: a Vault, some credentials with a provider each, and the replicas that rotate them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Defect;
@@ -11,7 +12,9 @@ use crate::clock::Clock as _;
 use crate::engine::Credential;
 use crate::ids::{CredentialName, FieldPath, VaultPath};
 use crate::rotation::Plan;
-use crate::testbed::fake::{Dice, FakeClock, FakeDisk, FakeMint, FakeVault, SkewedClock, Witness};
+use crate::testbed::fake::{
+    Dice, FakeClock, FakeDisk, FakeMint, FakeVault, PAIR, SkewedClock, Witness, has_pairs,
+};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -44,7 +47,7 @@ impl World {
         let count = 1 + dice.below(3);
         let accounts: Vec<_> = (0..count).filter_map(|number| Account::drawn(number, dice)).collect();
         for account in &accounts {
-            vault.put(&account.credential.store, "key-0");
+            account.put_by_hand(&vault, "key-0");
             if let Some(signer) = &account.credential.signer {
                 vault.put(signer, "the admin's key");
             }
@@ -120,9 +123,23 @@ impl Account {
             store: field(&format!("secret/app-{number}"), "key")?,
             signer,
             extra: Vec::new(),
+            fields: if has_pairs(&plan) { pair_field() } else { BTreeMap::new() },
         };
         Some(Self { credential, plan, mint })
     }
+
+    /// A person puts a key into the entry, with what goes with it.
+    pub(super) fn put_by_hand(&self, vault: &FakeVault, key: &str) {
+        match self.credential.fields.get(PAIR) {
+            Some(field) => vault.put_with_pair(&self.credential.store, field, key),
+            None => vault.put(&self.credential.store, key),
+        }
+    }
+}
+
+/// It has another name in the entry than in the definition.
+fn pair_field() -> BTreeMap<String, String> {
+    BTreeMap::from([(PAIR.to_owned(), "what_goes_with_it".to_owned())])
 }
 
 fn field(path: &str, field: &str) -> Option<FieldPath> {

@@ -343,12 +343,67 @@ pub(super) const CASES: &[Case] = &[
                 200,
                 r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"c.access","client_secret":"NEW-KEY"}}"#,
             ),
+            (200, r#"{"success":true,"errors":[],"result":{"client_secret":"NEW-KEY"}}"#),
             (200, r#"{"success":true,"errors":[],"result":null}"#),
             (200, r#"{"success":false,"errors":[{"code":1000,"message":"failed"}],"result":null}"#),
             (400, r#"{"success":false,"errors":[{"code":1001,"message":"invalid"}]}"#),
             (403, r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
             (429, r#"{"success":false,"errors":[{"code":10429,"message":"rate limited"}]}"#),
             (502, "<html>"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "confluent/cloud-api-key",
+        about: "signed by another key",
+        params: &[
+            ("management_key", "ABCDEFGH12345678"),
+            ("owner", "sa-a83k9b"),
+            ("resource_id", "lkc-c29js0"),
+            ("label", "keyturn"),
+        ],
+        answers: &[
+            (202, r#"{"id":"IJKLMNOP12345678","spec":{"secret":"NEW-KEY","display_name":"n"}}"#),
+            (202, r#"{"spec":{"secret":"NEW-KEY","display_name":"n"}}"#),
+            (
+                400,
+                r#"{"errors":[{"id":"r","status":"400","code":"invalid","title":"Bad Request","detail":"d"}]}"#,
+            ),
+            (401, r#"{"errors":[{"id":"r","status":"401","code":"user_unauthenticated"}]}"#),
+            (402, r#"{"errors":[{"id":"r","status":"402","code":"over_quota","title":"Over Quota"}]}"#),
+            (403, r#"{"errors":[{"id":"r","status":"403","code":"user_unauthorized"}]}"#),
+            (422, r#"{"errors":[{"id":"r","status":"422","title":"Validation Failed"}]}"#),
+            (429, ""),
+            (500, r#"{"errors":[{"id":"r","status":"500","code":"out_of_gas"}]}"#),
+        ],
+        list: &[
+            (
+                200,
+                labelled!(
+                    r#"{"metadata":{"next":null},"data":[{"id":"IJKLMNOP12345678","spec":{"display_name":""#,
+                    r#""}}]}"#
+                ),
+            ),
+            (403, r#"{"errors":[{"id":"r","status":"403","code":"user_unauthorized"}]}"#),
+        ],
+        revoke: &[(204, ""), (404, r#"{"errors":[{"id":"r","status":"404"}]}"#), (403, "")],
+        ..PLAIN
+    },
+    Case {
+        name: "slack/configuration-token",
+        about: "signed by itself",
+        itself: true,
+        answers: &[
+            (
+                200,
+                r#"{"ok":true,"token":"xoxe.xoxp-1","refresh_token":"NEW-KEY","team_id":"T","user_id":"U","iat":1633095660,"exp":1633138860}"#,
+            ),
+            (200, r#"{"ok":true,"refresh_token":"NEW-KEY","team_id":"T"}"#),
+            (200, r#"{"ok":false,"error":"invalid_refresh_token"}"#),
+            (200, r#"{"ok":false,"error":"ratelimited"}"#),
+            (200, r#"{"ok":false,"error":"internal_error"}"#),
+            (429, ""),
+            (500, ""),
         ],
         ..PLAIN
     },

@@ -1,6 +1,7 @@
 //! What can be wrong with what a definition says of answers that are successes.
 
 use super::{known_names, slots};
+use crate::ids::check_field;
 use crate::mistake::Mistake;
 use crate::provider::definition::{Condition, Definition};
 
@@ -19,12 +20,37 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
             found.push(Mistake::new("answer.among", "there is no `secret` to look for in the list"));
         }
     }
+    fields(definition, found);
     let among = answer.among.as_ref().map(|among| ("answer.among.where", &among.condition));
     let of_read = definition.read.as_ref().and_then(|read| read.among.as_ref());
     let of_read = of_read.map(|among| ("read.among.where", &among.condition));
     let success = definition.success.as_ref().map(|success| ("success", success));
     for (place, condition) in [among, of_read, success].into_iter().flatten() {
         names(definition, place, condition, found);
+    }
+}
+
+/// What goes with the key must be a secret of its own place, and had by every way to the key.
+fn fields(definition: &Definition, found: &mut Vec<Mistake>) {
+    let answer = &definition.answer;
+    if !answer.fields.is_empty() && definition.read.is_some() {
+        found.push(
+            Mistake::new("answer.fields", "a read shows the key alone, and half a secret is none")
+                .hint("leave `read` out, or what goes with the key"),
+        );
+    }
+    if !answer.fields.is_empty() && answer.secret.is_none() {
+        found.push(Mistake::new("answer.fields", "there is no `secret` that they go with"));
+    }
+    for (name, at) in &answer.fields {
+        let place = format!("answer.fields.{name}");
+        if let Err(error) = check_field(name) {
+            found.push(Mistake::new(&place, error.to_string()));
+        }
+        let others = answer.fields.iter().filter(|(other, _)| *other != name).map(|(_, at)| at);
+        if answer.secret.iter().chain(others).any(|other| other == at) {
+            found.push(Mistake::new(&place, "this is another part of the secret already"));
+        }
     }
 }
 
