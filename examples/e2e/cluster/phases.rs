@@ -1,10 +1,7 @@
 //! A pod that is deleted at each phase of a rotation: whoever comes next brings it to its end.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use keyturn::testbed::{Fault, Gate};
-use tokio::time::Instant;
 
 use super::kubernetes::{keyturn_in, kubectl, pods, until_ready};
 use super::scenes::{APPLICATION, SOCKET, at_rest, first_pod, rotate_from_the_application};
@@ -13,8 +10,6 @@ use crate::watch::{Watch, until};
 
 const RECORD_WRITTEN: &str = "POST /v1/secret/data/keyturn/adyen-client-key ";
 const ENTRY_WRITTEN: &str = "POST /v1/secret/data/payments/adyen ";
-/// Less than it takes a claim to run out, and more than it takes a pod to come up.
-const AT_ONCE: Duration = Duration::from_secs(25);
 
 pub(crate) async fn each(stage: &Stage, watch: &mut Watch) -> anyhow::Result<()> {
     before_the_call(stage).await?;
@@ -113,10 +108,8 @@ async fn staged(stage: &Stage, end: End) -> anyhow::Result<()> {
     let begun = begin(stage)?;
     until("the staged key", || async { Ok(stage.phase().await? == "staged") }).await?;
     end.begin(&begun.pod).await?;
-    let ended = Instant::now();
-    ends_well(stage, &begun, 1).await?;
-    ensure!(ended.elapsed() < AT_ONCE, "the next pod waited for the claim to run out");
-    Ok(())
+    until("the release", || async { stage.is_released().await }).await?;
+    ends_well(stage, &begun, 1).await
 }
 
 async fn published(stage: &Stage, end: End) -> anyhow::Result<()> {

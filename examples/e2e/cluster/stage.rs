@@ -98,6 +98,12 @@ impl Stage {
         Ok(phase.context("the record has no phase")?.to_owned())
     }
 
+    /// Whether the holder of the open rotation has let it go.
+    pub(crate) async fn is_released(&self) -> anyhow::Result<bool> {
+        let (record, _) = self.server.get(RECORD).await?.context("there is no record")?;
+        Ok(record.pointer("/state/phase/rotation/released") == Some(&Value::Bool(true)))
+    }
+
     pub(crate) async fn is_published(&self) -> anyhow::Result<bool> {
         let (entry, _) = self.server.get(ENTRY.0).await?.context("the application's entry is gone")?;
         Ok(entry.get(ENTRY.1) == Some(&Value::String(self.provider.current_key())))
