@@ -204,7 +204,7 @@ fn one_request(request: &str, address: impl Fn(&str) -> String) -> String {
         writeln!(text, "  {line}").unwrap();
     }
     if !body.is_empty() {
-        writeln!(text, "\n  {body}").unwrap();
+        writeln!(text, "\n  {}", body.trim_end().replace("\r\n", "\n  ")).unwrap();
     }
     text
 }
