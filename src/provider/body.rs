@@ -1,5 +1,7 @@
 //! A request's body: written at once into a buffer of its whole size, which is wiped with its last holder.
 
+mod multipart;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use percent_encoding::utf8_percent_encode;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use zeroize::Zeroizing;
 
+pub(super) use self::multipart::fields;
 use super::definition::NEW_SECRET;
 use super::fact::TimeForm;
 use super::signing::QUERY_ENCODED;
@@ -22,6 +25,8 @@ pub(super) enum Body {
     Json(Value),
     /// The fields of a form; their values are neither lists nor objects.
     Form(Vec<(String, Value)>),
+    /// The same as parts.
+    Multipart(Vec<(String, Value)>),
 }
 
 /// One value of a body.
@@ -72,23 +77,46 @@ impl Body {
         let mut found = Vec::new();
         match self {
             Self::Json(value) => value.gather_labels(&mut found),
-            Self::Form(fields) => fields.iter().for_each(|(_, value)| value.gather_labels(&mut found)),
+            Self::Form(fields) | Self::Multipart(fields) => {
+                for (_, value) in fields {
+                    value.gather_labels(&mut found);
+                }
+            }
         }
         found
     }
 }
 
-/// The whole body. An error says what is missing, and shows no secret.
-pub(super) fn write(body: &Body, filling: Filling<'_>) -> Result<Bytes, String> {
+/// A whole body.
+pub(super) struct Written {
+    pub(super) bytes: Bytes,
+    /// What stands between its parts, where it has some.
+    pub(super) boundary: Option<String>,
+}
+
+/// Writes a body. An error says what is missing, and shows no secret.
+pub(super) fn write(body: &Body, filling: Filling<'_>) -> Result<Written, String> {
     if let Some(name) = missing(body, filling) {
         return Err(format!("the secret {name} is missing"));
     }
+    let (bytes, boundary) = match body {
+        Body::Json(value) => (Bytes::from_owner(at_once(|out| write_json(out, value, filling))?), None),
+        Body::Form(fields) => (Bytes::from_owner(at_once(|out| write_form(out, fields, filling))?), None),
+        Body::Multipart(fields) => {
+            let (bytes, boundary) = multipart::write(fields, filling)?;
+            (bytes, Some(boundary))
+        }
+    };
+    Ok(Written { bytes, boundary })
+}
+
+/// What is written, in a buffer of its whole size at once: one that grows leaves copies of the secrets behind.
+fn at_once(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut size = Count(0);
-    write_to(&mut size, body, filling).map_err(cannot_be_written)?;
-    // Its whole size at once: a buffer that grows leaves copies of the secrets behind.
+    write(&mut size).map_err(cannot_be_written)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
-    write_to(&mut *bytes, body, filling).map_err(cannot_be_written)?;
-    Ok(Bytes::from_owner(bytes))
+    write(&mut *bytes).map_err(cannot_be_written)?;
+    Ok(bytes)
 }
 
 fn cannot_be_written(_: io::Error) -> String {
@@ -109,21 +137,20 @@ impl Write for Count {
     }
 }
 
-fn write_to(out: &mut impl Write, body: &Body, filling: Filling<'_>) -> io::Result<()> {
-    match body {
-        Body::Json(value) => serde_json::to_writer(out, &Filled { value, filling }).map_err(io::Error::from),
-        Body::Form(fields) => {
-            for (index, (name, value)) in fields.iter().enumerate() {
-                let between = if index == 0 { "" } else { "&" };
-                write!(out, "{between}{}=", utf8_percent_encode(name, QUERY_ENCODED))?;
-                write_field(out, value, filling)?;
-            }
-            Ok(())
-        }
-    }
+fn write_json(out: &mut dyn Write, value: &Value, filling: Filling<'_>) -> io::Result<()> {
+    serde_json::to_writer(out, &Filled { value, filling }).map_err(io::Error::from)
 }
 
-fn write_field(out: &mut impl Write, value: &Value, filling: Filling<'_>) -> io::Result<()> {
+fn write_form(out: &mut dyn Write, fields: &[(String, Value)], filling: Filling<'_>) -> io::Result<()> {
+    for (index, (name, value)) in fields.iter().enumerate() {
+        let between = if index == 0 { "" } else { "&" };
+        write!(out, "{between}{}=", utf8_percent_encode(name, QUERY_ENCODED))?;
+        write_field(out, value, filling)?;
+    }
+    Ok(())
+}
+
+fn write_field(out: &mut dyn Write, value: &Value, filling: Filling<'_>) -> io::Result<()> {
     match value {
         Value::Bool(value) => write!(out, "{value}"),
         Value::Number(value) => write!(out, "{value}"),
@@ -137,7 +164,9 @@ fn write_field(out: &mut impl Write, value: &Value, filling: Filling<'_>) -> io:
 fn missing<'a>(body: &'a Body, filling: Filling<'_>) -> Option<&'a str> {
     match body {
         Body::Json(value) => value.missing(filling),
-        Body::Form(fields) => fields.iter().find_map(|(_, value)| value.missing(filling)),
+        Body::Form(fields) | Body::Multipart(fields) => {
+            fields.iter().find_map(|(_, value)| value.missing(filling))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::body::{self, Filling};
@@ -52,6 +52,10 @@ pub(super) fn fill(call: &Call, sender: Sender<'_>) -> Result<Filled, String> {
     let filling = Filling { rotation, key_id, signer: main, supplied, extra, now };
     let body = call.body.as_ref().map(|body| body::write(body, filling)).transpose()?;
     let mut headers = call.headers.clone();
+    if let Some(boundary) = body.as_ref().and_then(|body| body.boundary.as_ref()) {
+        insert(&mut headers, &CONTENT_TYPE, &format!("multipart/form-data; boundary={boundary}"), false)?;
+    }
+    let body = body.map(|body| body.bytes);
     if body.is_none() && call.method != Method::GET {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }

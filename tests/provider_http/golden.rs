@@ -58,7 +58,7 @@ async fn every_definition_sends_and_understands_what_is_written_down() {
     for name in catalog.names() {
         let mut page = String::new();
         for case in CASES.iter().filter(|case| case.name == name) {
-            page.push_str(&shown(case, catalog.get(name).unwrap()).await);
+            page.push_str(&Box::pin(shown(case, catalog.get(name).unwrap())).await);
         }
         for (clear, _) in &MASKS[..4] {
             assert!(!page.contains(clear), "{name} shows {clear}:\n{page}");
@@ -220,7 +220,7 @@ fn one_request(request: &str, address: impl Fn(&str) -> String) -> String {
         writeln!(text, "  {line}").unwrap();
     }
     if !body.is_empty() {
-        writeln!(text, "\n  {body}").unwrap();
+        writeln!(text, "\n  {}", body.trim_end().replace("\r\n", "\n  ")).unwrap();
     }
     text
 }

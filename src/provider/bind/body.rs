@@ -25,11 +25,13 @@ impl Names<'_> {
     pub(super) fn body(&self, body: &definition::Body) -> Result<Body, Mistake> {
         Ok(match body {
             definition::Body::Json(value) => Body::Json(self.value(value)?),
-            definition::Body::Form(fields) => {
-                let field = |(name, value): (&String, &Scalar)| Ok((name.clone(), self.field(value)?));
-                Body::Form(fields.iter().map(field).collect::<Result<_, Mistake>>()?)
-            }
+            definition::Body::Form(fields) => Body::Form(self.fields(fields)?),
+            definition::Body::Multipart(fields) => Body::Multipart(self.fields(fields)?),
         })
+    }
+
+    fn fields(&self, fields: &BTreeMap<String, Scalar>) -> Result<Vec<(String, Value)>, Mistake> {
+        fields.iter().map(|(name, value)| Ok((name.clone(), self.field(value)?))).collect()
     }
 
     fn value(&self, value: &BodyValue) -> Result<Value, Mistake> {

@@ -170,6 +170,8 @@ const fn content_type(body: &Body) -> &'static str {
     match body {
         Body::Json(_) => "application/json",
         Body::Form(_) => "application/x-www-form-urlencoded",
+        // With its boundary, once it is written.
+        Body::Multipart(_) => "multipart/form-data",
     }
 }
 

@@ -62,7 +62,7 @@ fn written(bound: &BoundDefinition) -> Bytes {
         extra: &[("further".to_owned(), SecretValue::new("a b".into()))],
         now: "2026-11-26T12:00:00.5Z".parse().unwrap(),
     };
-    write(bound.wire.regenerate.body.as_ref().unwrap(), filling).unwrap()
+    write(bound.wire.regenerate.body.as_ref().unwrap(), filling).unwrap().bytes
 }
 
 #[test]
@@ -236,6 +236,35 @@ fn a_form_is_encoded_piece_by_piece() {
 }
 
 #[test]
+fn the_parts_of_a_form_are_as_they_are_and_none_holds_what_stands_between_them() {
+    let (head, _) = EVERY_KIND_OF_VALUE.split_once("    json:").unwrap();
+    let form = r#"    multipart: { a: "{secret}={further}", "b\"c": true, d: "{grace_seconds}", f: "{id}" }"#;
+    let bound = every_kind(&format!("{head}{form}"));
+    let part = |name: &str, value: &str| {
+        format!("--keyturn-0\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let all = [("a", "s\"&cret=a b"), ("b%22c", "true"), ("d", "7200"), ("f", "x\"y")];
+    let expected: String = all.iter().map(|(name, value)| part(name, value)).collect();
+    assert_eq!(written(&bound), format!("{expected}--keyturn-0--\r\n"));
+    for (secret, boundary) in
+        [("x--keyturn-0", "keyturn-1"), ("--keyturn-0--keyturn-1\r\n--keyturn-2", "keyturn-3")]
+    {
+        let body = bound.wire.regenerate.body.as_ref().unwrap();
+        let (signer, extra) =
+            (SecretValue::new(secret.into()), [("further".into(), SecretValue::new("f".into()))]);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let body = write(
+            body,
+            Filling { key_id: None, supplied: None, rotation: None, signer: &signer, extra: &extra, now },
+        )
+        .unwrap();
+        assert_eq!(body.boundary.as_deref(), Some(boundary));
+        let fields = crate::provider::body::fields(&body.bytes, boundary);
+        assert_eq!((fields.len(), fields[0].1.as_str()), (4, format!("{secret}=f").as_str()));
+    }
+}
+
+#[test]
 fn a_body_without_its_secret_is_never_sent() {
     let bound = every_kind(EVERY_KIND_OF_VALUE);
     let filling = Filling {
@@ -246,7 +275,7 @@ fn a_body_without_its_secret_is_never_sent() {
         extra: &[],
         now: jiff::Timestamp::UNIX_EPOCH,
     };
-    let missing = write(bound.wire.regenerate.body.as_ref().unwrap(), filling).unwrap_err();
+    let missing = write(bound.wire.regenerate.body.as_ref().unwrap(), filling).err().unwrap();
     assert_eq!(missing, "the secret further is missing");
 }
 

@@ -17,6 +17,8 @@ pub enum Body {
     Json(BodyValue),
     /// The fields of a form, `application/x-www-form-urlencoded`; their texts are templates.
     Form(BTreeMap<String, Scalar>),
+    /// The fields of a form as `multipart/form-data`; their texts are templates.
+    Multipart(BTreeMap<String, Scalar>),
 }
 
 impl Body {
@@ -25,13 +27,20 @@ impl Body {
         let mut found = Vec::new();
         match self {
             Self::Json(value) => value.gather("json", &mut found),
-            Self::Form(fields) => {
-                for (name, value) in fields {
-                    found.extend(value.text().map(|text| (format!("form.{name}"), text)));
-                }
-            }
+            Self::Form(fields) => gather_fields("form", fields, &mut found),
+            Self::Multipart(fields) => gather_fields("multipart", fields, &mut found),
         }
         found
+    }
+}
+
+fn gather_fields<'a>(
+    place: &str,
+    fields: &'a BTreeMap<String, Scalar>,
+    found: &mut Vec<(String, &'a Template)>,
+) {
+    for (name, value) in fields {
+        found.extend(value.text().map(|text| (format!("{place}.{name}"), text)));
     }
 }
 

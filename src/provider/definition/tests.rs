@@ -324,6 +324,18 @@ fn an_answer_without_the_key_needs_a_read() {
 }
 
 #[test]
+fn a_multipart_body_says_its_own_type() {
+    let multipart = |it: &mut Definition| {
+        it.regenerate.body = Some(Body::Multipart(BTreeMap::from([("a".to_owned(), Scalar::Number(1))])));
+    };
+    assert_eq!(mistakes(multipart), [""; 0]);
+    refuses("says its own type", |it| {
+        multipart(it);
+        it.headers.insert("content-Type".into(), template("text/plain"));
+    });
+}
+
+#[test]
 fn what_goes_with_a_key_has_a_field_and_a_place_of_its_own_and_no_read_leaves_it_out() {
     let with = |fields: &'static [(&str, &'static str)]| {
         move |it: &mut Definition| {

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ids::RotationId;
 use crate::provider::bind::BoundDefinition;
+use crate::provider::body::fields;
 use crate::provider::definition::{Definition, KEY_ID, SLOT};
 use crate::provider::request::{Filled, Sender, fill};
 use crate::provider::wire::{Call, SecretHeader, Signing};
@@ -38,7 +39,7 @@ impl Request {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{}: {} {}", self.purpose.word(), self.method, self.url)];
         lines.extend(self.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
-        lines.extend(self.body.iter().map(|body| format!("  {body}")));
+        lines.extend(self.body.iter().flat_map(|body| body.lines()).map(|line| format!("  {line}")));
         lines
     }
 }
@@ -135,6 +136,8 @@ impl Shown<'_> {
         let (headers, body) = filled.map_or((HeaderMap::new(), None), |filled| (filled.headers, filled.body));
         let other = self.filled(purpose, call, signing, OTHER_KEY, Timestamp::MAX);
         let (others, other) = other.map_or((HeaderMap::new(), None), |filled| (filled.headers, filled.body));
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let boundary = content_type.and_then(|value| value.strip_prefix("multipart/form-data; boundary="));
         let shown = headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH);
         Request {
             purpose,
@@ -143,7 +146,7 @@ impl Shown<'_> {
             headers: shown
                 .map(|(name, value)| (name.to_string(), masked(value, others.get(name) == Some(value))))
                 .collect(),
-            body: body.map(|body| self.named(&masked_body(&body, &other.unwrap_or_default()))),
+            body: body.map(|body| self.named(&masked_body(&body, &other.unwrap_or_default(), boundary))),
         }
     }
 
@@ -199,23 +202,35 @@ fn masked(value: &HeaderValue, is_always_so: bool) -> String {
 }
 
 /// A body, of which what differs from the other one is computed, unless it says itself what it stands for.
-fn masked_body(body: &Bytes, other: &Bytes) -> String {
+fn masked_body(body: &Bytes, other: &Bytes, boundary: Option<&str>) -> String {
     let pair = (serde_json::from_slice(body), serde_json::from_slice(other));
     let text = if let (Ok(body), Ok(other)) = pair {
         masked_value(&body, &other).to_string()
     } else {
-        let (body, other) = (String::from_utf8_lossy(body), String::from_utf8_lossy(other));
-        let others: Vec<&str> = other.split('&').collect();
-        let fields = body.split('&').enumerate().map(|(index, field)| {
-            let is_always_so = others.get(index) == Some(&field);
-            let (name, value) = field.split_once('=').unwrap_or((field, ""));
-            let value = decoded(value);
-            let value = if is_always_so || value.contains('<') { value } else { COMPUTED.to_owned() };
-            format!("{}={value}", decoded(name))
-        });
-        fields.collect::<Vec<_>>().join("&")
+        match boundary {
+            Some(boundary) => masked_fields(&fields(body, boundary), &fields(other, boundary)).join("\n"),
+            None => masked_fields(&pairs(body), &pairs(other)).join("&"),
+        }
     };
     with_rotation_id(&text)
+}
+
+fn pairs(form: &Bytes) -> Vec<(String, String)> {
+    let form = String::from_utf8_lossy(form);
+    let pair = |field: &str| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        (decoded(name), decoded(value))
+    };
+    form.split('&').map(pair).collect()
+}
+
+fn masked_fields(fields: &[(String, String)], others: &[(String, String)]) -> Vec<String> {
+    let masked = fields.iter().enumerate().map(|(index, (name, value))| {
+        let is_always_so = others.get(index).is_some_and(|(_, other)| other == value);
+        let value = if is_always_so || value.contains('<') { value } else { COMPUTED };
+        format!("{name}={value}")
+    });
+    masked.collect()
 }
 
 fn masked_value(value: &Value, other: &Value) -> Value {

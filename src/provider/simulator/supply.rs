@@ -1,7 +1,7 @@
 //! The key that a request brings, where the caller chooses it.
 
 use super::exchange::Received;
-use crate::provider::body::{Body, Piece, Value};
+use crate::provider::body::{Body, Piece, Value, fields};
 use crate::provider::wire::Call;
 use crate::secret::SecretValue;
 
@@ -16,6 +16,12 @@ pub(super) fn brought_by(received: &Received, call: &Call) -> Option<SecretValue
             let (name, _) = fields.iter().find(|(_, value)| place(value).is_some())?;
             let mut sent = url::form_urlencoded::parse(received.body());
             sent.find(|(own, _)| own == name)?.1.into_owned()
+        }
+        Body::Multipart(parts) => {
+            let (name, _) = parts.iter().find(|(_, value)| place(value).is_some())?;
+            let (_, boundary) = received.header("content-type")?.split_once("boundary=")?;
+            let sent = fields(received.body(), boundary);
+            sent.into_iter().find(|(own, _)| own == name)?.1
         }
     };
     Some(SecretValue::new(text))

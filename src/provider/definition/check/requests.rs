@@ -27,6 +27,20 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
         query(definition, "probe.query", &probe.query, &[], found);
     }
     body(definition, found);
+    boundary(definition, found);
+}
+
+/// The type of a multipart body names its boundary, which only the body decides.
+fn boundary(definition: &Definition, found: &mut Vec<Mistake>) {
+    let revoke = definition.creates.iter().flat_map(|creates| &creates.revoke).map(|revoke| &revoke.body);
+    let mut bodies = std::iter::once(&definition.regenerate.body).chain(revoke).flatten();
+    let said = definition.headers.keys().find(|name| name.eq_ignore_ascii_case("content-type"));
+    if let Some(name) = said.filter(|_| bodies.any(|body| matches!(body, Body::Multipart(_)))) {
+        found.push(
+            Mistake::new(format!("headers.{name}"), "a multipart body says its own type")
+                .hint("leave it out"),
+        );
+    }
 }
 
 /// Whether the values of a query stand for something.
