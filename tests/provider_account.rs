@@ -90,7 +90,7 @@ impl Bench {
         let signer = Signer { main: &self.signer, extra: &[] };
         match operation {
             Operation::Regenerate => drop(credential.regenerate(rotation().into(), signer).await),
-            Operation::Read => drop(credential.read(signer).await),
+            Operation::Read => drop(credential.read(None, signer).await),
             Operation::Probe => {
                 let key = SecretValue::new(self.simulator.current_key());
                 drop(credential.probe(&key, &[]).await);

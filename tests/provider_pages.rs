@@ -275,15 +275,29 @@ async fn the_worked_example_says_what_the_page_says() {
 }
 
 #[test]
-fn the_example_of_keys_side_by_side_is_a_right_one() {
+fn the_examples_of_other_styles_are_right_ones() {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).unwrap();
     let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let [part] = blocks.filter(|block| block.starts_with("regenerate:")).collect::<Vec<_>>()[..] else {
-        panic!("not one example")
-    };
-    let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
-                 default_environment: live\nparams: { label: { description: what the name begins with } }\n\
-                 auth: [{ header: { name: X-Key } }]\nself: never\n";
-    let definition = Definition::parse(&format!("{above}{part}"));
-    assert!(definition.as_ref().is_ok_and(|it| it.creates.is_some()), "{definition:#?}");
+    let parts = blocks.filter(|block| block.contains("regenerate:") && !block.contains("name: example/"));
+    let mut styles = Vec::new();
+    for part in parts {
+        let used = ["label", "account", "endpoint_id"]
+            .into_iter()
+            .filter(|name| part.contains(&format!("{{{name}}}")));
+        let params: Vec<_> = used.map(|name| format!("{name}: {{ description: of one's own }}")).collect();
+        let above = "name: example/api-key\ntitle: Example\nenvironments: { live: https://api.example.com }\n\
+                     default_environment: live\nauth: [{ header: { name: X-Key } }]\nself: never\n";
+        let definition = Definition::parse(&format!("{above}params: {{ {} }}\n{part}", params.join(", ")));
+        let definition = definition.unwrap_or_else(|found| panic!("{found:#?}"));
+        let creates = definition.creates.as_ref();
+        styles.push((
+            definition.supplies.is_some(),
+            definition.slots.len(),
+            creates.map(|it| it.list.is_some()),
+        ));
+    }
+    assert_eq!(styles, STYLES);
 }
+
+/// Whether the caller chooses the key, how many named keys there are, and whether those side by side are listed.
+const STYLES: [(bool, usize, Option<bool>); 3] = [(false, 0, Some(true)), (false, 2, None), (true, 0, None)];

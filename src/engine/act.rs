@@ -88,7 +88,7 @@ where
         let id = rotation.rotation_id;
         let Some(secrets) = &self.signer else { return Err(Interruption::Reload) };
         let started = self.clock.monotonic();
-        let response = self.provider.regenerate(self.regeneration(id), secrets.signer()).await;
+        let response = self.provider.regenerate(self.regeneration(rotation), secrets.signer()).await;
         self.took(Share::Provider, started);
         crash::point("after-answer");
         if let Some(residue) = response.residue {
@@ -111,14 +111,14 @@ where
     }
 
     /// What the call is for, and the key that the record has for it.
-    fn regeneration(&self, rotation: RotationId) -> Regeneration<'_> {
+    fn regeneration<'a>(&'a self, rotation: &'a Rotation) -> Regeneration<'a> {
         let supplied = self.record.as_ref().and_then(|record| record.supplied.as_ref());
-        Regeneration { rotation, supplied }
+        Regeneration { rotation: rotation.rotation_id, supplied, slot: rotation.baseline.slot.as_ref() }
     }
 
     /// No other key may be sent in the place of the one that was chosen before the first call.
     fn lacks_what_it_supplies(&self, rotation: &Rotation) -> Option<Event> {
-        if !self.plan().supplies || self.regeneration(rotation.rotation_id).supplied.is_some() {
+        if !self.plan().supplies || self.regeneration(rotation).supplied.is_some() {
             return None;
         }
         let problem = Problem::local("the record does not hold the key that was chosen for this rotation");
@@ -157,7 +157,7 @@ where
     /// frozen process, while a late request takes effect.
     pub(super) async fn read(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
         let asked_at = self.now();
-        let reading = match self.read_provider().await? {
+        let reading = match self.read_provider(rotation.baseline.slot.as_ref()).await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),
             provider::Reading::Value(answer) => self.compare(rotation, answer),

@@ -196,8 +196,9 @@ where
 
     async fn compare_key(&mut self, value: &SecretValue) -> Result<Compared, Interruption> {
         let place = self.credential.store.clone();
-        if let Some(shown) = self.shown().await? {
-            if shown == self.fingerprint(value) {
+        let published = self.fingerprint(value);
+        if let Some(shown) = self.shown(&[&published]).await? {
+            if shown == published {
                 return Ok(Compared::Same);
             }
             return Ok(Compared::Differs(
@@ -275,7 +276,8 @@ where
         orphan: &SecretValue,
         published: &SecretValue,
     ) -> Result<Option<Evidence>, Interruption> {
-        if let Some(shown) = self.shown().await? {
+        let expected = [self.fingerprint(published), self.fingerprint(orphan)];
+        if let Some(shown) = self.shown(&expected.each_ref()).await? {
             return Ok(Some(Evidence::Shown(shown)));
         }
         if !self.plan().probe {
@@ -285,15 +287,22 @@ where
         Ok(Some(Evidence::Probed { orphan, published }))
     }
 
-    /// The provider's present key, where it can be read now.
-    async fn shown(&mut self) -> Result<Option<Fingerprint>, Interruption> {
+    /// The provider's present key, where it can be read now. Of several named keys, the first of the expected ones that is
+    /// among them: whoever holds one of these is right, whatever the others are.
+    async fn shown(&mut self, expected: &[&Fingerprint]) -> Result<Option<Fingerprint>, Interruption> {
         if self.plan().read.is_none() || self.provider.quiet_left().is_some() {
             return Ok(None);
         }
-        Ok(match self.read_provider().await? {
-            provider::Reading::Value(answer) => Some(self.fingerprint(&answer.secret)),
-            provider::Reading::Unavailable(_) | provider::Reading::Refused(_) => None,
-        })
+        let names: Vec<_> = self.plan().slots.iter().cloned().map(Some).collect();
+        let mut keys = Vec::new();
+        for slot in if names.is_empty() { vec![None] } else { names } {
+            match self.read_provider(slot.as_ref()).await? {
+                provider::Reading::Value(answer) => keys.push(self.fingerprint(&answer.secret)),
+                provider::Reading::Unavailable(_) | provider::Reading::Refused(_) => return Ok(None),
+            }
+        }
+        let found = expected.iter().find(|expected| keys.contains(expected)).map(|found| (*found).clone());
+        Ok(found.or_else(|| keys.into_iter().next()))
     }
 
     pub(super) async fn accepts(&mut self, key: &SecretValue) -> Result<Verdict, Interruption> {

@@ -9,9 +9,9 @@ use super::snapshot::Condition;
 use super::stopwatch::Share;
 use crate::clock::Clock;
 use crate::escrow::Escrow;
-use crate::ids::RotationId;
+use crate::ids::{KeyId, RotationId};
 use crate::provider::{self, Provider};
-use crate::rotation::{Baseline, Event, RefusalClass, Request};
+use crate::rotation::{Baseline, Event, RefusalClass, Request, Slot, idle_slot};
 use crate::secret::{Fingerprint, SecretValue};
 use crate::vault::{Entry, Needs, Store};
 
@@ -64,12 +64,10 @@ where
         self.signer = None;
         self.collect_secrets().await?;
         let field = self.entry.as_ref().and_then(|entry| entry.field(&self.credential.store.field));
-        let baseline = Baseline {
-            provider: self.provider_baseline().await?,
-            entry: field.map(|value| self.fingerprint(&value)),
-            entry_version: self.entry_version().unwrap_or_default(),
-            key_id: None,
-        };
+        let entry = field.map(|value| self.fingerprint(&value));
+        let (slot, provider) = self.provider_baseline(entry.as_ref()).await?;
+        let entry_version = self.entry_version().unwrap_or_default();
+        let baseline = Baseline { provider, entry, entry_version, key_id: None, slot };
         let drifted = |condition: &Condition| condition.code == "DRIFT";
         if baseline.provider.is_some() {
             self.conditions.retain(|condition| !drifted(condition));
@@ -135,12 +133,39 @@ where
         )))
     }
 
-    async fn provider_baseline(&mut self) -> Result<Option<Fingerprint>, Interruption> {
+    /// The key that the call will replace, and its name where the provider has several.
+    async fn provider_baseline(
+        &mut self,
+        entry: Option<&Fingerprint>,
+    ) -> Result<(Option<KeyId>, Option<Fingerprint>), Interruption> {
         if self.plan().read.is_none() {
-            return Ok(None);
+            return Ok((None, None));
         }
-        match self.read_provider().await? {
-            provider::Reading::Value(answer) => Ok(Some(self.fingerprint(&answer.secret))),
+        if self.plan().slots.is_empty() {
+            return Ok((None, Some(self.key_before(None).await?)));
+        }
+        let mut slots = Vec::new();
+        for name in self.plan().slots.clone() {
+            let key = self.key_before(Some(&name)).await?;
+            slots.push(Slot { name, key });
+        }
+        match idle_slot(&slots, entry) {
+            Some(slot) => Ok((Some(slot.name.clone()), Some(slot.key.clone()))),
+            None => Err(Interruption::Held(Cause::new(
+                "ENTRY_IN_NO_SLOT",
+                format!(
+                    "the key at {} is none of the provider's keys, so that nobody can tell which of them applications \
+                     use, and none is made anew; put the one that they use there, and keyturn goes on",
+                    self.credential.store
+                ),
+            ))),
+        }
+    }
+
+    /// A key that the provider shows before anything is changed.
+    async fn key_before(&mut self, slot: Option<&KeyId>) -> Result<Fingerprint, Interruption> {
+        match self.read_provider(slot).await? {
+            provider::Reading::Value(answer) => Ok(self.fingerprint(&answer.secret)),
             provider::Reading::Unavailable(problem) => Err(Interruption::Held(Cause::new(
                 "PROVIDER_UNREACHABLE",
                 format!("the provider's present key cannot be read, so nothing was rotated: {problem}"),
@@ -156,11 +181,14 @@ where
         }
     }
 
-    pub(super) async fn read_provider(&mut self) -> Result<provider::Reading, Interruption> {
+    pub(super) async fn read_provider(
+        &mut self,
+        slot: Option<&KeyId>,
+    ) -> Result<provider::Reading, Interruption> {
         self.collect_secrets().await?;
         let started = self.clock.monotonic();
         let reading = match &self.signer {
-            Some(secrets) => self.provider.read(secrets.signer()).await,
+            Some(secrets) => self.provider.read(slot, secrets.signer()).await,
             None => return Err(Interruption::Reload),
         };
         self.took(Share::Provider, started);

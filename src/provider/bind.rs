@@ -18,7 +18,8 @@ pub use usual::bind_loosely;
 
 use super::base_url;
 use super::body::Body;
-use super::definition::{AuthScheme, Definition};
+use super::definition::{AuthScheme, Definition, SLOT};
+use super::template::Template;
 use super::wire::{SecretHeader, Signing, Wire};
 use crate::ids::KeyId;
 use crate::mistake::{Mistake, did_you_mean};
@@ -66,7 +67,10 @@ pub struct BoundDefinition {
     name: String,
     base_url: Url,
     plan: Plan,
+    /// Of several named keys, those of the first.
     pub(super) wire: Wire,
+    /// The calls for each of several named keys.
+    pub(super) slots: Vec<(KeyId, Wire)>,
 }
 
 impl BoundDefinition {
@@ -95,6 +99,12 @@ impl BoundDefinition {
         std::iter::once(&self.base_url).chain(tokens)
     }
 
+    /// The calls for the key of that name, where there are several.
+    pub(super) fn wire_of(&self, slot: Option<&KeyId>) -> &Wire {
+        let found = self.slots.iter().find(|(name, _)| Some(name) == slot);
+        found.map_or(&self.wire, |(_, wire)| wire)
+    }
+
     /// The regenerate call as a person reads it: method and address, without secrets.
     pub fn regenerate_call(&self) -> String {
         format!("{} {}", self.wire.regenerate.method, self.wire.regenerate.url)
@@ -117,22 +127,55 @@ pub fn bind(definition: &Definition, binding: Binding) -> Result<BoundDefinition
     let (Some(base_url), Some(scheme), true) = (base_url, scheme, found.is_empty()) else {
         return Err(found);
     };
-    let site = calls::Site {
-        base_url: &base_url,
-        resource: resource.as_ref(),
-        params: &binding.params,
-        headers: &definition.headers,
+    let asked_for = Asked { base_url: &base_url, resource: resource.as_ref(), grace, scheme, extra };
+    let named = |name: &String| Some((name.parse().ok()?, slot_params(&binding, name)));
+    let slots = definition
+        .slots
+        .iter()
+        .filter_map(named)
+        .map(|(name, params): (KeyId, _)| Ok((name, asked_for.wire(definition, &binding, &params)?)));
+    let slots: Vec<_> = slots.collect::<Result<_, _>>().map_err(|mistake| vec![mistake])?;
+    let wire = match slots.first() {
+        Some((_, wire)) => wire.clone(),
+        None => asked_for.wire(definition, &binding, &binding.params).map_err(|mistake| vec![mistake])?,
     };
-    let names = body::Names {
-        params: &binding.params,
-        declared: &definition.params,
-        extra_secrets: &binding.extra_secrets,
-        grace,
-        lifetime: definition.lifetime,
-    };
-    let wire = wire(definition, &site, &names, scheme, extra).map_err(|mistake| vec![mistake])?;
     let plan = plan(definition, binding, grace, propagation, creates);
-    Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire })
+    Ok(BoundDefinition { name: definition.name.clone(), base_url, plan, wire, slots })
+}
+
+/// The parameters, and the name of one of several keys.
+fn slot_params(binding: &Binding, slot: &str) -> BTreeMap<String, String> {
+    let slot = (SLOT.to_owned(), slot.to_owned());
+    binding.params.clone().into_iter().chain([slot]).collect()
+}
+
+/// What all calls of a credential have in common, whichever of several keys they are about.
+struct Asked<'a> {
+    base_url: &'a Url,
+    resource: Option<&'a Template>,
+    grace: Option<Duration>,
+    scheme: &'a AuthScheme,
+    extra: BTreeMap<String, SecretHeader>,
+}
+
+impl Asked<'_> {
+    fn wire(
+        &self,
+        definition: &Definition,
+        binding: &Binding,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Wire, Mistake> {
+        let Self { base_url, resource, grace, scheme, extra } = self;
+        let site = calls::Site { base_url, resource: *resource, params, headers: &definition.headers };
+        let names = body::Names {
+            params,
+            declared: &definition.params,
+            extra_secrets: &binding.extra_secrets,
+            grace: *grace,
+            lifetime: definition.lifetime,
+        };
+        wire(definition, &site, &names, scheme, extra.clone())
+    }
 }
 
 fn take<T>(result: Result<T, Mistake>, found: &mut Vec<Mistake>) -> Option<T> {
@@ -262,6 +305,7 @@ fn plan(
     // answer the one key it could be done with is the one that nobody has.
     let can_sign_again = !binding.self_authenticating || grace.is_some() || creates.is_some();
     let supplies = definition.supplies.is_some();
+    let slots = definition.slots.iter().filter_map(|name| name.parse().ok()).collect();
     let calls_max = if supplies { Some(u32::MAX) } else { definition.redo.map(|redo| redo.max_calls) };
     let replay = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);
     Plan {
@@ -273,6 +317,7 @@ fn plan(
         read: definition.read.as_ref().map(|read| read.lag).filter(|_| can_sign_again),
         redo: calls_max.filter(|_| can_sign_again),
         supplies,
+        slots,
         creates,
         propagation,
         probe: definition.probe.is_some(),

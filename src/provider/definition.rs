@@ -29,7 +29,8 @@ pub use auth::{
     AuthScheme, BasicAuth, BodyAuth, ClientAuth, ExtraSecret, HeaderAuth, Oauth2Auth, SelfSigning,
 };
 pub use body::{Body, BodyValue, Scalar};
-pub use call::{Method, Probe, Read, Regenerate};
+pub(super) use call::SLOT;
+pub use call::{Method, Probe, Read, ReadMethod, Regenerate};
 pub(super) use creates::KEY_ID;
 pub use creates::{Creates, List, NextPage, PageCursor, PageNumber, Revoke, RevokeMethod};
 pub use duration::read_duration;
@@ -89,6 +90,10 @@ pub struct Definition {
     /// The key is one that the caller chooses. Left out: the provider makes it.
     #[serde(default)]
     pub supplies: Option<Supplies>,
+    /// The names of the provider's keys, where it has several and the call makes the one anew that `{slot}` names in its path,
+    /// query or body. keyturn names the one that nobody uses; the old key lives on in its slot until another rotation.
+    #[serde(default)]
+    pub slots: Vec<String>,
     /// The call makes a key beside the old one. Left out: it replaces the old one.
     #[serde(default)]
     pub creates: Option<Creates>,

@@ -17,7 +17,13 @@ pub use request::{Purpose, Request, requests};
 /// The steps of a rotation, in their order.
 pub fn steps(plan: &Plan) -> Vec<String> {
     let mut steps = vec!["Check that Vault, escrow and provider are ready; nothing is changed.".to_owned()];
-    if plan.read.is_some() {
+    if !plan.slots.is_empty() {
+        steps.push(format!(
+            "Read all of the provider's keys, signed with {}, and choose one that the entry does not hold; if it holds none of \
+             them, stop.",
+            signer(plan)
+        ));
+    } else if plan.read.is_some() {
         steps.push(format!(
             "Read the provider's current key, signed with {}, to compare with later.",
             signer(plan)
@@ -53,6 +59,11 @@ pub fn steps(plan: &Plan) -> Vec<String> {
                 "Close, and owe the old key in the record; it is revoked {after} later, signed with {signer}."
             )
         }
+        (None, Some(grace)) if !plan.slots.is_empty() => format!(
+            "Close; the old key works on in its own slot until another rotation, which no one but an emergency begins before {} \
+             are over.",
+            words(grace)
+        ),
         (None, Some(grace)) => {
             format!("Close; the old key goes on to work for {} after the call.", words(grace))
         }
@@ -102,10 +113,8 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
         ));
     }
     if let Some(lag) = plan.read {
-        means.push(format!(
-            "the provider's current key is read and compared with the one before the call, for {}",
-            words(lag)
-        ));
+        let which = if plan.slots.is_empty() { "the provider's current key" } else { "that very key" };
+        means.push(format!("{which} is read and compared with the one before the call, for {}", words(lag)));
     }
     if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none() && !plan.supplies) {
         let within = match (plan.self_authenticating, plan.grace) {
@@ -154,6 +163,11 @@ pub fn old_key(plan: &Plan) -> String {
         );
     }
     match plan.grace {
+        Some(grace) if !plan.slots.is_empty() => format!(
+            "It goes on to work in its own slot until another rotation makes that one anew: {} at least, unless an emergency comes \
+             before. So a key that has leaked dies only with a second rotation; an emergency does not end its life.",
+            words(grace)
+        ),
         Some(grace) => format!(
             "It goes on to work for {} after the call; until then applications must have read the new one.",
             words(grace)

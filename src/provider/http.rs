@@ -294,7 +294,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
     }
 
     async fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>) -> Response {
-        let wire = &self.bound.wire;
+        let wire = self.bound.wire_of(what.slot);
         let asked = Asked { what: Some(what), ..Asked::new(&wire.regenerate, &wire.signing, signer) };
         match self.ask_for_account(asked).await {
             Ok(Heard { received, sent }) => match what.supplied {
@@ -305,8 +305,8 @@ impl<C: Clock> Provider for HttpProvider<C> {
         }
     }
 
-    async fn read(&self, signer: Signer<'_>) -> Reading {
-        let wire = &self.bound.wire;
+    async fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> Reading {
+        let wire = self.bound.wire_of(slot);
         let Some(read) = &wire.read else {
             let reason = "the definition declares no way to read the key back";
             return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));

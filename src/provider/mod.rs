@@ -69,12 +69,14 @@ pub struct Regeneration<'a> {
     pub rotation: RotationId,
     /// The key that the call brings, where keyturn chooses it.
     pub supplied: Option<&'a SecretValue>,
+    /// The name of the key that it makes anew, where the provider has several.
+    pub slot: Option<&'a KeyId>,
 }
 
 impl From<RotationId> for Regeneration<'_> {
     /// A call in which keyturn has nothing to choose.
     fn from(rotation: RotationId) -> Self {
-        Self { rotation, supplied: None }
+        Self { rotation, supplied: None, slot: None }
     }
 }
 
@@ -166,8 +168,8 @@ pub trait Provider: Send + Sync + 'static {
     fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>)
     -> impl Future<Output = Response> + Send;
 
-    /// Reads the current value, where the definition declares how; else `Refused`.
-    fn read(&self, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;
+    /// Reads the current value, of several named keys that of `slot`, where the definition declares how; else `Refused`.
+    fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;
 
     /// Asks the provider whether it accepts `key`, without a side effect.
     fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)])

@@ -22,7 +22,7 @@ use self::caller::is_sent;
 use self::document::{element, put, put_key, written};
 use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
-use super::wire::{Call, KeyPlace, Signing};
+use super::wire::{Call, ReadCall, Signing, Wire};
 use crate::clock::Clock;
 use crate::ids::RotationId;
 use crate::secret::SecretValue;
@@ -86,6 +86,8 @@ struct Key {
     value: SecretValue,
     /// The rotation that it was made for.
     rotation: Option<RotationId>,
+    /// Which of several named keys it is.
+    slot: usize,
     accepted_from: Timestamp,
     dies_at: Timestamp,
 }
@@ -103,6 +105,7 @@ impl<C: Clock> Simulator<C> {
         let by_hand = |number| Key {
             value: Self::key_number(number),
             rotation: None,
+            slot: number,
             accepted_from: Timestamp::UNIX_EPOCH,
             dies_at: Timestamp::MAX,
         };
@@ -157,14 +160,15 @@ impl<C: Clock> Simulator<C> {
     fn answer(&self, received: &Received) -> Reply {
         let wire = &self.bound.wire;
         let is = |call: &Call| received.is(call.method.as_str(), &call.path_and_query);
-        let read = wire.read.as_ref().filter(|read| is(&read.call));
+        let reads = self.slots().filter_map(|wire| wire.read.as_ref());
+        let read = reads.into_iter().find(|read| is(&read.call));
         let probe = wire.probe.as_ref().filter(|probe| is(&probe.call));
         let (what, reply) = if let Some(reply) = self.token(received) {
             ("token", reply)
-        } else if is(&wire.regenerate) {
+        } else if self.slots().any(|wire| is(&wire.regenerate)) {
             ("regenerate", self.regenerate(received))
         } else if let Some(read) = read {
-            ("read", self.read(received, &read.call, &read.key))
+            ("read", self.read(received, &read.call))
         } else if let Some(probe) = probe {
             let accepted = self.is_accepted(received, &probe.call, &probe.signing);
             let statuses = if accepted { &probe.accepted } else { &probe.not_accepted };
@@ -181,11 +185,18 @@ impl<C: Clock> Simulator<C> {
         reply
     }
 
+    /// The calls for each of several named keys, or for the one.
+    fn slots(&self) -> impl Iterator<Item = &Wire> {
+        let alone = self.bound.slots.is_empty().then_some(&self.bound.wire);
+        alone.into_iter().chain(self.bound.slots.iter().map(|(_, wire)| wire))
+    }
+
     fn regenerate(&self, received: &Received) -> Reply {
-        let wire = &self.bound.wire;
-        if !self.may_ask(received, &wire.regenerate) {
-            return Reply::status(401);
-        }
+        let is_meant = |wire: &Wire| {
+            let call = &wire.regenerate;
+            received.is(call.method.as_str(), &call.path_and_query) && self.may_ask(received, call)
+        };
+        let Some(slot) = self.slots().position(is_meant) else { return Reply::status(401) };
         let now = self.clock.now();
         let replay = self.bound.plan().replay.zip(self.idempotency_key(received));
         if let Some((window, key)) = &replay
@@ -204,10 +215,10 @@ impl<C: Clock> Simulator<C> {
         }
         let whole = match trouble {
             Trouble::NoValue(status) => {
-                self.make_key(received, now);
+                self.make_key(received, slot, now);
                 Reply::status(status)
             }
-            _ => self.new_answer(received, now),
+            _ => self.new_answer(received, slot, now),
         };
         if let Some((_, key)) = replay {
             self.state.send_modify(|state| state.answered.push((key, now, whole.clone())));
@@ -233,12 +244,12 @@ impl<C: Clock> Simulator<C> {
         (now < later(*at, window)).then(|| reply.clone())
     }
 
-    fn new_answer(&self, received: &Received, now: Timestamp) -> Reply {
-        let facts = &self.bound.wire.answer;
-        let key = self.make_key(received, now);
+    fn new_answer(&self, received: &Received, slot: usize, now: Timestamp) -> Reply {
+        let facts = &self.slots().nth(slot).unwrap_or(&self.bound.wire).answer;
+        let key = self.make_key(received, slot, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
-            let inside = element(&mut body, place);
+            let inside = element(&mut body, place, 0);
             put_key(&mut body, &inside, place, &key);
             inside
         });
@@ -264,7 +275,7 @@ impl<C: Clock> Simulator<C> {
 
     /// Makes a key, lets the others live on as declared, and gives its text; takes the one that the request brings, unless it
     /// has it already.
-    fn make_key(&self, received: &Received, now: Timestamp) -> String {
+    fn make_key(&self, received: &Received, slot: usize, now: Timestamp) -> String {
         let plan = self.bound.plan();
         if let Some(brought) = &received.supplied
             && self.holds(self.newest(), brought)
@@ -273,6 +284,7 @@ impl<C: Clock> Simulator<C> {
         }
         let dies_at = match plan.creates {
             Some(_) => Timestamp::MAX,
+            None if !plan.slots.is_empty() => now,
             None => later(now, plan.grace.unwrap_or_default()),
         };
         let usable_after = plan.propagation.map_or(Duration::ZERO, |declared| {
@@ -286,23 +298,29 @@ impl<C: Clock> Simulator<C> {
         let brought = received.supplied.as_ref().map(SecretValue::duplicate);
         let (rotation, value) = (received.rotation_id(), brought.unwrap_or_else(|| Self::key_number(number)));
         self.state.send_modify(|state| {
-            for key in &mut state.keys {
+            for key in state.keys.iter_mut().filter(|key| key.slot == slot || plan.slots.is_empty()) {
                 key.dies_at = key.dies_at.min(dies_at);
             }
             let value = value.duplicate();
-            state.keys.push(Key { value, rotation, accepted_from, dies_at: Timestamp::MAX });
+            state.keys.push(Key { value, rotation, slot, accepted_from, dies_at: Timestamp::MAX });
         });
         value.expose().to_owned()
     }
 
-    fn read(&self, received: &Received, call: &Call, place: &KeyPlace) -> Reply {
+    /// The keys of all slots that this very request reads.
+    fn read(&self, received: &Received, call: &Call) -> Reply {
         if !self.may_ask(received, call) {
             return Reply::status(401);
         }
         let mut body = self.success();
-        let newest = self.state.borrow().keys.last().map(|key| key.value.duplicate());
-        let inside = element(&mut body, place);
-        put_key(&mut body, &inside, place, newest.as_ref().map_or("", SecretValue::expose));
+        let state = self.state.borrow();
+        let asked = |read: &&ReadCall| received.is(read.call.method.as_str(), &read.call.path_and_query);
+        let reads = self.slots().enumerate().filter_map(|(slot, wire)| Some((slot, wire.read.as_ref()?)));
+        for (index, (slot, read)) in reads.filter(|(_, read)| asked(read)).enumerate() {
+            let newest = state.keys.iter().rfind(|key| key.slot == slot || self.bound.slots.is_empty());
+            let inside = element(&mut body, &read.key, index);
+            put_key(&mut body, &inside, &read.key, newest.map_or("", |key| key.value.expose()));
+        }
         Reply::json(200, &body)
     }
 

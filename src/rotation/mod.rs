@@ -11,6 +11,7 @@ mod resolve;
 mod resume;
 mod revocation;
 pub mod schedule;
+mod slots;
 mod state;
 mod step;
 mod times;
@@ -25,6 +26,7 @@ pub use plan::{Creates, Plan, Propagation};
 pub use resolve::possible_decisions;
 pub use resume::is_wanted;
 pub use revocation::{Created, Revocation, is_as_recorded, shows_the_published, strays};
+pub use slots::{Slot, idle_slot};
 pub use state::{
     Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
     State, Trigger, Unknown,

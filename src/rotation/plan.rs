@@ -25,6 +25,9 @@ pub struct Plan {
     /// The call brings a key that keyturn chose and that the record holds since the intent: made again, at any time, it
     /// brings the very same. `redo` then knows no bound.
     pub supplies: bool,
+    /// The names of the provider's keys, of which the call makes one anew and leaves the others alone; empty where it has one.
+    /// Such a provider has a `read`, and `grace` is the time for which keyturn leaves the old key alone.
+    pub slots: Vec<KeyId>,
     /// The call makes another key beside the old one, which dies by a call of its own; `None`: it replaces the old one.
     /// Such a provider has no `grace` and no `read`, and a further call waits for no other.
     pub creates: Option<Creates>,

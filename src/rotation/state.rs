@@ -246,7 +246,7 @@ pub enum Trigger {
 /// What the provider and Vault held before the call; a later read is compared with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// The value that the provider showed, where it can be read.
+    /// The value that the provider showed, where it can be read: of several named keys, that of `slot`.
     pub provider: Option<Fingerprint>,
     /// The value in the application's entry.
     pub entry: Option<Fingerprint>,
@@ -255,12 +255,16 @@ pub struct Baseline {
     /// The provider's id of the key in the entry, where keys live side by side and it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// The name of the key that the call makes anew, where the provider has several; it never changes in a rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<KeyId>,
 }
 
 impl Baseline {
     /// Whether provider and Vault held different keys: somebody rotated without keyturn.
     pub fn has_drift(&self) -> bool {
-        matches!((&self.provider, &self.entry), (Some(provider), Some(entry)) if provider != entry)
+        let shown = self.provider.as_ref().filter(|_| self.slot.is_none());
+        matches!((shown, &self.entry), (Some(shown), Some(entry)) if shown != entry)
     }
 }
 

@@ -19,6 +19,7 @@ mod drift;
 mod orphans;
 mod outages;
 mod replicas;
+mod slots;
 mod supplied;
 mod sweeps;
 mod verdict;

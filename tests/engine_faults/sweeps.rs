@@ -8,7 +8,8 @@ use keyturn::vault::Error;
 
 use crate::verdict::{assert_calls_within_capability, assert_nothing_lost, assert_settled};
 use crate::world::{
-    World, ask, hasty, plan_none, plan_read, plan_redo, plan_replay, plan_supplied, seconds, staged,
+    World, ask, hasty, plan_none, plan_read, plan_redo, plan_replay, plan_slots, plan_supplied, seconds,
+    staged,
 };
 
 /// Every capability, with and without staging, with short times: a follower that looks up each second is slow work.
@@ -19,6 +20,7 @@ fn plans() -> Vec<(&'static str, Plan)> {
         ("replay", plan_replay()),
         ("redo", plan_redo()),
         ("supplied", plan_supplied()),
+        ("slots", plan_slots()),
     ];
     capabilities
         .into_iter()

@@ -326,6 +326,7 @@ pub fn plan_none() -> Plan {
         read: None,
         redo: None,
         supplies: false,
+        slots: Vec::new(),
         creates: None,
         propagation: None,
         probe: false,
@@ -357,6 +358,12 @@ pub fn plan_redo() -> Plan {
 /// keyturn chooses the key, and the same call brings it again.
 pub fn plan_supplied() -> Plan {
     Plan { supplies: true, redo: Some(u32::MAX), ..plan_none() }
+}
+
+/// Two named keys; the one that the entry does not hold is made anew, and the other is left alone for a day.
+pub fn plan_slots() -> Plan {
+    let slots = ["first", "second"].map(|name| name.parse().unwrap()).into();
+    Plan { slots, grace: Some(Duration::from_hours(24)), ..plan_read() }
 }
 
 /// Keys live side by side, and the old one is revoked an hour after the rotation.

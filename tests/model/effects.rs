@@ -1,6 +1,6 @@
 //! One effect of the core, as `src/engine/act.rs` carries it out.
 
-use keyturn::rotation::{Effect, Rotation};
+use keyturn::rotation::{Effect, Plan, Rotation, idle_slot};
 
 use super::chores;
 use super::engine::{Moved, advance, crash, holds_claim, look_after_leftovers, proceed, told};
@@ -9,7 +9,7 @@ use super::mutation::{Mutation, Rules};
 use super::properties;
 use super::said::{Heard, Said, Seen, Shown, fingerprint};
 use super::vault;
-use super::world::{Hand, Place, Run, Slot, World, number, open_number, small};
+use super::world::{Hand, Key, Place, Run, Slot, World, number, open_number, small};
 
 /// Where the effect does not succeed, the replica is left where it reads everything afresh.
 pub(crate) fn run(world: &mut World, rules: &Rules, who: usize, mut run: Run, happens: Happens) -> Moved {
@@ -71,13 +71,32 @@ fn preflight(world: &mut World, rules: &Rules, who: usize, rotation: u8) -> Said
     let entry = world.entry;
     world.replicas[who].entry = Some(entry);
     world.replicas[who].slots[usize::from(rotation)] = Slot::Unsent;
+    let slot = slot_to_regenerate(world, rules, entry.key);
     Said::Preflighted {
         rotation,
         replica: who,
         epoch: world.replicas[who].version + 1,
-        shown: rules.plan.read.map(|_| world.provider.newest()),
+        shown: rules.plan.read.map(|_| world.provider.shown(slot.unwrap_or_default())),
+        slot,
         entry: (entry.key, entry.version),
     }
+}
+
+/// Which of several named keys the real core chooses.
+fn slot_to_regenerate(world: &World, rules: &Rules, entry: Key) -> Option<u8> {
+    let named = rules.plan.slots.iter().zip(0..);
+    let shown = named.map(|(name, slot)| keyturn::rotation::Slot {
+        name: name.clone(),
+        key: fingerprint(world.provider.shown(slot)),
+    });
+    let shown: Vec<_> = shown.collect();
+    let in_use = |slot: &keyturn::rotation::Slot| slot.key == fingerprint(entry);
+    let chosen = match rules.mutation {
+        Mutation::RegeneratesTheSlotInUse => shown.iter().find(|slot| in_use(slot)),
+        _ => idle_slot(&shown, Some(&fingerprint(entry))),
+    };
+    let chosen = &chosen?.name;
+    rules.plan.slots.iter().position(|name| name == chosen).map(small)
 }
 
 fn call(
@@ -132,9 +151,9 @@ fn sent(world: &mut World, rules: &Rules, who: usize, run: &mut Run, happens: Ha
     let id = number(open.rotation_id);
     match happens {
         Happens::Lost | Happens::DiesUnapplied => {}
-        Happens::Later | Happens::DiesLater => world.flight = Some(id),
+        Happens::Later | Happens::DiesLater => world.flight = Some((id, slot_of(&rules.plan, open))),
         _ => {
-            let key = rules.apply(world, id);
+            let key = rules.apply(world, (id, slot_of(&rules.plan, open)));
             if happens == Happens::Slow {
                 let waits = Run { answer_waits: Some(key), ..run.clone() };
                 world.replicas[who].place = Place::Running(waits);
@@ -183,13 +202,26 @@ fn read(world: &mut World, rules: &Rules, who: usize, run: &Run, happens: Happen
         }
         _ => {}
     }
-    let key = world.provider.newest() - u8::from(happens == Happens::Stale);
+    let (slot, stale) = (slot_of(&rules.plan, open), happens == Happens::Stale);
+    if stale && !rules.plan.slots.is_empty() {
+        return Shown::Unchanged;
+    }
+    let key = world.provider.shown(slot) - u8::from(stale);
     let before = open.baseline.provider.as_ref().or(open.baseline.entry.as_ref());
     if before == Some(&fingerprint(key)) && rules.mutation != Mutation::TakesWhateverItReads {
         return Shown::Unchanged;
     }
     take_in_hand(world, who, open, key);
     Shown::Changed(told(world, key, small(open.calls)))
+}
+
+/// Which of several named keys a rotation makes anew.
+fn slot_of(plan: &Plan, open: &Rotation) -> u8 {
+    plan.slots
+        .iter()
+        .position(|name| Some(name) == open.baseline.slot.as_ref())
+        .map(small)
+        .unwrap_or_default()
 }
 
 fn seal(world: &mut World, who: usize, happens: Happens) {

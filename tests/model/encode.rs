@@ -6,7 +6,8 @@ use super::world::{Entry, Mail, Place, Replica, Slot, Stamp, World, seconds};
 
 pub(crate) fn encode(world: &World) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(96);
-    bytes.extend([world.tick, option(world.flight), world.requests, world.faults]);
+    bytes.extend([world.tick, option(world.flight.map(|(id, _)| id)), world.requests, world.faults]);
+    bytes.push(option(world.flight.map(|(_, slot)| slot)));
     bytes.extend([world.decisions, u8::from(world.kept_by_hand)]);
     state(&mut bytes, &world.record.state);
     bytes.extend([world.record.version, option(world.record.staged)]);
@@ -14,7 +15,7 @@ pub(crate) fn encode(world: &World) -> Box<[u8]> {
     mail(&mut bytes, world.mail.as_ref());
     bytes.extend([world.provider.newest(), u8::from(world.provider.turned_away)]);
     for made in &world.provider.made {
-        bytes.extend([made.rotation, made.tick, option(made.revoked), option(made.left)]);
+        bytes.extend([made.rotation, made.slot, made.tick, option(made.revoked), option(made.left)]);
     }
     bytes.extend(&world.provider.sent);
     bytes.push(world.received.iter().fold(0, |mask, key| mask | 1 << key));

@@ -69,6 +69,12 @@ fn promises_hold_where_a_call_comes_after_the_rotation_that_it_was_made_for() {
 }
 
 #[test]
+fn promises_hold_where_the_provider_has_two_named_keys() {
+    hold("slots", QUICK);
+    hold("slots", Bounds { faults: 0, requests: 2, ..QUICK });
+}
+
+#[test]
 fn promises_hold_where_a_new_key_needs_time() {
     hold("staged", QUICK);
     hold("staged, probed", QUICK);

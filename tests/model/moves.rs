@@ -217,8 +217,8 @@ pub(crate) fn make(world: &mut World, rules: &Rules, next: Move) -> Moved {
             world.flight = None;
         }
         Move::FlightLands => {
-            if let Some(rotation) = world.flight.take() {
-                rules.apply(world, rotation);
+            if let Some(sent) = world.flight.take() {
+                rules.apply(world, sent);
             }
         }
         Move::MailArrives => vault::deliver(world, rules)?,

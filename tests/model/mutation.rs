@@ -44,6 +44,7 @@ pub(crate) enum Mutation {
     PublishesWithoutStaging,
     RedoesAtOnce,
     RedoesWithoutEnd,
+    RegeneratesTheSlotInUse,
     RestsAfterALostWrite,
     RevokesAtOnce,
     RevokesKeysOfOpenRotations,
@@ -92,9 +93,9 @@ impl Rules {
     }
 
     /// A call takes effect at the provider.
-    pub(crate) fn apply(&self, world: &mut World, rotation: Number) -> Key {
+    pub(crate) fn apply(&self, world: &mut World, sent: (Number, u8)) -> Key {
         let supplies = self.plan.supplies && self.mutation != Mutation::ChoosesAnotherKeyForEachCall;
-        world.provider.apply(&Plan { supplies, ..self.plan.clone() }, rotation, world.tick)
+        world.provider.apply(&Plan { supplies, ..self.plan.clone() }, sent, world.tick)
     }
 
     /// How many different questions the core was asked.
@@ -167,7 +168,7 @@ impl Rules {
         self.of_interest(properties::nothing_lost(world))?;
         self.of_interest(properties::never_twice(world, self))?;
         self.of_interest(properties::never_guessed(world))?;
-        self.of_interest(properties::published_key_lives(world))?;
+        self.of_interest(properties::published_key_lives(world, self))?;
         self.of_interest(properties::asks_only_when_it_must(world, self))
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn none() -> Plan {
         read: None,
         redo: None,
         supplies: false,
+        slots: Vec::new(),
         creates: None,
         propagation: None,
         probe: false,
@@ -91,6 +92,12 @@ pub(crate) fn supplied_and_read() -> Plan {
     Plan { grace: GRACE, read: Some(seconds(5)), ..supplied() }
 }
 
+/// Two named keys, of which the one that the entry does not hold is made anew.
+pub(crate) fn slots() -> Plan {
+    let slots = ["first", "second"].map(|name| name.parse().unwrap()).into();
+    Plan { slots, ..read_with_grace() }
+}
+
 pub(crate) fn published_and_probed() -> Plan {
     Plan { probe: true, ..redo() }
 }
@@ -131,6 +138,7 @@ pub(crate) fn all() -> Vec<(&'static str, Plan)> {
         ("published, probed", published_and_probed()),
         ("supplied", supplied()),
         ("supplied, read", supplied_and_read()),
+        ("slots", slots()),
         ("created", created()),
         ("created, called again", created_again()),
         ("created, signing itself", created_signing_itself()),

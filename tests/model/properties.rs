@@ -87,8 +87,13 @@ pub(crate) fn is_not_needed(world: &World, rules: &Rules, key: Key) -> Found {
     Err(Broken::new(Property::NothingNeededRevoked, what))
 }
 
-/// Where keys live side by side, the published one lives.
-pub(crate) fn published_key_lives(world: &World) -> Found {
+/// Where keys live side by side, or in slots of their own, the published one lives.
+pub(crate) fn published_key_lives(world: &World, rules: &Rules) -> Found {
+    if !rules.plan.slots.is_empty() && !world.provider.accepts(&rules.plan, world.entry.key, world.tick) {
+        let what = format!("the entry holds key {}, whose slot was made anew", world.entry.key);
+        return Err(Broken::new(Property::NoOutage, what));
+    }
+
     match world.provider.made[usize::from(world.entry.key)].revoked {
         None => Ok(()),
         Some(tick) => {

@@ -4,6 +4,9 @@ use keyturn::rotation::Plan;
 
 use super::world::{Key, Number, ROTATIONS_MAX, TICK_SECONDS, small};
 
+/// The keys that were in the slots before keyturn came.
+const UNKNOWN: Key = 200;
+
 #[derive(Clone)]
 pub(crate) struct Provider {
     /// Whose call made each key, and when; the first is nobody's.
@@ -17,6 +20,8 @@ pub(crate) struct Provider {
 #[derive(Clone, Copy)]
 pub(crate) struct Made {
     pub(crate) rotation: Number,
+    /// Which of several named keys it is.
+    pub(crate) slot: u8,
     pub(crate) tick: u8,
     /// When it was revoked.
     pub(crate) revoked: Option<u8>,
@@ -25,14 +30,14 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    const fn by(rotation: Number, tick: u8) -> Self {
-        Self { rotation, tick, revoked: None, left: None }
+    const fn by(rotation: Number, slot: u8, tick: u8) -> Self {
+        Self { rotation, slot, tick, revoked: None, left: None }
     }
 }
 
 impl Provider {
     pub(crate) fn new() -> Self {
-        Self { made: vec![Made::by(0, 0)], sent: [0; ROTATIONS_MAX], turned_away: false }
+        Self { made: vec![Made::by(0, 0, 0)], sent: [0; ROTATIONS_MAX], turned_away: false }
     }
 
     pub(crate) fn newest(&self) -> Key {
@@ -58,14 +63,25 @@ impl Provider {
         if plan.creates.is_some() {
             return self.made[usize::from(key)].revoked;
         }
-        let next = self.made.get(usize::from(key) + 1)?;
+        let mut later = self.made.iter().skip(usize::from(key) + 1);
+        if !plan.slots.is_empty() {
+            let slot = self.made[usize::from(key)].slot;
+            return later.find(|made| made.slot == slot).map(|made| made.tick);
+        }
+        let next = later.next()?;
         let grace = plan.grace.map_or(0, |grace| grace.as_secs().div_ceil(TICK_SECONDS));
         Some(next.tick.saturating_add(small(grace)))
     }
 
+    /// The key that a slot shows; one that was never made anew has a key that nobody knows.
+    pub(crate) fn shown(&self, slot: u8) -> Key {
+        let newest = self.made.iter().rposition(|made| made.slot == slot);
+        newest.map_or(UNKNOWN + slot, small)
+    }
+
     /// A call takes effect; the same rotation id gives the same key where the provider replays. One that brings its key makes
     /// that the newest again.
-    pub(crate) fn apply(&mut self, plan: &Plan, rotation: Number, tick: u8) -> Key {
+    pub(crate) fn apply(&mut self, plan: &Plan, (rotation, slot): (Number, u8), tick: u8) -> Key {
         if plan.supplies && self.maker(self.newest()) == rotation {
             return self.newest();
         }
@@ -73,7 +89,7 @@ impl Provider {
         match known.filter(|_| plan.replay.is_some()) {
             Some(index) => small(index),
             None => {
-                self.made.push(Made::by(rotation, tick));
+                self.made.push(Made::by(rotation, slot, tick));
                 self.newest()
             }
         }

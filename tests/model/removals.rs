@@ -79,6 +79,7 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::OneHand, M::SavesWithoutCheckAndSet, plans::none(), ONE_FAULT),
         removal(P::NoOutage, M::PublishesWithoutStaging, plans::staged(), ONE_FAULT),
         removal(P::NoOutage, M::BelievesEveryProbe, plans::staged_and_probed(), ONE_FAULT),
+        removal(P::NoOutage, M::RegeneratesTheSlotInUse, plans::slots(), ONE_FAULT),
         removal(P::NoOutage, M::NeverTakesOver, plans::staged(), ONE_FAULT),
         removal(P::NothingNeededRevoked, M::NeverFencesTheEntry, plans::created(), CLEARED),
         removal(P::NothingNeededRevoked, M::RevokesAtOnce, plans::created(), CLEARED),

@@ -20,6 +20,8 @@ pub(crate) enum Said {
         replica: usize,
         epoch: u8,
         shown: Option<Key>,
+        /// Which of several named keys is made anew.
+        slot: Option<u8>,
         entry: (Key, u8),
     },
     Called(Heard),
@@ -120,7 +122,7 @@ impl Said {
             Self::Requested(number) => {
                 Event::Requested { rotation_id: rotation_id(number), request: request(), now }
             }
-            Self::Preflighted { rotation, replica, epoch, shown, entry: (key, version) } => {
+            Self::Preflighted { rotation, replica, epoch, shown, slot, entry: (key, version) } => {
                 Event::Preflighted {
                     rotation_id: rotation_id(rotation),
                     request: request(),
@@ -131,6 +133,7 @@ impl Said {
                         entry: Some(fingerprint(key)),
                         entry_version: KvVersion(u64::from(version)),
                         key_id: None,
+                        slot: slot.map(|slot| plan.slots[usize::from(slot)].clone()),
                     },
                     now,
                 }

@@ -23,8 +23,9 @@ pub(crate) struct World {
     pub(crate) record: Record,
     pub(crate) entry: Entry,
     pub(crate) provider: Provider,
-    /// A request that nobody waits for any more and that may still take effect: the rotation that sent it.
-    pub(crate) flight: Option<Number>,
+    /// A request that nobody waits for any more and that may still take effect: the rotation that sent it, and which of
+    /// several named keys it is about.
+    pub(crate) flight: Option<(Number, u8)>,
     /// A write to Vault that nobody waits for any more and that may still take effect.
     pub(crate) mail: Option<Mail>,
     pub(crate) replicas: Vec<Replica>,

@@ -57,7 +57,7 @@ async fn every_definition_sends_and_understands_what_is_written_down() {
     for name in catalog.names() {
         let mut page = String::new();
         for case in CASES.iter().filter(|case| case.name == name) {
-            page.push_str(&shown(case, catalog.get(name).unwrap()).await);
+            page.push_str(&Box::pin(shown(case, catalog.get(name).unwrap())).await);
         }
         for (clear, _) in &MASKS[..4] {
             assert!(!page.contains(clear), "{name} shows {clear}:\n{page}");
@@ -121,7 +121,7 @@ async fn shown(case: &Case, definition: &Definition) -> String {
                     let residue = if response.residue.is_some() { "; the body is kept" } else { "" };
                     format!("{}{residue}", outcome(&response.outcome, definition))
                 }
-                "answers to the read" => reading(&provider.read(signer).await),
+                "answers to the read" => reading(&provider.read(meant(&bound), signer).await),
                 "answers to the list" => listing(&provider.list(signer).await),
                 _ => revoking(&provider.revoke(&old_key(), signer).await),
             };
@@ -159,9 +159,15 @@ fn old_key() -> KeyId {
     "OLD/KEY".parse().unwrap()
 }
 
+/// The last of several named keys.
+fn meant(bound: &BoundDefinition) -> Option<&KeyId> {
+    bound.plan().slots.last()
+}
+
 /// What the call is for, with the key that keyturn chose where it chooses one.
-fn what<'a>(bound: &BoundDefinition, chosen: &'a SecretValue) -> Regeneration<'a> {
-    Regeneration { rotation: rotation(), supplied: bound.plan().supplies.then_some(chosen) }
+fn what<'a>(bound: &'a BoundDefinition, chosen: &'a SecretValue) -> Regeneration<'a> {
+    let supplied = bound.plan().supplies.then_some(chosen);
+    Regeneration { rotation: rotation(), supplied, slot: meant(bound) }
 }
 
 /// The requests of one step as they came, with the address that they go to in earnest.
@@ -184,7 +190,7 @@ async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition,
             assert_eq!(matches!(revoked, Revoking::Revoked), is_of_the_key, "{}: {revoked:?}", case.name);
             server = gone;
         }
-        Step::Read => drop(provider.read(signer(&signer_secret, &extra)).await),
+        Step::Read => drop(provider.read(meant(bound), signer(&signer_secret, &extra)).await),
         Step::Probe => {
             let probe = provider.probe(&secret(NEW), &extra).await;
             assert!(matches!(probe, Probe::Accepted), "{}: {probe:?}", case.name);

@@ -119,7 +119,7 @@ async fn reads_and_probes_say_that_they_could_not_ask() {
         let bound = binding(format!("http://127.0.0.1:{}", server.port), PUBLICSQUARE);
         let provider = provider("publicsquare/api-key", bound);
         let key = secret("key");
-        let reading = provider.read(signer(&key, &[])).await;
+        let reading = provider.read(None, signer(&key, &[])).await;
         assert!(matches!(reading, Reading::Unavailable(_)), "{behaviour:?}: {reading:?}");
         let probe = provider.probe(&key, &[]).await;
         assert!(matches!(probe, Probe::Unavailable(_)), "{behaviour:?}: {probe:?}");

@@ -161,10 +161,12 @@ async fn a_kept_connection_that_dies_is_never_the_way_of_the_post() {
     let provider =
         provider("publicsquare/api-key", within(LONG, format!("http://127.0.0.1:{}", server.port)));
     let old = secret("canary-OLD");
-    let Reading::Value(read) = provider.read(signer(&old, &[])).await else { panic!("nothing was read") };
+    let Reading::Value(read) = provider.read(None, signer(&old, &[])).await else {
+        panic!("nothing was read")
+    };
     assert!(is(&read.secret, "canary-NEW"));
     assert_eq!(name_of(&call(&provider).await), "APPLIED");
-    assert!(matches!(provider.read(signer(&old, &[])).await, Reading::Value(_)));
+    assert!(matches!(provider.read(None, signer(&old, &[])).await, Reading::Value(_)));
     let methods: Vec<_> =
         server.requests().iter().map(|request| request.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(methods, ["GET", "POST", "GET"]);

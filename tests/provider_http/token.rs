@@ -73,7 +73,7 @@ async fn a_token_is_asked_for_once_and_signs_every_call_until_its_end() {
     let mut tokens = Server::answering(200, TOKEN).await;
     let provider = client(&api, &tokens, false, |bound| bound);
     let (main, extra) = (secret("s/cret"), extra());
-    let reading = provider.read(signer(&main, &extra)).await;
+    let reading = provider.read(None, signer(&main, &extra)).await;
     assert!(matches!(reading, Reading::Value(_)), "{reading:?}");
     let response = provider.regenerate(rotation().into(), signer(&main, &extra)).await;
     assert!(matches!(response.outcome, Outcome::Applied(_)), "{response:?}");
@@ -91,7 +91,7 @@ async fn a_token_is_asked_for_once_and_signs_every_call_until_its_end() {
          post /clients/a%20b/rotate http/1.1\naccept: application/json\n\
          authorization: bearer canary-token\ncontent-length: 0\nx-pin: canary-pin\n\n"
     );
-    provider.read(signer(&secret("another"), &extra)).await;
+    provider.read(None, signer(&secret("another"), &extra)).await;
     assert_eq!(tokens.requests().len(), 1, "a token is of one secret");
 }
 
@@ -154,7 +154,7 @@ async fn a_token_that_is_nearly_over_or_no_longer_accepted_is_not_used_again() {
         let provider = client(&api, &tokens, false, |bound| bound);
         let (main, extra) = (secret("s"), extra());
         for _ in 0..2 {
-            provider.read(signer(&main, &extra)).await;
+            provider.read(None, signer(&main, &extra)).await;
         }
         tokens.requests().len()
     };

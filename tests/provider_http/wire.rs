@@ -48,7 +48,7 @@ async fn adyen_client_key_is_regenerated_and_read_on_company_level() {
     let mut server = Server::answering(200, r#"{"id":"S2","clientKey":"test_NEW","roles":[]}"#).await;
     let base = format!("http://127.0.0.1:{}/v3", server.port);
     let provider = super::provider("adyen/client-key", binding(base, ADYEN_COMPANY));
-    let Reading::Value(answer) = provider.read(signer(&admin, &[])).await else { panic!("no value") };
+    let Reading::Value(answer) = provider.read(None, signer(&admin, &[])).await else { panic!("no value") };
     assert!(is(&answer.secret, "test_NEW"));
     assert_eq!(
         only_request(&mut server),
@@ -122,7 +122,7 @@ async fn publicsquare_is_regenerated_revealed_and_probed() {
     );
 
     let mut server = Server::answering(200, r#"{"key":"sk_NEW"}"#).await;
-    let reading = at(&server).read(signer(&admin, &[])).await;
+    let reading = at(&server).read(None, signer(&admin, &[])).await;
     assert!(matches!(&reading, Reading::Value(answer) if is(&answer.secret, "sk_NEW")), "{reading:?}");
     assert_eq!(
         only_request(&mut server),
@@ -176,7 +176,7 @@ async fn spritz_is_regenerated_and_probed_with_signatures() {
          x-signature: sha256=3322d1b32f9b56bde800555cd68b946664cef9753396b028215232d193e136fb\n\
          x-timestamp: 1700000000000\n\n"
     );
-    let reading = provider.read(signer(&old, &[])).await;
+    let reading = provider.read(None, signer(&old, &[])).await;
     assert!(matches!(reading, Reading::Refused(_)), "{reading:?}");
     assert_eq!(server.connections(), 1, "nothing is declared to be read, so nothing is asked");
 }

@@ -37,6 +37,7 @@ pub fn plain_plan() -> Plan {
         read: None,
         redo: None,
         supplies: false,
+        slots: Vec::new(),
         creates: None,
         propagation: None,
         probe: false,

@@ -10,7 +10,7 @@ use super::answer;
 use super::body::Names;
 use crate::mistake::Mistake;
 use crate::provider::body::Body;
-use crate::provider::definition::{self, KEY_ID, List, Probe, Read, Regenerate, Revoke};
+use crate::provider::definition::{self, KEY_ID, List, Probe, Read, ReadMethod, Regenerate, Revoke};
 use crate::provider::signing::{canonical_query, in_a_path};
 use crate::provider::template::{Part, Template};
 use crate::provider::wire::{Call, ListCall, ProbeCall, ReadCall, RevokeCall, Signing};
@@ -38,7 +38,12 @@ impl Site<'_> {
     /// The request that reads the current key.
     pub(super) fn read(&self, read: &Read, names: &Names<'_>) -> Result<ReadCall, Mistake> {
         Ok(ReadCall {
-            call: self.get("read.path", &read.path, &read.query)?,
+            call: match read.method {
+                ReadMethod::Get => self.get("read.path", &read.path, &read.query)?,
+                ReadMethod::Post => {
+                    with_body(self.call("read.path", Method::POST, &read.path, &read.query)?, None)
+                }
+            },
             key: answer::key_read(read, names)?,
         })
     }

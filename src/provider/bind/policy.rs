@@ -46,6 +46,7 @@ pub(super) fn grace(
             }
             Some(fixed)
         }
+        (Grace::None, wanted) if !definition.slots.is_empty() => Some(wanted.unwrap_or(LEFT_ALONE_FOR)),
         (Grace::None, wanted) => {
             if wanted.is_some() {
                 found.push(Mistake::new("grace", "the provider grants no grace window").hint("leave it out"));
@@ -54,6 +55,9 @@ pub(super) fn grace(
         }
     }
 }
+
+/// How long the old key is left alone in its slot, where the credential says nothing.
+const LEFT_ALONE_FOR: Duration = Duration::from_hours(24);
 
 /// The unit in which a length of time cannot be asked for, because some of it would be left over.
 fn uncounted(definition: &Definition, length: Duration) -> Option<&'static str> {

@@ -71,7 +71,7 @@ impl BodyValue {
 /// A truth value, a whole number or a text.
 ///
 /// In a body's text, `{name}` stands for a parameter, a further secret, or something that keyturn knows:
-/// `{rotation_id}`; `{secret}`, which signs the call; `{new_secret}`, where keyturn chooses the key; of the grace window `{grace_seconds}`, `_minutes`, `_hours`,
+/// `{rotation_id}`; `{secret}`, which signs the call; `{new_secret}`, where keyturn chooses the key; `{slot}`, where the provider has several; of the grace window `{grace_seconds}`, `_minutes`, `_hours`,
 /// `_days`, `_milliseconds`, and its end `{grace_end_rfc3339}`, `_date`, `_unix_seconds`, `_unix_milliseconds`; the
 /// same of the new key's `{lifetime_…}`. A number that stands alone in its text is sent as a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

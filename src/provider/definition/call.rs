@@ -56,7 +56,10 @@ impl Method {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
-    /// The path of the GET.
+    /// The HTTP method; it changes nothing, whichever it is.
+    #[serde(default)]
+    pub method: ReadMethod,
+    /// The path.
     pub path: Template,
     /// The query; its values are templates of parameters.
     #[serde(default)]
@@ -74,6 +77,20 @@ pub struct Read {
     #[schemars(with = "String")]
     pub lag: Duration,
 }
+
+/// The methods with which a key can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReadMethod {
+    /// GET.
+    #[default]
+    Get,
+    /// POST, without a body.
+    Post,
+}
+
+/// What stands for the name of the key that the call makes anew, where the provider has several.
+pub(in crate::provider) const SLOT: &str = "slot";
 
 /// The request that shows whether a key is accepted. It is signed with that key and has no side effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

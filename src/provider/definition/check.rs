@@ -6,6 +6,7 @@ mod capabilities;
 mod creates;
 mod errors;
 mod requests;
+mod slots;
 mod supplies;
 
 use super::{Creates, Definition};
@@ -30,6 +31,7 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     capabilities::mistakes(definition, &mut found);
     creates::mistakes(definition, &mut found);
     supplies::mistakes(definition, &mut found);
+    slots::mistakes(definition, &mut found);
     found
 }
 
@@ -101,7 +103,9 @@ fn paths(definition: &Definition, found: &mut Vec<Mistake>) {
         [Some(("regenerate.path", &definition.regenerate.path)), read, probe].into_iter().flatten().collect();
     for (place, template) in &all {
         begins_with_slash(place, template, found);
-        known_names(definition, place, template, &["resource"], found);
+        let slot = slots::names(definition).iter().filter(|_| *place != "probe.path");
+        let further: Vec<&str> = slot.copied().chain(["resource"]).collect();
+        known_names(definition, place, template, &further, found);
     }
     let beside = definition.creates.iter().flat_map(Creates::templates);
     let mut everywhere = all.iter().map(|(_, template)| *template).chain(beside);

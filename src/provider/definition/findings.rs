@@ -41,7 +41,7 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
         return;
     }
     let signs_itself = definition.self_signing != SelfSigning::Never;
-    let dies_at_once = definition.grace == Grace::None;
+    let dies_at_once = definition.grace == Grace::None && definition.slots.is_empty();
     let has_replay = definition.idempotency.as_ref().is_some_and(|it| it.replays_for.is_some());
     let is_known = definition.supplies.is_some();
     let has_means = has_replay || is_known || definition.read.is_some() || definition.redo.is_some();
@@ -126,7 +126,10 @@ fn new_key(definition: &Definition, found: &mut Vec<Finding>) {
         Grace::Fixed(grace) => grace,
         Grace::Requested(request) => request.default,
     };
-    if definition.creates.is_none() && grace < longest.saturating_add(APPLICATIONS_NEED) {
+    if definition.creates.is_none()
+        && definition.slots.is_empty()
+        && grace < longest.saturating_add(APPLICATIONS_NEED)
+    {
         found.push(finding(
             "grace",
             "the old key may be dead before applications have the new one: they get it only once it is usable",

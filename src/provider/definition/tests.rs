@@ -225,6 +225,7 @@ fn a_body_that_holds_no_secret_or_the_wrong_one_is_refused() {
         it.auth = by_body();
         it.regenerate.body = Some(json("a", "{secret}"));
         it.read = Some(Read {
+            method: ReadMethod::Get,
             path: template("/keys/{id}"),
             query: BTreeMap::new(),
             secret: Pointer::literal("/key"),
@@ -550,42 +551,22 @@ fn a_key_that_the_caller_chooses_is_named_once_and_said_nowhere_else() {
     let supplies = Definition::parse(SUPPLIED).unwrap().supplies.unwrap();
     assert_eq!((supplies.bytes, supplies.encoding, supplies.prefix.as_str()), (32, SuppliedText::Hex, ""));
     for (old, new, expected) in [
-        (
-            "supplies: {}",
-            "",
-            "regenerate.body: line 8, column 29: it holds {new_secret}, and no key is chosen",
-        ),
-        (
-            "supplies: {}",
-            "supplies: { bytes: 15 }",
-            "supplies.bytes: line 10, column 13: 16 to 64 random bytes",
-        ),
+        ("supplies: {}", "", "it holds {new_secret}, and no key is chosen"),
+        ("supplies: {}", "supplies: { bytes: 15 }", "16 to 64 random bytes"),
         ("supplies: {}", "supplies: { prefix: \"a b\" }", "characters that any header can carry"),
         ("\"{new_secret}\"", "\"x\"", "does not say once, in a text of its own"),
         ("\"{new_secret}\"", "\"k_{new_secret}\"", "does not say once, in a text of its own"),
         ("\"{new_secret}\"", "\"{new_secret}\", again: \"{new_secret}\"", "does not say once"),
         ("path: /secret,", "path: \"/secret/{new_secret}\",", "{new_secret} stands for nothing"),
-        (
-            "statuses: [200]",
-            "secret: /key",
-            "answer.secret: line 9, column 11: the key is the one that was chosen",
-        ),
+        ("statuses: [200]", "secret: /key", "the key is the one that was chosen"),
         ("supplies: {}", "supplies: {}\nredo: { max_calls: 2 }", "the same call is made again anyway"),
-        (
-            "supplies: {}",
-            "supplies: {}\nlock: 1h",
-            "lock: line 11, column 1: a lost answer is settled by the same call",
-        ),
+        ("supplies: {}", "supplies: {}\nlock: 1h", "a lost answer is settled by the same call"),
         (
             "supplies: {}",
             "supplies: {}\nidempotency: { header: Idem, replays_for: 1h }",
             "brings the same key anyway, at any time",
         ),
-        (
-            "self: never",
-            "self: possible",
-            "self: line 7, column 1: a lost answer is settled by the same call",
-        ),
+        ("self: never", "self: possible", "a lost answer is settled by the same call"),
         (
             "supplies: {}",
             "supplies: {}\ncreates: { revoke: [ { path: \"/keys/{key_id}\" } ] }",
@@ -596,6 +577,60 @@ fn a_key_that_the_caller_chooses_is_named_once_and_said_nowhere_else() {
     }
     let in_its_window = SUPPLIED.replace("self: never", "self: possible\ngrace: { fixed: 1h }");
     assert!(Definition::parse(&in_its_window).is_ok());
+}
+
+const SLOTS: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+auth: [ { header: { name: X-Key } } ]
+self: never
+slots: [one, two]
+regenerate: { path: "/keys/{slot}" }
+answer: { secret: /key }
+read: { path: "/keys/{slot}", secret: /key, lag: 1m }
+"#;
+
+#[test]
+fn the_call_and_the_read_of_several_keys_say_which_one_is_meant() {
+    assert_eq!(Definition::parse(SLOTS).unwrap().slots, ["one", "two"]);
+    let in_the_body =
+        SLOTS.replace("path: \"/keys/{slot}\" }", "path: /keys, body: { form: { name: \"{slot}\" } } }");
+    assert!(Definition::parse(&in_the_body).is_ok());
+    for (old, new, expected) in [
+        ("slots: [one, two]\n", "", "{slot} stands for nothing"),
+        ("[one, two]", "[one]", "slots: line 8, column 1: it takes two different names"),
+        ("[one, two]", "[one, one]", "it takes two different names"),
+        ("[one, two]", "[one, \"t w o\"]", "it takes two different names"),
+        ("{ path: \"/keys/{slot}\" }", "{ path: /keys }", "it does not say which of the keys is made anew"),
+        (
+            "{ path: \"/keys/{slot}\", secret",
+            "{ path: /keys, secret",
+            "it does not say which of the keys is read",
+        ),
+        (
+            "read: { path: \"/keys/{slot}\", secret: /key, lag: 1m }",
+            "",
+            "nothing shows which of the keys is in use",
+        ),
+        ("self: never", "self: never\nheaders: { X-Slot: \"{slot}\" }", "{slot} stands for nothing"),
+        ("self: never", "self: never\nprobe: { path: \"/{slot}\" }", "{slot} stands for nothing"),
+        (
+            "self: never",
+            "self: never\ngrace: { fixed: 1h }",
+            "the old key lives on in its own slot until another rotation",
+        ),
+        ("self: never", "self: never\nredo: { max_calls: 2 }", "a lost answer is settled by the read"),
+        (
+            "self: never",
+            "self: never\ncreates: { revoke: [ { path: \"/keys/{key_id}\" } ] }",
+            "the call makes a key anew in its slot",
+        ),
+        ("self: never", "self: never\nparams: { slot: { description: x } }", "choose another name"),
+    ] {
+        refuses_in(SLOTS, old, new, expected);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::request::{Request, in_a_host, requests};
 use super::{a_person_is_asked, friendly, if_answer_is_lost, means, old_key, steps};
 use crate::mistake::Mistake;
 use crate::provider::bind::{Binding, BoundDefinition, bind_loosely};
-use crate::provider::definition::{AuthScheme, Creates, Definition, Grace, Pattern};
+use crate::provider::definition::{AuthScheme, Creates, Definition, Grace, Pattern, SLOT};
 
 /// A definition as a person reads it.
 #[derive(Debug, Clone, Serialize)]
@@ -164,7 +164,14 @@ fn limits(definition: &Definition) -> Vec<String> {
     });
     let creates = definition.creates.iter();
     let beside = creates.flat_map(|creates| [Some(revoked_after(creates)), creates.keys_max.map(places)]);
-    [grace, lifetime, lock, block].into_iter().chain(beside).flatten().collect()
+    let slots = (!definition.slots.is_empty()).then(|| {
+        format!(
+            "The provider has the keys {}. The one that nobody uses is made anew; the old one is left alone for 24h, or as the \
+             credential says under `grace`. A key that has leaked lives on until a second rotation, an emergency or not.",
+            definition.slots.join(" and ")
+        )
+    });
+    [grace, lifetime, lock, block, slots].into_iter().chain(beside).flatten().collect()
 }
 
 fn revoked_after(creates: &Creates) -> String {
@@ -190,6 +197,9 @@ impl Model {
         for param in definition.params.values_mut() {
             param.pattern = None::<Pattern>;
             param.max_length = usize::MAX;
+        }
+        if !definition.slots.is_empty() {
+            definition.slots = vec![format!("{{{SLOT}}}")];
         }
         Self { definition }
     }

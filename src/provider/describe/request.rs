@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::ids::RotationId;
 use crate::provider::bind::BoundDefinition;
-use crate::provider::definition::{Definition, KEY_ID};
+use crate::provider::definition::{Definition, KEY_ID, SLOT};
 use crate::provider::request::{Filled, Sender, fill};
 use crate::provider::wire::{Call, SecretHeader, Signing};
 use crate::secret::SecretValue;
@@ -178,7 +178,7 @@ impl Shown<'_> {
 
     /// The text with every parameter's own name readable again, however it was encoded.
     fn named(&self, text: &str) -> String {
-        let names = self.definition.params.keys().map(String::as_str).chain([KEY_ID]);
+        let names = self.definition.params.keys().map(String::as_str).chain([KEY_ID, SLOT]);
         names.fold(text.to_owned(), |text, name| {
             let braced = format!("{{{name}}}");
             text.replace(&format!("%7B{name}%7D"), &braced).replace(&in_a_host(name), &braced)

@@ -14,9 +14,9 @@ use crate::rotation::Plan;
 /// What a list shows of a key that no rotation made.
 const BY_HAND: &str = "made by hand";
 
-/// How many keys are there at first: the credential's, and where there is room one that is none of keyturn's.
+/// How many keys are there at first: one in each of several slots, or the credential's, and where there is room one that is none of keyturn's.
 pub(super) fn there_before(plan: &Plan, trouble: Trouble) -> usize {
-    let Some(creates) = &plan.creates else { return 1 };
+    let Some(creates) = &plan.creates else { return plan.slots.len().max(1) };
     match (trouble, creates.keys_max) {
         (Trouble::NoPlace, Some(max)) => usize::try_from(max).unwrap_or(usize::MAX),
         // One of keyturn's own may be a stray for a while, beside the old key and the new one.

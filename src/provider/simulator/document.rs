@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::provider::definition::{Expiry, ExpiryForm, SecretEncoding};
 use crate::provider::wire::KeyPlace;
 
-/// Where a key's place begins: in the whole, or in the one element of a list that is meant.
-pub(super) fn element(body: &mut Value, place: &KeyPlace) -> String {
+/// Where a key's place begins: in the whole, or in the element of a list that is meant, which stands at this index.
+pub(super) fn element(body: &mut Value, place: &KeyPlace, index: usize) -> String {
     let Some(among) = &place.among else { return String::new() };
-    let inside = format!("{}/0", among.list.as_str());
+    let inside = format!("{}/{index}", among.list.as_str());
     put(body, &format!("{inside}{}", among.condition.at.as_str()), among.condition.is.clone());
     inside
 }

@@ -8,67 +8,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::dice::Draw;
+use super::trouble::{CallFault, Question, QuestionFault};
 use crate::ids::{KeyId, RotationId};
 use crate::provider::Regeneration;
 use crate::rotation::{Created, Plan, RefusalClass};
 use crate::testbed::Gate;
 use crate::testbed::keyring::later;
-
-/// How one regenerate call goes wrong.
-#[derive(Debug, Clone)]
-pub enum CallFault {
-    /// The provider acts, and its answer is lost.
-    AnswerLost,
-    /// The provider never gets the request, and nobody knows.
-    RequestLost,
-    /// The provider acts so much later, when the sender has given up.
-    Late(Duration),
-    /// The provider does not act, and says so.
-    Refused(RefusalClass),
-    /// The provider does not act, and says how long it wants to be left alone.
-    RefusedFor(RefusalClass, Duration),
-    /// The provider answers with a status that does not say whether it acted.
-    Unclear {
-        /// Whether it did.
-        acts: bool,
-    },
-    /// The provider acts, and answers in a form that nobody can read.
-    Garbled,
-    /// The provider acts, and its answer takes so long.
-    Slow(Duration),
-    /// The provider acts, and answers without the key.
-    NoValue,
-    /// The provider acts, and its answer comes once the gate is released.
-    Held(Gate),
-    /// The sender freezes before its last byte: once the gate is released, the provider acts and answers.
-    Frozen(Gate),
-}
-
-/// A question that changes nothing at the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// What the current key is.
-    Read,
-    /// Whether a key is accepted.
-    Probe,
-    /// Which keys there are.
-    List,
-    /// To end a key's life. It can be asked twice.
-    Revoke,
-}
-
-/// How one question goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuestionFault {
-    /// There is no answer.
-    Unavailable,
-    /// The provider refuses to say. A probe then counts as not answered.
-    Refused(RefusalClass, Option<Duration>),
-    /// What it is asked to do takes effect, and the answer is lost.
-    AnswerLost,
-    /// What it is asked to do takes effect so much later, when nobody waits any more.
-    Late(Duration),
-}
 
 /// One regenerate call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +53,8 @@ struct Ledger {
 struct Key {
     value: String,
     rotation_id: Option<RotationId>,
+    /// Which of several named keys it is.
+    slot: usize,
     usable_at: Timestamp,
     shown_at: Timestamp,
     dies_at: Option<Timestamp>,
@@ -119,6 +66,7 @@ impl FakeMint {
         let first = Key {
             value: "key-0".into(),
             rotation_id: None,
+            slot: 0,
             usable_at: Timestamp::MIN,
             shown_at: Timestamp::MIN,
             dies_at: None,
@@ -177,7 +125,8 @@ impl FakeMint {
 
     /// Makes a key behind keyturn's back, as a person does at the provider's console.
     pub fn mint_by_hand(&self, plan: &Plan, now: Timestamp) -> String {
-        self.make(plan, None, None, now)
+        let slot = self.ledger.borrow().keys.len() % plan.slots.len().max(1);
+        self.make(plan, (None, slot), None, now)
     }
 
     /// All regenerate calls, oldest first.
@@ -272,11 +221,11 @@ impl FakeMint {
         keys_max.is_none_or(|max| self.live_keys(now).len() < max as usize)
     }
 
-    /// The key that a read shows.
-    pub(super) fn shown_key(&self, now: Timestamp) -> String {
+    /// The key that a read shows: of several named ones, that in the slot.
+    pub(super) fn shown_key(&self, slot: usize, now: Timestamp) -> String {
         let ledger = self.ledger.borrow();
-        let shown = ledger.keys.iter().rev().find(|key| key.shown_at <= now);
-        shown.map(|key| key.value.clone()).unwrap_or_default()
+        let shown = ledger.keys.iter().rev().find(|key| key.shown_at <= now && key.slot == slot);
+        shown.map_or_else(|| format!("never-used-{slot}"), |key| key.value.clone())
     }
 
     /// How a question goes wrong.
@@ -341,9 +290,10 @@ impl FakeMint {
         if let Some(key) = self.ledger.borrow().keys.iter().find(known) {
             return key.value.clone();
         }
-        let made = self.make(plan, Some(rotation_id), brought, now);
+        let place = (Some(rotation_id), slot_of(plan, what.slot));
+        let made = self.make(plan, place, brought, now);
         if self.ledger.borrow().mints_twice {
-            self.make(plan, Some(rotation_id), None, now);
+            self.make(plan, place, None, now);
         }
         made
     }
@@ -355,20 +305,22 @@ impl FakeMint {
     fn make(
         &self,
         plan: &Plan,
-        rotation_id: Option<RotationId>,
+        (rotation_id, slot): (Option<RotationId>, usize),
         brought: Option<String>,
         now: Timestamp,
     ) -> String {
         self.ledger.send_modify(|ledger| {
             let number = ledger.keys.len();
             let dies = !ledger.keeps_old_keys && plan.creates.is_none();
-            if let Some(before) = ledger.keys.last_mut().filter(|_| dies) {
-                before.dies_at = Some(later(now, plan.grace.unwrap_or_default()));
+            let grace = plan.grace.filter(|_| plan.slots.is_empty()).unwrap_or_default();
+            if let Some(before) = ledger.keys.iter_mut().rfind(|key| key.slot == slot).filter(|_| dies) {
+                before.dies_at = Some(later(now, grace));
             }
             let delay = plan.propagation.map(|times| times.delay).unwrap_or_default();
             ledger.keys.push(Key {
                 value: brought.unwrap_or_else(|| format!("key-{number}")),
                 rotation_id,
+                slot,
                 usable_at: later(now, delay),
                 shown_at: later(now, ledger.read_lag),
                 dies_at: None,
@@ -382,6 +334,11 @@ impl Key {
     fn lives(&self, now: Timestamp) -> bool {
         self.dies_at.is_none_or(|dies_at| now < dies_at)
     }
+}
+
+/// Which of several named keys this one is; a provider with one has the first.
+pub(super) fn slot_of(plan: &Plan, name: Option<&KeyId>) -> usize {
+    plan.slots.iter().position(|slot| Some(slot) == name).unwrap_or_default()
 }
 
 /// The provider's id of the key with this number.

@@ -12,6 +12,7 @@ mod link;
 mod mint;
 mod provider;
 mod store;
+mod trouble;
 mod vault;
 mod witness;
 
@@ -21,8 +22,9 @@ pub use disk::{DiskCall, FakeDisk, SealedKey};
 pub use escrow::FakeEscrow;
 pub use life::{Accident, Death, Life, Moment, Passed};
 pub use link::{StoreCall, StoreFault, VaultLink};
-pub use mint::{CallFault, FakeMint, MintCall, Question, QuestionFault};
+pub use mint::{FakeMint, MintCall};
 pub use provider::{FakeProvider, ProviderAct};
 pub use store::FakeStore;
+pub use trouble::{CallFault, Question, QuestionFault};
 pub use vault::{FakeVault, VaultSnapshot, VaultWrite};
 pub use witness::Witness;

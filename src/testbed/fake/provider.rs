@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::clock::FakeClock;
 use super::life::Life;
-use super::mint::{CallFault, FakeMint, Question, QuestionFault};
+use super::mint::{FakeMint, slot_of};
+use super::trouble::{CallFault, Question, QuestionFault};
 use super::witness::Witness;
 use crate::clock::Clock as _;
 use crate::ids::{KeyId, RotationId};
@@ -168,9 +169,10 @@ impl FakeProvider {
             Some(CallFault::Late(delay)) => {
                 let (provider, signer) = (self.clone(), signer.duplicate());
                 let supplied = what.supplied.map(SecretValue::duplicate);
+                let slot = what.slot.cloned();
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    let what = Regeneration { rotation, supplied: supplied.as_ref() };
+                    let what = Regeneration { rotation, supplied: supplied.as_ref(), slot: slot.as_ref() };
                     provider.act(what, &signer, sent_at);
                 });
                 tokio::time::sleep(self.plan.call_timeout).await;
@@ -204,7 +206,7 @@ impl Provider for FakeProvider {
         Response { outcome, residue: None }
     }
 
-    async fn read(&self, _signer: Signer<'_>) -> Reading {
+    async fn read(&self, slot: Option<&KeyId>, _signer: Signer<'_>) -> Reading {
         let number = self.life.enter("read").await;
         self.mint.count_read();
         self.mint.stand_in_line().await;
@@ -215,7 +217,7 @@ impl Provider for FakeProvider {
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
             None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => Reading::Value(Answer {
-                secret: SecretValue::new(self.mint.shown_key(self.clock.now())),
+                secret: SecretValue::new(self.mint.shown_key(slot_of(&self.plan, slot), self.clock.now())),
                 previous_expires_at: None,
                 received_at: self.clock.now(),
                 key_id: None,

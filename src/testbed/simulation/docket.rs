@@ -336,6 +336,10 @@ impl Docket {
         if self.mint.accepts(&key, now) {
             return Ok(());
         }
+        let late = self.late.iter().chain(&self.given_up).any(|key| *key > self.entry);
+        if !self.plan.slots.is_empty() && !late {
+            return Err(format!("P6: {key} is published, and its slot was made anew"));
+        }
         if self.plan.creates.is_some() && self.plan.propagation.is_none() {
             return Err(format!("P6: {key} is published, and dead"));
         }
@@ -352,7 +356,7 @@ impl Docket {
         let excused = self.is_halted()
             || self.halted_at.is_some_and(|at| at >= replaced_at)
             || self.late.contains(&self.entry)
-            || self.late.iter().chain(&self.given_up).any(|key| *key > self.entry)
+            || late
             || trouble(replaced_at) >= grace / 4;
         if excused { Ok(()) } else { Err(format!("P6: {key} is published, and dead since {dies_at}")) }
     }

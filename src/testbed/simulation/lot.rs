@@ -31,6 +31,7 @@ pub(super) const CLASSES: &[&str] = &[
     "staged self",
     "supplied",
     "supplied read",
+    "slots",
     "created",
     "created self",
     "created, two at most",
@@ -58,6 +59,12 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
             ..supplied(base)
         },
         "supplied read" => Plan { read: Some(lag), ..supplied(base) },
+        "slots" => {
+            let slots = ["slot-a", "slot-b", "slot-c"].iter().take(if dice.happens(7_000) { 2 } else { 3 });
+            let slots = slots.filter_map(|name| name.parse().ok()).collect();
+            let probe = dice.happens(5_000);
+            Plan { slots, read: Some(lag), grace: Some(minutes(10)), probe, ..base }
+        }
         "created" => Plan {
             creates: Some(beside(None, dice)),
             redo: dice.happens(5_000).then_some(3),
@@ -102,6 +109,7 @@ fn bare(dice: &Dice) -> Plan {
         read: None,
         redo: None,
         supplies: false,
+        slots: Vec::new(),
         creates: None,
         propagation: None,
         probe: false,

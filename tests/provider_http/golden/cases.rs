@@ -199,6 +199,35 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "azure/storage-account-key",
+        about: "signed by another credential",
+        params: &[
+            ("subscription_id", "00000000-0000-4000-8000-000000000001"),
+            ("resource_group", "group"),
+            ("account_name", "account1"),
+            ("tenant_id", "00000000-0000-4000-8000-000000000002"),
+            ("client_id", "00000000-0000-4000-8000-000000000003"),
+        ],
+        answers: &[
+            (
+                200,
+                r#"{"keys":[{"keyName":"key1","value":"OTHER","permissions":"FULL"},{"keyName":"key2","value":"NEW-KEY","permissions":"FULL"}]}"#,
+            ),
+            (200, r#"{"keys":[{"keyName":"key1","value":"OTHER","permissions":"FULL"}]}"#),
+            (400, r#"{"error":{"code":"InvalidKeyName","message":"no such key"}}"#),
+            (403, r#"{"error":{"code":"AuthorizationFailed","message":"no action regenerateKey"}}"#),
+            (404, r#"{"error":{"code":"ResourceNotFound","message":"no such account"}}"#),
+            (409, r#"{"error":{"code":"AccountIsDisabled","message":"disabled"}}"#),
+            (429, r#"{"error":{"code":"TooManyRequests","message":"slow down"}}"#),
+            (500, ""),
+        ],
+        read: &[
+            (200, r#"{"keys":[{"keyName":"key1","value":"OTHER"},{"keyName":"key2","value":"NEW-KEY"}]}"#),
+            (403, r#"{"error":{"code":"AuthorizationFailed","message":"no action listKeys"}}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
         name: "spritz/webhook-secret",
         about: "signed by another credential",
         params: &[("integrator_key", "int_123")],

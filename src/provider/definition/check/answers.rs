@@ -1,6 +1,6 @@
 //! What can be wrong with what a definition says of answers that are successes.
 
-use super::known_names;
+use super::{known_names, slots};
 use crate::mistake::Mistake;
 use crate::provider::definition::{Condition, Definition};
 
@@ -30,7 +30,8 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
 
 fn names(definition: &Definition, place: &str, condition: &Condition, found: &mut Vec<Mistake>) {
     if let Some(text) = condition.is.text() {
-        known_names(definition, &format!("{place}.is"), text, &[], found);
+        let further = if place == "success" { &[] } else { slots::names(definition) };
+        known_names(definition, &format!("{place}.is"), text, further, found);
     }
 }
 

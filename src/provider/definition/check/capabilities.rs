@@ -24,7 +24,8 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
 
 /// What the key itself would have to sign after a lost answer, though it is dead.
 fn dead_key(definition: &Definition, found: &mut Vec<Mistake>) {
-    if definition.self_signing != SelfSigning::Always || definition.grace != Grace::None {
+    let lives_on = definition.grace != Grace::None || !definition.slots.is_empty();
+    if definition.self_signing != SelfSigning::Always || lives_on {
         return;
     }
     let replays = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);

@@ -89,7 +89,7 @@ fn contradictions(definition: &Definition, found: &mut Vec<Mistake>) {
 fn list_of_keys(definition: &Definition, list: &List, found: &mut Vec<Mistake>) {
     begins_with_slash("creates.list.path", &list.path, found);
     known_names(definition, "creates.list.path", &list.path, &["resource"], found);
-    query(definition, "creates.list.query", &list.query, found);
+    query(definition, "creates.list.query", &list.query, &[], found);
     let is_label = |text: &Template| {
         let mut ids = text.names().filter(|name| !definition.params.contains_key(*name));
         ids.next() == Some("rotation_id") && ids.next().is_none()
@@ -124,7 +124,7 @@ fn one_request(definition: &Definition, place: &str, revoke: &Revoke, found: &mu
     let path = format!("{place}.path");
     begins_with_slash(&path, &revoke.path, found);
     known_names(definition, &path, &revoke.path, &["resource", KEY_ID], found);
-    query(definition, &format!("{place}.query"), &revoke.query, found);
+    query(definition, &format!("{place}.query"), &revoke.query, &[], found);
     for (inside, text) in revoke.body.iter().flat_map(Body::texts) {
         known_names(definition, &format!("{place}.body.{inside}"), text, &[KEY_ID], found);
     }

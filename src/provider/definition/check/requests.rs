@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::known_names;
+use super::{known_names, slots};
 use crate::mistake::Mistake;
 use crate::provider::definition::{Body, Definition, Grace};
 use crate::provider::fact::{Fact, Span};
@@ -18,12 +18,13 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
         header_pair(&place, name, &value.to_string(), found);
         known_names(definition, &place, value, &[], found);
     }
-    query(definition, "regenerate.query", &definition.regenerate.query, found);
+    let slot = slots::names(definition);
+    query(definition, "regenerate.query", &definition.regenerate.query, slot, found);
     if let Some(read) = &definition.read {
-        query(definition, "read.query", &read.query, found);
+        query(definition, "read.query", &read.query, slot, found);
     }
     if let Some(probe) = &definition.probe {
-        query(definition, "probe.query", &probe.query, found);
+        query(definition, "probe.query", &probe.query, &[], found);
     }
     body(definition, found);
 }
@@ -33,17 +34,19 @@ pub(super) fn query(
     definition: &Definition,
     place: &str,
     query: &BTreeMap<String, Template>,
+    further: &[&str],
     found: &mut Vec<Mistake>,
 ) {
     for (name, value) in query {
-        known_names(definition, &format!("{place}.{name}"), value, &[], found);
+        known_names(definition, &format!("{place}.{name}"), value, further, found);
     }
 }
 
 fn body(definition: &Definition, found: &mut Vec<Mistake>) {
     let facts = Fact::names();
-    let known: Vec<&str> =
-        facts.iter().map(String::as_str).chain(definition.extra_secrets.keys().map(String::as_str)).collect();
+    let further = definition.extra_secrets.keys().map(String::as_str);
+    let slot = slots::names(definition).iter().copied();
+    let known: Vec<&str> = facts.iter().map(String::as_str).chain(further).chain(slot).collect();
     for (place, text) in definition.regenerate.body.iter().flat_map(Body::texts) {
         known_names(definition, &format!("regenerate.body.{place}"), text, &known, found);
     }

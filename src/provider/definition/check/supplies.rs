@@ -50,7 +50,8 @@ fn form(supplies: &Supplies, found: &mut Vec<Mistake>) {
 fn contradictions(definition: &Definition, found: &mut Vec<Mistake>) {
     let answer = &definition.answer;
     let replays = definition.idempotency.as_ref().and_then(|idempotency| idempotency.replays_for);
-    let is_dead = definition.self_signing != SelfSigning::Never && definition.grace == Grace::None;
+    let lives_on = definition.grace != Grace::None || !definition.slots.is_empty();
+    let is_dead = definition.self_signing != SelfSigning::Never && !lives_on;
     let all = [
         (
             "answer.secret",
