@@ -142,6 +142,11 @@ impl<C: Clock> Simulator<C> {
         self.state.borrow().keys.len() - 1
     }
 
+    /// Whether this is the newest key.
+    fn has_newest(&self, key: &SecretValue) -> bool {
+        self.state.borrow().keys.last().is_some_and(|newest| newest.value.expose() == key.expose())
+    }
+
     /// Whether it accepts its newest key by now.
     pub fn accepts_newest(&self) -> bool {
         let now = self.clock.now();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::error::Unspecified;
 use tokio::sync::watch;
 
 use super::clock::StageClock;
@@ -101,6 +102,10 @@ impl Provider for MortalProvider {
 
     fn quiet_left(&self) -> Option<Duration> {
         self.provider.quiet_left()
+    }
+
+    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified> {
+        self.provider.choose_key()
     }
 
     async fn regenerate(&self, what: Regeneration<'_>, signer: Signer<'_>) -> Response {

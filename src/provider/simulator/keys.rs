@@ -23,9 +23,4 @@ impl<C: Clock> Simulator<C> {
         let made = self.state.borrow().keys.get(number).map(|key| key.value.duplicate());
         Secret { key: made.unwrap_or_else(|| Self::key_number(number)), fields: fields.collect() }
     }
-
-    /// Whether this is the newest key.
-    pub(super) fn has_newest(&self, key: &SecretValue) -> bool {
-        self.state.borrow().keys.last().is_some_and(|newest| newest.value.expose() == key.expose())
-    }
 }
