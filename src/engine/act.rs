@@ -80,8 +80,8 @@ where
 
     /// Makes the one call. Not to be dropped once the slot is marked as sent.
     pub(super) async fn call(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
-        if let Some(event) = self.lacks_what_it_supplies(rotation) {
-            return Ok(event);
+        if let Some(refusal) = self.speaks_against_the_call(rotation).await? {
+            return Ok(Event::Called { outcome: Outcome::NotApplied(refusal), now: self.now() });
         }
         self.get_ready_to_call(rotation).await?;
         crash::point("after-sent");
@@ -113,17 +113,46 @@ where
     /// What the call is for, and the key that the record has for it.
     fn regeneration<'a>(&'a self, rotation: &'a Rotation) -> Regeneration<'a> {
         let supplied = self.record.as_ref().and_then(|record| record.supplied.as_ref());
+        let supplied = supplied.filter(|_| self.plan().supplies);
         Regeneration { rotation: rotation.rotation_id, supplied, slot: rotation.baseline.slot.as_ref() }
     }
 
-    /// No other key may be sent in the place of the one that was chosen before the first call.
-    fn lacks_what_it_supplies(&self, rotation: &Rotation) -> Option<Event> {
-        if !self.plan().supplies || self.regeneration(rotation).supplied.is_some() {
-            return None;
+    /// Why the call is not made after all: it would bring another key than the one that was chosen before the first call, or make
+    /// another one anew than the one that nobody used then.
+    async fn speaks_against_the_call(
+        &mut self,
+        rotation: &Rotation,
+    ) -> Result<Option<Refusal>, Interruption> {
+        let refused =
+            |class, what: &str| Ok(Some(Refusal { class, problem: Problem::local(what), retry_after: None }));
+        if let Some(refusal) = self.has_another_slot(rotation) {
+            return Ok(Some(refusal));
         }
-        let problem = Problem::local("the record does not hold the key that was chosen for this rotation");
-        let refusal = Refusal { class: RefusalClass::Invalid, problem, retry_after: None };
-        Some(Event::Called { outcome: Outcome::NotApplied(refusal), now: self.now() })
+        if self.plan().supplies && self.regeneration(rotation).supplied.is_none() {
+            let what = "the record does not hold the key that was chosen for this rotation";
+            return refused(RefusalClass::Invalid, what);
+        }
+        if rotation.baseline.slot.is_some() {
+            let entry = self.store.read_entry(&self.credential.store.path).await?;
+            let held = self.secret_in(&entry).map(|secret| self.fingerprint(&secret));
+            if held != rotation.baseline.entry {
+                // Somebody may have changed over to the very key that was to be made anew.
+                return refused(
+                    RefusalClass::Unreachable,
+                    "the entry has another key than when the slot was chosen",
+                );
+            }
+        }
+        Ok(None)
+    }
+
+    /// The definition's named keys may be others than when the rotation began.
+    fn has_another_slot(&self, rotation: &Rotation) -> Option<Refusal> {
+        let slots = &self.plan().slots;
+        let fits = rotation.baseline.slot.as_ref().map_or(slots.is_empty(), |slot| slots.contains(slot));
+        let problem =
+            || Problem::local("the definition's named keys are others than when this rotation began");
+        (!fits).then(|| Refusal { class: RefusalClass::Invalid, problem: problem(), retry_after: None })
     }
 
     /// Everything before the first byte; the slot is marked last.
@@ -157,6 +186,9 @@ where
     /// frozen process, while a late request takes effect.
     pub(super) async fn read(&mut self, rotation: &Rotation) -> Result<Event, Interruption> {
         let asked_at = self.now();
+        if let Some(refusal) = self.has_another_slot(rotation) {
+            return Ok(Event::Read { reading: Reading::Refused(refusal), now: asked_at });
+        }
         let reading = match self.read_provider(rotation.baseline.slot.as_ref()).await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),

@@ -49,8 +49,10 @@ where
     pub(super) async fn seal_for_keeping(&mut self, id: RotationId) -> Result<(), Interruption> {
         let kept =
             self.in_hand.as_ref().filter(|in_hand| in_hand.rotation_id == id).map(|in_hand| in_hand.kept);
-        if matches!(kept, None | Some(Kept::Slot | Kept::Beside)) {
-            return Ok(());
+        match kept {
+            None => return self.seal_supplied(id).await,
+            Some(Kept::Slot | Kept::Beside) => return Ok(()),
+            Some(Kept::Nowhere | Kept::Record) => {}
         }
         if self.slot(id).await? == Slot::Sealed && !self.is_in_slot(id).await {
             return self.seal_beside_another(id).await;
@@ -58,6 +60,20 @@ where
         self.now_kept(Kept::Nowhere);
         self.seal_in_hand().await;
         self.is_kept()
+    }
+
+    /// A key that keyturn chose may be the provider's though nothing proved it, and its close takes it out of the record.
+    async fn seal_supplied(&mut self, id: RotationId) -> Result<(), Interruption> {
+        let supplied = self.record.as_ref().and_then(|record| record.supplied.as_ref());
+        let Some(residue) = supplied.map(|key| Secret::from(key.duplicate())) else { return Ok(()) };
+        let Some(identity) = self.identity(id) else { return Ok(()) };
+        let name = self.credential.name.clone();
+        self.on_disk(move |escrow| escrow.seal_residue(&name, id, &identity, &residue)).await?;
+        self.note("RESIDUE", format!(
+            "rotation {id} was given up in doubt; the key that was chosen for it, which the provider may have taken, is \
+             sealed in escrow, and a person can open it there"
+        ));
+        Ok(())
     }
 
     fn now_kept(&mut self, kept: Kept) {

@@ -84,7 +84,7 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
             return if now < next_at { Means::Wait(next_at) } else { Means::Replay };
         }
     }
-    if plan.read.is_some() && !plan.supplies {
+    if plan.read.is_some() && (!plan.supplies || rotation.calls >= REPEATS_MAX) {
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
@@ -106,6 +106,9 @@ fn again_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
         None => quiet_at(plan, rotation, unknown),
     }
 }
+
+/// So many calls with the same key are made where a read can tell too.
+const REPEATS_MAX: u32 = 6;
 
 /// How long the same call waits after `made` of them: the first is repeated at once, the others ever more rarely.
 fn repeat_delay(made: u32) -> Duration {

@@ -49,11 +49,14 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Whether a member is none of the old secret's, and none of the new one's.
+    /// Whether a member is none of the new secret's, nor of the old one's alone.
     fn stays(&self, name: &str) -> bool {
-        let before = self.entry.stamp(self.field).into_iter();
-        let mut replaced = before.chain([self.stamp]).flat_map(|stamp| stamp.fields.values());
-        name != self.field && !replaced.any(|field| field == name)
+        let has = |stamp: &Stamp| stamp.fields.values().any(|field| field == name);
+        let is_replaced = name == self.field || has(self.stamp);
+        let was_ours = self.entry.stamp(self.field).is_some_and(has);
+        let mut others = self.entry.stamps.iter().filter(|(field, _)| *field != self.field);
+        // The field that a secret had once may have become another's.
+        !is_replaced && (!was_ours || others.any(|(field, stamp)| field == name || has(stamp)))
     }
 }
 
@@ -193,6 +196,20 @@ mod tests {
         assert_eq!(written(&secret("new", Some("2")), &renamed), after);
         let alone = json!({ "key": "new", "id": "theirs", STAMP_FIELD: { "key": stamp(7) } });
         assert_eq!(written(&secret("new", None), &stamp(7)), alone);
+    }
+
+    #[test]
+    fn a_field_that_has_become_anothers_is_not_taken_out_with_the_old_key() {
+        for other in [json!({ "token": stamp(3) }), json!({ "other": stamp_with("token") })] {
+            let mut stamps = other;
+            stamps["key"] = serde_json::to_value(stamp_with("token")).unwrap();
+            let before = json!({ "key": "old", "token": "theirs", STAMP_FIELD: stamps });
+            let (entry, secret, stamp) =
+                (entry(&before.to_string()), secret("new", Some("2")), stamp_with("a_token"));
+            let body = Outgoing { entry: &entry, field: "key", secret: &secret, stamp: &stamp };
+            let after = serde_json::to_value(body).unwrap();
+            assert_eq!((&after["token"], &after["a_token"]), (&json!("theirs"), &json!("2")));
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use keyturn::testbed::fake::CallFault;
+use keyturn::testbed::Gate;
+use keyturn::testbed::fake::{CallFault, StoreCall, StoreFault};
 
 use crate::verdict::{assert_calls_within_capability, assert_settled};
 use crate::world::{FIRST_KEY, World, ask, hasty, hours, minutes, plan_slots, seconds, store};
@@ -38,6 +39,28 @@ async fn the_choice_is_part_of_the_intent_and_whoever_goes_on_keeps_to_it() {
     world.assert_rotated("key-1", 1);
     assert!(world.mint.accepts(FIRST_KEY, world.now()));
     answer.release();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_came_into_use_before_the_call_left_is_not_made_anew() {
+    let world = World::new(plan_slots());
+    let mut replica = world.replica(1).await;
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    hours(25).await;
+    // The intent is written, and the process stops before the call.
+    let gate = Gate::new();
+    replica.link.next(StoreCall::WriteRecord, StoreFault::Held(gate.clone()));
+    replica.rotate().await;
+    gate.reached().await;
+    tokio::join!(replica.shut_down(), async { gate.release() });
+    assert_eq!((world.phase(), world.mint.calls().len()), ("intended", 1));
+    // Meanwhile somebody goes back to the other key.
+    world.vault.put(&store(), FIRST_KEY);
+    replica.start();
+    replica.until_rotated(2).await;
+    assert_eq!((world.published().as_str(), world.mint.calls().len()), ("key-2", 2));
+    assert_eq!(world.live_keys(), [FIRST_KEY, "key-2"], "the key in use lives");
 }
 
 #[tokio::test(start_paused = true)]

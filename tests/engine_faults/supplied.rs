@@ -112,6 +112,21 @@ async fn a_second_call_that_is_refused_asks_a_person_and_try_again_sends_the_sam
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chosen_key_that_a_person_gives_up_in_doubt_is_kept_in_escrow() {
+    for decision in [Decision::KeepCurrent, Decision::RotateAgain] {
+        let world = World::new(plan_supplied());
+        let replica = world.replica(1).await;
+        world.mint.next(CallFault::AnswerLost);
+        world.mint.next(CallFault::Refused(RefusalClass::Forbidden));
+        let id = replica.rotate().await;
+        replica.until_phase("halted").await;
+        replica.handle().resolve(id, decision).await.unwrap();
+        replica.until_at_rest().await;
+        assert_eq!(replica.disk.residues(), ["chosen-1"], "{decision:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_first_call_leaves_no_chosen_key_behind() {
     let world = World::new(plan_supplied());
     let replica = world.replica(1).await;

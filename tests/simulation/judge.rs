@@ -23,7 +23,9 @@ fn an_escrow_that_seals_nothing_is_noticed() {
 #[test]
 fn a_provider_that_makes_two_keys_at_a_call_is_noticed() {
     let said = noticed(Defect::ProviderMintsTwice);
-    assert!(said.contains("P3") || said.contains("P4"), "{said}");
+    // Where the provider has several named keys, the second one takes the place of the first in its slot.
+    let in_its_slot = said.contains("(slots): P6");
+    assert!(said.contains("P3") || said.contains("P4") || in_its_slot, "{said}");
 }
 
 #[test]

@@ -279,7 +279,14 @@ impl FakeVault {
             }
             entry.version.0 += 1;
             let before = entry.stamps.get(&place.field).map(|stamp| stamp.fields.clone());
-            entry.fields.retain(|name, _| !before.iter().flat_map(BTreeMap::values).any(|old| old == name));
+            let others: Vec<_> = entry.stamps.iter().filter(|(field, _)| **field != place.field).collect();
+            let is_anothers = |name: &String| {
+                others
+                    .iter()
+                    .any(|(field, stamp)| *field == name || stamp.fields.values().any(|it| it == name))
+            };
+            let was_ours = |name: &String| before.iter().flat_map(BTreeMap::values).any(|old| old == name);
+            entry.fields.retain(|name, _| !was_ours(name) || is_anothers(name));
             entry.fields.insert(place.field.clone(), secret.key.expose().into());
             for (name, value) in &secret.fields {
                 let field = stamp.fields.get(name).unwrap_or(name);
