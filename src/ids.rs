@@ -76,6 +76,18 @@ impl KeyId {
     }
 }
 
+impl KeyId {
+    /// The key that dies when a pending one is activated, where the provider has no ids for the two.
+    pub fn of_the_old_key() -> Self {
+        Self("old".to_owned())
+    }
+
+    /// The key that is not activated yet, where the provider has no ids for the two.
+    pub fn of_the_pending_key() -> Self {
+        Self("pending".to_owned())
+    }
+}
+
 impl FromStr for KeyId {
     type Err = InvalidId;
 

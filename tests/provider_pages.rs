@@ -309,5 +309,10 @@ fn the_examples_of_other_styles_are_right_ones() {
 
 /// Whether the caller chooses the key, how many named keys there are, whether those side by side are listed, and what goes with
 /// the key.
-const STYLES: [(bool, usize, Option<bool>, usize); 4] =
-    [(false, 0, Some(true), 0), (false, 0, None, 2), (false, 2, None, 0), (true, 0, None, 0)];
+const STYLES: [(bool, usize, Option<bool>, usize); 5] = [
+    (false, 0, Some(true), 0),
+    (false, 0, None, 2),
+    (false, 0, Some(false), 0),
+    (false, 2, None, 0),
+    (true, 0, None, 0),
+];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use keyturn::clock::{Clock as _, SystemClock};
 use keyturn::testbed::simulation::storm::{Crowd, storm};
-use keyturn::testbed::simulation::{Options, Tally, simulate};
+use keyturn::testbed::simulation::{CLASSES, Options, Tally, simulate};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -20,6 +20,9 @@ struct Arguments {
     /// Let the faults of each world stop after so many hours at the latest.
     #[arg(long)]
     hours_max: Option<u64>,
+    /// Let all credentials be of this class of providers; left out, each world draws its own.
+    #[arg(long, value_parser = class_of)]
+    class: Option<&'static str>,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
@@ -38,7 +41,7 @@ fn main() -> std::io::Result<ExitCode> {
     let arguments = Arguments::parse();
     match (arguments.storm, arguments.seed) {
         (Some(sidecars), _) => show_storms(sidecars),
-        (None, Some(seed)) => show(seed, arguments.hours_max),
+        (None, Some(seed)) => show(seed, &arguments),
         (None, None) => run(&arguments),
     }
 }
@@ -48,7 +51,7 @@ fn run(arguments: &Arguments) -> std::io::Result<ExitCode> {
     let (mut tally, mut broken) = (Tally::default(), 0);
     let budget = Duration::from_secs(arguments.seconds);
     let mut seed = arguments.from;
-    let options = Options { hours_max: arguments.hours_max, ..Options::default() };
+    let options = options(arguments);
     let enough =
         |tally: &Tally| arguments.rotations.is_some_and(|enough| tally.of("rotations started") >= enough);
     while clock.monotonic() < budget && !enough(&tally) && broken < BROKEN_MAX {
@@ -56,9 +59,10 @@ fn run(arguments: &Arguments) -> std::io::Result<ExitCode> {
         if let Some(why) = &concluded.broken {
             broken += 1;
             let hours = arguments.hours_max.map(|hours| format!(" --hours-max {hours}")).unwrap_or_default();
+            let class = arguments.class.map(|class| format!(" --class '{class}'")).unwrap_or_default();
             println!("seed {seed}: {why}");
             println!(
-                "  see it: cargo run --release --example simulate --features testbed -- --seed {seed}{hours}"
+                "  see it: cargo run --release --example simulate --features testbed -- --seed {seed}{hours}{class}"
             );
         }
         tally.add(&concluded.tally);
@@ -76,8 +80,17 @@ fn run(arguments: &Arguments) -> std::io::Result<ExitCode> {
 /// Worlds with a broken promise after which it stops.
 const BROKEN_MAX: u32 = 20;
 
-fn show(seed: u64, hours_max: Option<u64>) -> std::io::Result<ExitCode> {
-    let concluded = simulate(seed, Options { keeps_trail: true, hours_max, ..Options::default() })?;
+fn options(arguments: &Arguments) -> Options {
+    Options { hours_max: arguments.hours_max, class: arguments.class, ..Options::default() }
+}
+
+fn class_of(name: &str) -> Result<&'static str, String> {
+    let known = CLASSES.iter().copied().find(|class| *class == name);
+    known.ok_or_else(|| format!("the classes are {}", CLASSES.join(", ")))
+}
+
+fn show(seed: u64, arguments: &Arguments) -> std::io::Result<ExitCode> {
+    let concluded = simulate(seed, Options { keeps_trail: true, ..options(arguments) })?;
     concluded.trail.iter().for_each(|line| println!("{line}"));
     println!("seed {seed}, trace {:016x}\n{}", concluded.trace, concluded.tally);
     Ok(match concluded.broken {

@@ -9,16 +9,28 @@ use crate::escrow::Escrow;
 use crate::ids::KeyId;
 use crate::provider::{Listing, Provider, Revoking};
 use crate::rotation::{
-    Event, Revocation, Rotation, State, Verdict, is_as_recorded, quiet_for, shows_the_published, strays,
+    Event, Revocation, Rotation, State, Verdict, is_as_recorded, owed_for_at_most, quiet_for,
+    shows_the_published, strays,
 };
 use crate::secret::Secret;
 use crate::vault::{Entry, Store};
 
 /// A key that the record says is to be revoked, and when, on the monotonic clock.
 pub(super) struct Owed {
-    key_id: KeyId,
+    what: Revocation,
     pub(super) at: Duration,
     tries: u32,
+}
+
+/// What is owed, in words.
+fn not_done(key_id: &KeyId) -> String {
+    if *key_id == KeyId::of_the_old_key() {
+        "the published key is not activated, so that the old one lives on".to_owned()
+    } else if *key_id == KeyId::of_the_pending_key() {
+        "a pending key that nobody got is not discarded".to_owned()
+    } else {
+        format!("the old key {key_id} is not revoked")
+    }
 }
 
 /// How often a key that could not be revoked is tried again at first, and at last.
@@ -38,25 +50,24 @@ where
     /// Takes over from the record what is owed. A due time is a wall clock's where it is first seen here, and the
     /// monotonic clock's from there on; one that lies too far off was taken from a clock that was wrong.
     pub(super) fn note_what_is_owed(&mut self, state: &State) {
-        let Some(creates) = &self.plan().creates else { return };
-        let longest = creates.revoke_after;
+        if self.plan().creates.is_none() {
+            return;
+        }
+        let longest = owed_for_at_most(self.plan());
         let (now, monotonic) = (self.now(), self.clock.monotonic());
         let known = std::mem::take(&mut self.chores.owed);
         let due = |revocation: &Revocation| {
             let left = Duration::try_from(revocation.due_at.duration_since(now)).unwrap_or_default();
-            Owed {
-                key_id: revocation.key_id.clone(),
-                at: monotonic.saturating_add(left.min(longest)),
-                tries: 0,
-            }
+            Owed { what: revocation.clone(), at: monotonic.saturating_add(left.min(longest)), tries: 0 }
         };
+        // Of the rotation, too: where keys have no ids, each rotation's old key goes by the same name.
         let (kept, new): (Vec<_>, Vec<_>) = state
             .revocations
             .iter()
-            .partition(|revocation| known.iter().any(|owed| owed.key_id == revocation.key_id));
+            .partition(|revocation| known.iter().any(|owed| owed.what == **revocation));
         self.chores.owed = known
             .into_iter()
-            .filter(|owed| kept.iter().any(|revocation| revocation.key_id == owed.key_id))
+            .filter(|owed| kept.iter().any(|revocation| owed.what == **revocation))
             .chain(new.into_iter().map(due))
             .collect();
         // What was made shows by then; changes that follow each other put it off no further.
@@ -104,9 +115,9 @@ where
         // Before it is tried: what is dropped on the way is not tried again at once.
         owed.at = now.saturating_add(AGAIN_MIN.saturating_mul(1 << owed.tries.min(10)).min(AGAIN_MAX));
         owed.tries = owed.tries.saturating_add(1);
-        let key_id = owed.key_id.clone();
+        let key_id = owed.what.key_id.clone();
         if let Some(reason) = self.speaks_against(state).await? {
-            self.note("REVOCATION_HELD", format!("the old key {key_id} is not revoked yet: {reason}"));
+            self.note("REVOCATION_HELD", format!("{} yet: {reason}", not_done(&key_id)));
             return Ok(None);
         }
         self.collect_secrets().await?;
@@ -117,23 +128,23 @@ where
         let Some(secrets) = &self.signer else { return Ok(None) };
         match self.provider.revoke(&key_id, secrets.signer()).await {
             Revoking::Revoked => {
-                tracing::info!(credential = %self.credential.name, %key_id, "an old key was revoked");
+                tracing::info!(credential = %self.credential.name, %key_id, "what was owed to the provider is done");
                 return Ok(Some(Event::Revoked { key_id }));
             }
             Revoking::Unavailable(problem) => self.note(
                 "REVOCATION_HELD",
-                format!("the old key {key_id} is not revoked yet; it is tried again: {problem}"),
+                format!("{} yet; it is tried again: {problem}", not_done(&key_id)),
             ),
             Revoking::Refused(refusal) if refusal.class.is_passing() => self.note(
                 "REVOCATION_HELD",
-                format!("the old key {key_id} is not revoked yet; it is tried again: {}", refusal.problem),
+                format!("{} yet; it is tried again: {}", not_done(&key_id), refusal.problem),
             ),
             Revoking::Refused(refusal) => self.note(
                 "REVOCATION_REFUSED",
                 format!(
-                    "the provider refuses to revoke the old key {key_id}, which goes on to work ({}). Give the signing \
-                     credential the right, or revoke the key at the provider: keyturn asks again, and is content when the \
-                     key is gone",
+                    "{}, which the provider refuses ({}). Give the signing credential the right, or do it at the provider: \
+                     keyturn asks again, and is content when it is done",
+                    not_done(&key_id),
                     refusal.problem
                 ),
             ),
@@ -145,9 +156,15 @@ where
     async fn speaks_against(&mut self, state: &State) -> Result<Option<String>, Interruption> {
         let place = self.credential.store.clone();
         let Some((_, secret)) = self.recorded_entry(state).await? else {
+            let what_helps = if self.has_phases() {
+                "put the key that keyturn published last there, and keyturn goes on; or, an hour after it was due, ask for an \
+                 emergency rotation"
+            } else {
+                "after the next rotation keyturn goes on by itself"
+            };
             return Ok(Some(format!(
                 "{place} holds a key that keyturn did not publish, so that nobody can tell which of the provider's keys \
-                 it is; after the next rotation keyturn goes on by itself"
+                 it is; {what_helps}"
             )));
         };
         if !self.plan().probe {
@@ -155,11 +172,19 @@ where
         }
         Ok(match self.accepts(&secret.key).await? {
             Verdict::Accepted => None,
+            Verdict::NotAccepted if self.has_phases() => Some(format!(
+                "the provider does not accept the key at {place}, so another is pending, or none; if this stays, ask for an \
+                 emergency rotation an hour after it was due"
+            )),
             Verdict::NotAccepted => Some(format!("the provider does not accept the key at {place}")),
             Verdict::Unavailable | Verdict::NoProbe => {
                 Some(format!("the provider cannot be asked whether it accepts the key at {place}"))
             }
         })
+    }
+
+    fn has_phases(&self) -> bool {
+        self.plan().creates.as_ref().is_some_and(|creates| creates.phases.is_some())
     }
 
     /// The entry as it is now, with its key, where that is the one that the record says.

@@ -18,7 +18,7 @@ pub use usual::bind_loosely;
 
 use super::base_url;
 use super::body::Body;
-use super::definition::{AuthScheme, Definition, SLOT};
+use super::definition::{Activate, AuthScheme, Definition, SLOT};
 use super::template::Template;
 use super::wire::{SecretHeader, Signing, Wire};
 use crate::ids::KeyId;
@@ -260,10 +260,14 @@ fn wire(
     let labels = || regenerate.body.as_ref().map(Body::labels).unwrap_or_default();
     let creates = definition.creates.as_ref();
     let revoke = creates.into_iter().flat_map(|creates| &creates.revoke);
+    let activate = creates.and_then(|creates| creates.activate.as_ref()).map(Activate::as_revocation);
+    let discard = creates.and_then(|creates| creates.discard.as_ref());
     let list = creates.and_then(|creates| creates.list.as_ref());
     Ok(Wire {
         list: list.map(|list| site.list(list, labels())).transpose()?,
         revoke: revoke.map(|revoke| site.revoke(revoke, names)).collect::<Result<_, _>>()?,
+        activate: activate.map(|activate| site.revoke(&activate, names)).transpose()?,
+        discard: discard.map(|discard| site.revoke(discard, names)).transpose()?,
         regenerate,
         read: definition.read.as_ref().map(|read| site.read(read, names)).transpose()?,
         probe: definition.probe.as_ref().zip(definition.auth.first()).map(own).transpose()?,

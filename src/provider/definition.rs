@@ -32,7 +32,7 @@ pub use body::{Body, BodyValue, Scalar};
 pub(super) use call::SLOT;
 pub use call::{Method, Probe, Read, ReadMethod, Regenerate};
 pub(super) use creates::KEY_ID;
-pub use creates::{Creates, List, NextPage, PageCursor, PageNumber, Revoke, RevokeMethod};
+pub use creates::{Activate, Creates, List, NextPage, PageCursor, PageNumber, Revoke, RevokeMethod};
 pub use duration::read_duration;
 pub use findings::Finding;
 pub use hmac::{
@@ -199,9 +199,13 @@ impl Definition {
         let read = self.read.iter().map(|read| &read.query);
         let probe = self.probe.iter().map(|probe| &probe.query);
         let revoke = self.creates.iter().flat_map(|creates| &creates.revoke).map(|revoke| &revoke.query);
+        let activate =
+            self.creates.iter().filter_map(|creates| creates.activate.as_ref()).map(|it| &it.query);
+        let discard = self.creates.iter().filter_map(|creates| creates.discard.as_ref()).map(|it| &it.query);
         let list = self.creates.iter().filter_map(|creates| creates.list.as_ref());
         let asks_for_pages = list.clone().any(|list| list.next.is_some());
         let all = std::iter::once(&self.regenerate.query).chain(read).chain(probe).chain(revoke);
+        let all = all.chain(activate).chain(discard);
         asks_for_pages || all.chain(list.map(|list| &list.query)).any(|query| !query.is_empty())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::rotation::Plan;
+use crate::rotation::{Creates, Plan};
 
 pub use page::Block;
 pub use portrait::{Environment, Parameter, Portrait, Secret, Way};
@@ -52,6 +52,11 @@ pub fn steps(plan: &Plan) -> Vec<String> {
         steps.push("Probe the provider, signed with the new key.".to_owned());
     }
     steps.push(match (&plan.creates, plan.grace) {
+        (Some(Creates { revoke_after, phases: Some(_), .. }), _) => format!(
+            "Close, and owe the activation of the new key in the record; {} later, once a probe has shown that it is the pending \
+             one, it is activated, and the old key dies.",
+            words(*revoke_after)
+        ),
         (Some(creates), _) => {
             let after = words(creates.revoke_after);
             let signer = if plan.self_authenticating { "the new key" } else { "the separate credential" };
@@ -128,7 +133,10 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
         means.push(format!("{when}, the key is regenerated again, at most {calls} calls in all{within}"));
     }
     if let Some(creates) = &plan.creates {
-        means.push(if creates.lists {
+        means.push(if creates.phases.is_some_and(|phases| phases.discards) {
+            "the rotation is closed, for the old key still works; the pending key that nobody got is discarded, and another is tried"
+                .to_owned()
+        } else if creates.lists {
             "the rotation is closed, for the old key still works, and another is tried; the key that nobody got is found \
              by its label and revoked"
                 .to_owned()
@@ -155,6 +163,13 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
 
 /// When the old key dies, and what that asks of applications.
 pub fn old_key(plan: &Plan) -> String {
+    if let Some(Creates { revoke_after, phases: Some(_), .. }) = &plan.creates {
+        return format!(
+            "It goes on to work until the new one is activated, {} after the rotation; until then applications must have read the \
+             new one, and no other rotation begins, as an emergency neither.",
+            words(*revoke_after)
+        );
+    }
     if let Some(creates) = &plan.creates {
         return format!(
             "It goes on to work until it is revoked, {} after the rotation; until then applications must have read the \
@@ -216,7 +231,9 @@ pub(super) fn means(plan: &Plan) -> Vec<String> {
         (plan.read.is_none() && more > 0)
             .then(|| if more == 1 { "one more call".to_owned() } else { format!("up to {more} more calls") }),
         plan.creates.as_ref().map(|creates| {
-            let means = if creates.lists {
+            let means = if creates.phases.is_some_and(|phases| phases.discards) {
+                "another rotation, before which the pending key is discarded"
+            } else if creates.lists {
                 "another rotation, and the stray key is revoked"
             } else {
                 "nothing: the old key works on, and the stray key with it"

@@ -365,11 +365,12 @@ impl<C: Clock> Provider for HttpProvider<C> {
 
     async fn revoke(&self, key: &KeyId, signer: Signer<'_>) -> Revoking {
         let wire = &self.bound.wire;
-        if wire.revoke.is_empty() {
+        let steps = wire.ending(key);
+        if steps.is_empty() {
             let reason = "the definition declares no way to revoke a key".to_owned();
             return Revoking::Refused(refusal(RefusalClass::Invalid, reason));
         }
-        for step in &wire.revoke {
+        for step in steps {
             let Some(call) = step.of(key) else {
                 let reason = "the key's id cannot stand in a path".to_owned();
                 return Revoking::Refused(refusal(RefusalClass::Invalid, reason));

@@ -58,7 +58,8 @@ pub enum Trouble {
 /// A call that came, and how it was answered; absent: the connection broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// What was asked: `token`, `regenerate`, `read`, `probe`, `list`, `revoke`, or `something else`.
+    /// What was asked: `token`, `regenerate`, `read`, `probe`, `list`, `revoke`, `activate`, `discard`, or
+    /// `something else`.
     pub what: &'static str,
     /// The status of the answer.
     pub status: Option<u16>,
@@ -171,6 +172,8 @@ impl<C: Clock> Simulator<C> {
             ("probe", Reply::status(statuses.first().copied().unwrap_or(404)))
         } else if let Some(reply) = self.list(received) {
             ("list", reply)
+        } else if let Some(phase) = self.phase(received) {
+            phase
         } else if let Some(reply) = self.revoke(received) {
             ("revoke", reply)
         } else {

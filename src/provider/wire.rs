@@ -26,12 +26,27 @@ pub(super) struct Wire {
     pub(super) list: Option<ListCall>,
     /// Revoke one of them, in this order.
     pub(super) revoke: Vec<RevokeCall>,
+    /// Activates the pending key, which ends the old one's life.
+    pub(super) activate: Option<RevokeCall>,
+    /// Discards the pending key.
+    pub(super) discard: Option<RevokeCall>,
     pub(super) signing: Signing,
     /// The form of the key that keyturn chooses.
     pub(super) supplies: Option<Supplies>,
     pub(super) extra: BTreeMap<String, SecretHeader>,
     pub(super) idempotency_header: Option<HeaderName>,
     pub(super) answer: AnswerFacts,
+}
+
+impl Wire {
+    /// The requests that end the life of one key, in their order; none, where nothing is declared.
+    pub(super) fn ending(&self, key: &KeyId) -> &[RevokeCall] {
+        match (&self.activate, &self.discard) {
+            (Some(activate), _) if *key == KeyId::of_the_old_key() => std::slice::from_ref(activate),
+            (_, Some(discard)) if *key == KeyId::of_the_pending_key() => std::slice::from_ref(discard),
+            _ => &self.revoke,
+        }
+    }
 }
 
 /// One request: all of it that does not differ from call to call.

@@ -86,7 +86,9 @@ fn usual(definition: &Definition) -> Binding {
     Binding {
         extra_secrets: definition.extra_secrets.keys().cloned().collect(),
         revoke_after: beside.map(|creates| creates.revoke_after.min(REVOKE_AFTER_MAX)),
-        first_key: beside.and_then(|_| Simulator::<StageClock>::first_key()),
+        first_key: beside
+            .filter(|creates| creates.activate.is_none())
+            .and_then(|_| Simulator::<StageClock>::first_key()),
         ..Binding::usual()
     }
 }

@@ -137,7 +137,7 @@ fn situation(mishap: Mishap) -> String {
         Trouble::Refused => "the answer is 401".to_owned(),
         Trouble::NewKeyRefused => "the new key is never accepted".to_owned(),
         Trouble::NoPlace => "as many keys live as may".to_owned(),
-        Trouble::RevocationLost => "the answer to the revocation is lost".to_owned(),
+        Trouble::RevocationLost => "the answer that ends the old key's life is lost".to_owned(),
     }
 }
 
@@ -187,8 +187,8 @@ fn promise_beside(trouble: Trouble, plan: &Plan, creates: &Creates) -> Ending {
         Trouble::None | Trouble::RevocationLost | Trouble::RateLimited => Ending::Rotated,
         Trouble::Refused | Trouble::NoPlace => Ending::OldKeyStands,
         Trouble::NewKeyRefused => Ending::PersonAsked,
-        Trouble::NoValue(_) if !creates.lists => Ending::OldKeyStands,
-        _ if creates.lists || plan.replay.is_some() => Ending::Rotated,
+        Trouble::NoValue(_) if !creates.clears_strays() => Ending::OldKeyStands,
+        _ if creates.clears_strays() || plan.replay.is_some() => Ending::Rotated,
         _ => Ending::OldKeyStands,
     }
 }
@@ -205,7 +205,7 @@ fn leaves_no_other(ending: Ending, plan: &Plan, simulator: &Simulator<StageClock
     living.retain(|number| !foreign.contains(number));
     match ending {
         Ending::Rotated => living == [simulator.newest()],
-        Ending::OldKeyStands if creates.lists => living == [0],
+        Ending::OldKeyStands if creates.clears_strays() => living == [0],
         Ending::OldKeyStands | Ending::PersonAsked => living.contains(&0),
     }
 }

@@ -8,7 +8,7 @@ use super::effect::Effect;
 use super::history::{Closed, ClosedAs, Decision};
 use super::orphan;
 use super::outcome::Doubt;
-use super::plan::Plan;
+use super::plan::{Creates, Plan};
 use super::revocation;
 use super::schedule;
 use super::state::{HISTORY_MAX, Phase, Request, Retry, Rotation, State, Trigger};
@@ -35,8 +35,14 @@ pub(super) fn close(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let rotation_id = rotation.rotation_id;
-    if let (Some(creates), ClosedAs::Rotated { answer, .. }) = (&plan.creates, &mut closing.outcome) {
-        revocation::owe_old_keys(creates, &mut state, &rotation, answer, now);
+    match (&plan.creates, &mut closing.outcome) {
+        (Some(Creates { phases: Some(_), .. }), outcome) => {
+            revocation::owe_a_phase(plan, &mut state, rotation_id, outcome, now);
+        }
+        (Some(creates), ClosedAs::Rotated { answer, .. }) => {
+            revocation::owe_old_keys(creates, &mut state, &rotation, answer, now);
+        }
+        _ => {}
     }
     let settled_by_hand = matches!(closing.outcome, ClosedAs::Resolved { .. });
     let reopened = rotation.reopened;
@@ -141,7 +147,9 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
     if let Some(open) = state.phase.rotation() {
         return Err(NotNow::InProgress { rotation_id: open.rotation_id });
     }
-    if let Some(until) = revocation::slots_full_until(plan, state) {
+    if let Some(until) = revocation::slots_full_until(plan, state)
+        && !(request.emergency && later(until, HELD_FOR) <= now)
+    {
         return Err(NotNow::KeySlotsFull { until });
     }
     if request.emergency {
@@ -160,19 +168,31 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
     }
 }
 
+/// How long what is owed has been due when an emergency is let through all the same: by then something holds it up, a person
+/// may have made room by hand, and only another rotation ends it.
+const HELD_FOR: Duration = Duration::from_hours(1);
+
 /// How long the record must have been unchanged before the next rotation begins: a call of the one before, which a person
 /// has just settled or whose doubt the same call settled, may still be on its way, and would kill the next one's key.
 ///
-/// Where keys live side by side a call kills none, and nothing is waited for.
+/// Where keys live side by side a call kills none, and nothing is waited for. But a pending key has only one place: a late start
+/// makes another one pending, and a late copy of an activation or a discard would meet the next one before it is published.
 pub fn quiet_before_the_next(plan: &Plan, state: &State) -> Duration {
-    if plan.creates.is_some() {
-        return Duration::ZERO;
+    let lives_for = plan.call_timeout.saturating_add(plan.settle);
+    let longest = plan.claim.saturating_add(lives_for);
+    let newest = state.history.first();
+    match &plan.creates {
+        Some(Creates { phases: None, .. }) => return Duration::ZERO,
+        Some(_) => {
+            return newest
+                .map_or(Duration::ZERO, |newest| if is_clear(newest) { lives_for } else { longest });
+        }
+        None => {}
     }
-    if plan.supplies && state.history.first().is_some_and(was_repeated) {
-        return plan.call_timeout.saturating_add(plan.settle);
+    if plan.supplies && newest.is_some_and(was_repeated) {
+        return lives_for;
     }
-    let Some(settled) = state.given_up().and(state.history.first()) else { return Duration::ZERO };
-    let longest = plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle);
+    let Some(settled) = state.given_up().and(newest) else { return Duration::ZERO };
     match &state.retry {
         // What the decision itself asked for, whatever clocks say by now; no more, if a call was sent by a wrong one.
         Some(retry) => {
@@ -252,6 +272,11 @@ fn asked_until(plan: &Plan, closed: &Closed) -> Option<Timestamp> {
 /// An earlier call's answer was lost, and the last one did not wait for it.
 fn was_repeated(closed: &Closed) -> bool {
     closed.calls > 1 && !matches!(closed.outcome, ClosedAs::Resolved { .. })
+}
+
+/// Its call was answered, and no other is on its way.
+const fn is_clear(closed: &Closed) -> bool {
+    matches!(closed.outcome, ClosedAs::Rotated { .. } | ClosedAs::Failed { .. })
 }
 
 /// A person gave the rotation up to make another: it neither counts as one nor holds the next one back.

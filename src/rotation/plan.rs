@@ -63,6 +63,22 @@ pub struct Creates {
     pub keys_max: Option<u32>,
     /// The keys can be listed with the rotations that they were made for, so that strays are found.
     pub lists: bool,
+    /// There are two places, for the old key and a pending one, and no ids: the old one dies when the pending one is activated.
+    pub phases: Option<Phases>,
     /// The id of the key that the entry held before keyturn's first rotation, where the owner knows it.
     pub first_key: Option<KeyId>,
+}
+
+/// How a pending key and the old one make room for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Phases {
+    /// A pending key that nobody got can be discarded.
+    pub discards: bool,
+}
+
+impl Creates {
+    /// Whether a key that nobody got is cleared away, so that another rotation can be tried by itself.
+    pub fn clears_strays(&self) -> bool {
+        self.lists || self.phases.is_some_and(|phases| phases.discards)
+    }
 }

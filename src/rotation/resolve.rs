@@ -1,4 +1,4 @@
-//! Settling an unknown outcome: by the strongest means that the provider declares, else by a person.
+//! Settling an unknown outcome: by the strongest means that the provider declares, else it is left to a person.
 
 use std::time::Duration;
 
@@ -7,15 +7,12 @@ use jiff::Timestamp;
 use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::Reading;
-use super::history::{ClosedAs, Decision};
+use super::history::ClosedAs;
 use super::orphan::quiet_for;
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::{Creates, Plan};
-use super::resume::{Claimant, claim};
-use super::state::{
-    Answer, Halt, HaltReason, Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown,
-};
-use super::step::{Next, later, passed, staged_next};
+use super::state::{Answer, Halt, HaltReason, Phase, Rotation, State, Unknown};
+use super::step::{Next, later, passed};
 
 /// How many replays are made before a read is tried, where the provider has one.
 const REPLAYS_MAX: u32 = 6;
@@ -180,7 +177,7 @@ fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
 /// to be cleared before it.
 pub(super) fn fenced(plan: &Plan, state: State, now: Timestamp) -> Next {
     let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return None };
-    let creates = plan.creates.as_ref().filter(|creates| creates.lists);
+    let creates = plan.creates.as_ref().filter(|creates| creates.clears_strays());
     let cleared_in = |creates: &Creates| creates.keys_max.map(|_| quiet_for(plan).saturating_mul(2));
     let asked = asked_for(&unknown.doubt);
     let retry = creates
@@ -269,128 +266,4 @@ fn keep(state: State, rotation: Rotation, unknown: Unknown) -> State {
 
 fn wait_for(refusal: &Refusal, now: Timestamp) -> Effect {
     Effect::Wait { until: later(now, refusal.retry_after.unwrap_or(POLL).max(POLL)) }
-}
-
-/// The decisions that make sense for a phase, strongest first.
-pub fn possible_decisions(phase: &Phase) -> Vec<Decision> {
-    match phase {
-        Phase::Halted { halt, .. } if halt.answer.is_some() => {
-            vec![Decision::TryAgain, Decision::PublishAnyway, Decision::KeepCurrent, Decision::RotateAgain]
-        }
-        Phase::Unknown { .. } | Phase::Halted { .. } => {
-            vec![Decision::TryAgain, Decision::KeepCurrent, Decision::RotateAgain]
-        }
-        Phase::Idle
-        | Phase::Intended { .. }
-        | Phase::Answered { .. }
-        | Phase::Staged { .. }
-        | Phase::Published { .. } => Vec::new(),
-    }
-}
-
-/// Carries out a person's decision; whoever serves the person becomes the holder.
-pub(super) fn decided(
-    plan: &Plan,
-    mut state: State,
-    decision: Decision,
-    claimant: &Claimant,
-    now: Timestamp,
-) -> Next {
-    if !possible_decisions(&state.phase).contains(&decision) {
-        return None;
-    }
-    take_from_the_holder(&mut state.phase, claimant, now)?;
-    let rotation = state.phase.rotation()?.clone();
-    Some(match decision {
-        Decision::KeepCurrent => keep_current(plan, state, rotation, now),
-        Decision::RotateAgain => {
-            let outcome = ClosedAs::Resolved { decision };
-            // Not before a call that may still be on its way has lost its power.
-            let claim_ends_at = later(now, Duration::from_millis(rotation.claim_ms));
-            let may_be_sent_at = match state.phase {
-                Phase::Unknown { .. } => rotation.dispatched_at.max(now).min(claim_ends_at),
-                _ => passed(rotation.dispatched_at, now),
-            };
-            let not_before = later(may_be_sent_at, plan.call_timeout.saturating_add(plan.settle)).max(now);
-            let request = Request { request_id: None, trigger: Trigger::Manual, ..rotation.request.clone() };
-            let retry = Some(Retry { not_before, failures: 0, request });
-            close::close(plan, state, rotation, Closing { outcome, retry }, now)
-        }
-        Decision::PublishAnyway => publish_anyway(plan, state, rotation, now)?,
-        Decision::TryAgain => try_again(plan, state, rotation, now)?,
-    })
-}
-
-/// Makes the claimant the holder at once. One that was about to call may still do so until its claim is over.
-fn take_from_the_holder(phase: &mut Phase, claimant: &Claimant, now: Timestamp) -> Option<()> {
-    let may_call = matches!(phase, Phase::Unknown { rotation, .. } if rotation.holder != claimant.replica);
-    let rotation = phase.rotation_mut()?;
-    if may_call {
-        let claim_ends_at = later(now, Duration::from_millis(rotation.claim_ms));
-        rotation.dispatched_at = rotation.dispatched_at.max(claim_ends_at);
-    }
-    claim(rotation, claimant);
-    Some(())
-}
-
-fn keep_current(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> (State, Vec<Effect>) {
-    let published = match state.phase.clone() {
-        Phase::Halted { halt, .. } => halt.answer.zip(halt.publication),
-        _ => None,
-    };
-    let outcome = match published {
-        Some((answer, publication)) => ClosedAs::Rotated { answer, publication, verified: false },
-        None => ClosedAs::Resolved { decision: Decision::KeepCurrent },
-    };
-    close::close(plan, state, rotation, Closing { outcome, retry: None }, now)
-}
-
-fn publish_anyway(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
-    let Phase::Halted { halt, .. } = state.phase.clone() else { return None };
-    let answer = halt.answer?;
-    Some(match halt.publication {
-        Some(publication) => {
-            let outcome = ClosedAs::Rotated { answer, publication, verified: false };
-            close::close(plan, state, rotation, Closing { outcome, retry: None }, now)
-        }
-        None => {
-            let phase = Phase::Staged { rotation, answer, staged_at: now };
-            (State { phase, ..state }, vec![Effect::Save, Effect::Publish])
-        }
-    })
-}
-
-fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
-    match state.phase.clone() {
-        Phase::Unknown { unknown, .. } => {
-            let unknown = Unknown { replays: 0, refused: false, ..unknown };
-            Some(settle(plan, state, rotation, unknown, now))
-        }
-        Phase::Halted { halt, .. } => match (halt.answer, halt.publication) {
-            (Some(answer), Some(publication)) => {
-                let publication = Publication { published_at: now, ..publication };
-                let phase = Phase::Published { rotation, answer, publication };
-                Some((State { phase, ..state }, vec![Effect::Save, Effect::Verify]))
-            }
-            (Some(answer), None) => {
-                let next = staged_next(plan, now, now);
-                let phase = Phase::Staged { rotation, answer, staged_at: now };
-                Some((State { phase, ..state }, vec![Effect::Save, next]))
-            }
-            (None, _) => {
-                let doubt = doubt_of(halt.reason);
-                let unknown = Unknown { doubt, since: now, replays: 0, refused: false };
-                Some(settle(plan, state, rotation, unknown, now))
-            }
-        },
-        _ => None,
-    }
-}
-
-fn doubt_of(reason: HaltReason) -> Doubt {
-    match reason {
-        HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => doubt,
-        HaltReason::ReadRefused { refusal } => Doubt::Refused { refusal },
-        HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => Doubt::NoValue,
-    }
 }

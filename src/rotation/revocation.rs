@@ -1,5 +1,7 @@
 //! Keys that are to be revoked, where keys live side by side: owed in the record before anything is done about it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +125,47 @@ pub(super) fn owe_old_keys(
         if !owed && Some(&key_id) != new {
             owe(state, Revocation { key_id, rotation_id: rotation.rotation_id, due_at });
         }
+    }
+}
+
+/// The longest that anything is owed before it is due; more was told by a clock that is wrong.
+pub fn owed_for_at_most(plan: &Plan) -> Duration {
+    let Some(creates) = &plan.creates else { return Duration::ZERO };
+    let starts = plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle);
+    creates.revoke_after.max(creates.phases.map_or(Duration::ZERO, |_| starts))
+}
+
+/// Owes what makes room again where an old key and a pending one have a place each: the activation of the one that was
+/// published, which ends the old one's life; or the end of a pending one that nobody got. Neither before every start that was
+/// sent has lost its power, for one that comes late makes another key pending.
+///
+/// Until it is done no rotation begins, and so nothing but these two can touch a published key that is not activated.
+pub(super) fn owe_a_phase(
+    plan: &Plan,
+    state: &mut State,
+    rotation_id: RotationId,
+    outcome: &mut ClosedAs,
+    now: Timestamp,
+) {
+    let Some(Creates { revoke_after, phases: Some(phases), .. }) = &plan.creates else { return };
+    let lives_for = plan.call_timeout.saturating_add(plan.settle);
+    let owed = match outcome {
+        ClosedAs::Rotated { answer, .. } => {
+            // What an emergency did not wait for is over: its key is in the place of the one that was to be activated.
+            state.revocations.clear();
+            let due_at = later(now, (*revoke_after).max(lives_for));
+            answer.previous_expires_at = Some(due_at);
+            Some((KeyId::of_the_old_key(), due_at))
+        }
+        // An activation that is still owed tells by its probe which key is pending.
+        _ if !state.revocations.is_empty() => None,
+        ClosedAs::NotApplied { .. } | ClosedAs::Resolved { .. } if phases.discards => {
+            Some((KeyId::of_the_pending_key(), later(now, plan.claim.saturating_add(lives_for))))
+        }
+        ClosedAs::NotApplied { .. } | ClosedAs::Resolved { .. } | ClosedAs::Failed { .. } => None,
+    };
+    if let Some((key_id, due_at)) = owed {
+        owe(state, Revocation { key_id, rotation_id, due_at });
     }
 }
 

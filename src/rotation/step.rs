@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::close::{self, Closing};
+use super::decide;
 use super::effect::Effect;
 use super::event::{Event, Verdict};
 use super::history::{ClosedAs, Timings};
@@ -54,7 +55,7 @@ pub fn step(plan: &Plan, state: State, event: Event) -> Step {
             Some(resume::resumed(plan, state, found, now))
         }
         Event::Resolved { decision, replica, epoch, now } => {
-            resolve::decided(plan, state, decision, &resume::Claimant { replica, epoch }, now)
+            decide::decided(plan, state, decision, &resume::Claimant { replica, epoch }, now)
         }
         Event::Orphaned { rotation_id, answer, evidence, baseline, unchanged_for, replica, epoch, now } => {
             let found = orphan::Found { rotation_id, answer, evidence, baseline, unchanged_for };

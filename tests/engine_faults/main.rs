@@ -19,6 +19,7 @@ mod drift;
 mod fields;
 mod orphans;
 mod outages;
+mod phases;
 mod replicas;
 mod slots;
 mod supplied;

@@ -11,7 +11,7 @@ use keyturn::engine::{self, Activity, Adapters, Credential, Handle, RotateReques
 use keyturn::ids::{CredentialName, FieldPath, ReplicaId, RotationId};
 use keyturn::provider::Account;
 use keyturn::rotation::schedule::{Cadence, Schedule};
-use keyturn::rotation::{Closed, ClosedAs, Creates, Phase, Plan, Propagation, State};
+use keyturn::rotation::{Closed, ClosedAs, Creates, Phase, Phases, Plan, Propagation, State};
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{
     CallFault, Death, FakeClock, FakeDisk, FakeEscrow, FakeMint, FakeProvider, FakeStore, FakeVault, Life,
@@ -401,9 +401,23 @@ pub fn plan_created() -> Plan {
         revoke_after: Duration::from_hours(1),
         keys_max: None,
         lists: true,
+        phases: None,
         first_key: Some("id-0".parse().unwrap()),
     };
     Plan { creates: Some(creates), ..plan_none() }
+}
+
+/// An old key and a pending one, which is activated an hour after the rotation.
+pub fn plan_phases() -> Plan {
+    let phases = Some(Phases { discards: true });
+    let creates = plan_created().creates.map(|creates| Creates {
+        keys_max: Some(2),
+        lists: false,
+        phases,
+        first_key: None,
+        ..creates
+    });
+    Plan { creates, probe: true, ..plan_none() }
 }
 
 /// The same, where only so many keys may live at once.

@@ -6,7 +6,7 @@ use super::book::Known;
 use super::engine::{Moved, advance, told, unchanged_ms};
 use super::mutation::{Mutation, Rules};
 use super::properties;
-use super::said::{Said, fingerprint, key_id};
+use super::said::{OLD_KEY, PENDING_KEY, Said, fingerprint, key_id};
 use super::world::{Key, Number, Slot, World, at, number, rotation_id, small};
 
 #[derive(Clone, Copy)]
@@ -45,12 +45,18 @@ fn some_day(
     }
     let due = state.revocations.iter().find(|owed| is_due(owed.due_at));
     if let Some(owed) = due {
-        return (0..9).find(|key| key_id(*key) == owed.key_id).map(Chore::Revoke);
+        let works = world.provider.accepts(&rules.plan, world.entry.key, world.tick);
+        if rules.plan.probe && !works && rules.mutation != Mutation::RevokesWithoutLooking {
+            return None;
+        }
+        let mut all = (0..9).chain([OLD_KEY, PENDING_KEY]);
+        return all.find(|key| key_id(*key) == owed.key_id).map(Chore::Revoke);
     }
     if !recorded {
         return None;
     }
-    let shown = shown(world, rules, state);
+    let lists = rules.plan.creates.as_ref().is_some_and(|creates| creates.lists);
+    let shown = if lists { shown(world, rules, state) } else { 0 };
     if shown > 0 {
         return Some(Chore::Owe(shown));
     }
@@ -87,6 +93,14 @@ fn closed(state: &Known, id: Number) -> bool {
 pub(crate) fn run(world: &mut World, rules: &Rules, who: usize, state: &Known, chore: Chore) -> Moved {
     let entry = world.entry.key;
     match chore {
+        Chore::Revoke(owed @ (OLD_KEY | PENDING_KEY)) => {
+            if let Some(pending) = world.provider.pending() {
+                let dying = if owed == OLD_KEY { world.provider.living()[0] } else { pending };
+                rules.of_interest(properties::is_not_needed(world, rules, dying))?;
+                world.provider.end(dying, world.tick);
+            }
+            advance(world, rules, who, state, Said::Revoked(owed))
+        }
         Chore::Revoke(key) => {
             rules.of_interest(properties::is_not_needed(world, rules, key))?;
             world.provider.made[usize::from(key)].revoked.get_or_insert(world.tick);

@@ -1,6 +1,6 @@
 //! The shell's rules, as `src/engine` has them: load, run the effects in their order, rest.
 
-use keyturn::rotation::{ClosedAs, Effect, Phase, Rotation, quiet_before_the_next};
+use keyturn::rotation::{ClosedAs, Effect, Phase, Request, Rotation, Trigger, admit, quiet_before_the_next};
 
 use super::book::{Known, Todo};
 use super::chores;
@@ -11,7 +11,8 @@ use super::properties::{Broken, Property};
 use super::said::{Decides, Heard, Holds, Said, Told, fingerprint};
 use super::vault;
 use super::world::{
-    Hand, Number, Place, Run, Slot, TICK_SECONDS, World, is_halted, number, open_number, replica_id, small,
+    Hand, Number, Place, Run, Slot, TICK_SECONDS, World, at, is_halted, number, open_number, replica_id,
+    small,
 };
 
 /// What a move came to where nothing was broken.
@@ -57,7 +58,10 @@ pub(crate) fn request(world: &mut World, rules: &Rules, who: usize) -> Moved {
 pub(crate) fn may_begin(world: &World, rules: &Rules, who: usize, state: &Known) -> bool {
     let quiet_ms = u64::try_from(quiet_before_the_next(&rules.plan, state).as_millis()).unwrap();
     let is_quiet = unchanged_ms(world, who) >= quiet_ms || rules.mutation == Mutation::BeginsBeforeItIsQuiet;
-    state.phase == Phase::Idle && is_quiet
+    // Whatever else is said is no reason for an emergency to wait.
+    let emergency = Request { trigger: Trigger::Manual, emergency: true, request_id: None, caller: None };
+    let has_room = admit(&rules.plan, state, &emergency, at(world.tick)).is_ok();
+    is_quiet && (has_room || state.phase == Phase::Idle && rules.mutation == Mutation::BeginsWithoutRoom)
 }
 
 /// A person decides, by way of this replica.

@@ -93,6 +93,12 @@ fn promises_hold_where_keys_live_side_by_side() {
 }
 
 #[test]
+fn promises_hold_where_a_pending_key_is_activated() {
+    hold("two phases", QUICK);
+    hold("two phases", Bounds { faults: 0, ticks: 3, requests: 2, ..QUICK });
+}
+
+#[test]
 fn promises_hold_where_a_replica_sleeps_while_its_key_is_cleared_away() {
     hold("created", Bounds { faults: 0, ticks: 5, ..QUICK });
     hold("created", Bounds { faults: 0, ticks: 3, requests: 2, ..QUICK });

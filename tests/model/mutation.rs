@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use keyturn::ids::KvVersion;
+use keyturn::ids::{KeyId, KvVersion};
 use keyturn::rotation::{
     Closed, ClosedAs, Creates, Doubt, Effect, Event, Halt, HaltReason, Holding, Outcome, Phase, Plan, State,
     Step, Timings, Verdict, step,
@@ -21,6 +21,7 @@ pub(crate) enum Mutation {
     ActsOnALapsedClaim,
     AsksAtOnce,
     BeginsBeforeItIsQuiet,
+    BeginsWithoutRoom,
     BelievesAnUnchangedReadAtOnce,
     BelievesEarlierAnswers,
     BelievesEveryProbe,
@@ -28,6 +29,7 @@ pub(crate) enum Mutation {
     CallsBeforeTheIntentIsSaved,
     ChoosesAnotherKeyForEachCall,
     ClosesUnpublished,
+    DiscardsAtOnce,
     ErasesWhenSealed,
     GuessesInsteadOfAsking,
     IgnoresAnAnswerThatComesLate,
@@ -160,6 +162,13 @@ impl Rules {
             }
             Mutation::GuessesInsteadOfAsking => guessing(state, effects),
             Mutation::AsksAtOnce => asking(state, effects),
+            Mutation::DiscardsAtOnce => {
+                let mut state = state;
+                let pending = KeyId::of_the_pending_key();
+                let owed = state.revocations.iter_mut().filter(|owed| owed.key_id == pending);
+                owed.for_each(|owed| owed.due_at = at(0));
+                (state, effects)
+            }
             Mutation::NeverOwesTheOldKey => (State { revocations: Vec::new(), ..state }, effects),
             Mutation::ReleasesWhileItCalls => (releasing(state), effects),
             _ => (state, effects),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyturn::rotation::schedule::{Cadence, Schedule};
-use keyturn::rotation::{Creates, Plan, Propagation};
+use keyturn::rotation::{Creates, Phases, Plan, Propagation};
 
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -108,9 +108,18 @@ pub(crate) fn created() -> Plan {
         revoke_after: seconds(120),
         keys_max: None,
         lists: true,
+        phases: None,
         first_key: Some("k0".parse().unwrap()),
     };
     Plan { creates: Some(creates), ..none() }
+}
+
+/// A pending key beside the old one, which dies two ticks later when the pending one is activated.
+pub(crate) fn two_phases() -> Plan {
+    let phases = Some(Phases { discards: true });
+    let creates = created().creates.unwrap();
+    let creates = Creates { keys_max: Some(2), lists: false, phases, first_key: None, ..creates };
+    Plan { creates: Some(creates), probe: true, ..none() }
 }
 
 pub(crate) fn created_again() -> Plan {
@@ -142,5 +151,6 @@ pub(crate) fn all() -> Vec<(&'static str, Plan)> {
         ("created", created()),
         ("created, called again", created_again()),
         ("created, signing itself", created_signing_itself()),
+        ("two phases", two_phases()),
     ]
 }

@@ -29,6 +29,10 @@ pub(crate) struct Made {
     pub(crate) left: Option<u8>,
 }
 
+pub(crate) fn has_phases(plan: &Plan) -> bool {
+    plan.creates.as_ref().is_some_and(|creates| creates.phases.is_some())
+}
+
 impl Made {
     const fn by(rotation: Number, slot: u8, tick: u8) -> Self {
         Self { rotation, slot, tick, revoked: None, left: None }
@@ -73,6 +77,22 @@ impl Provider {
         Some(next.tick.saturating_add(small(grace)))
     }
 
+    /// The keys that live, oldest first.
+    pub(crate) fn living(&self) -> Vec<Key> {
+        let living = self.made.iter().enumerate().filter(|(_, made)| made.revoked.is_none());
+        living.map(|(key, _)| small(key)).collect()
+    }
+
+    /// The key that waits to be activated, where the provider has phases.
+    pub(crate) fn pending(&self) -> Option<Key> {
+        let living = self.living();
+        living.last().copied().filter(|_| living.len() > 1)
+    }
+
+    pub(crate) fn end(&mut self, key: Key, tick: u8) {
+        self.made[usize::from(key)].revoked.get_or_insert(tick);
+    }
+
     /// The key that a slot shows; one that was never made anew has a key that nobody knows.
     pub(crate) fn shown(&self, slot: u8) -> Key {
         let newest = self.made.iter().rposition(|made| made.slot == slot);
@@ -89,6 +109,12 @@ impl Provider {
         match known.filter(|_| plan.replay.is_some()) {
             Some(index) => small(index),
             None => {
+                if has_phases(plan)
+                    && let Some(pending) = self.pending()
+                {
+                    // The worst that a start can do.
+                    self.end(pending, tick);
+                }
                 self.made.push(Made::by(rotation, slot, tick));
                 self.newest()
             }

@@ -200,7 +200,11 @@ impl Told {
             previous_expires_at: grace.map(|grace| at(self.made_at) + grace),
             received_at: at(0),
             call: u32::from(self.call),
-            key_id: plan.creates.as_ref().map(|_| key_id(self.key)),
+            key_id: plan
+                .creates
+                .as_ref()
+                .filter(|creates| creates.phases.is_none())
+                .map(|_| key_id(self.key)),
         }
     }
 }
@@ -249,7 +253,16 @@ const fn request() -> Request {
 /// The shell says these only once the record has been unchanged for long enough.
 const LONG: Duration = Duration::from_hours(1);
 
+/// Stand for what is owed where there are no ids.
+pub(crate) const OLD_KEY: Key = 250;
+pub(crate) const PENDING_KEY: Key = 251;
+
 pub(crate) fn key_id(key: Key) -> KeyId {
+    match key {
+        OLD_KEY => return KeyId::of_the_old_key(),
+        PENDING_KEY => return KeyId::of_the_pending_key(),
+        _ => {}
+    }
     format!("k{key}").parse().unwrap()
 }
 

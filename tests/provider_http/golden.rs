@@ -26,7 +26,7 @@ use cases::{CASES, Case};
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
 /// A secret in clear, and what is shown in its place.
-const MASKS: [(&str, &str); 10] = [
+const MASKS: [(&str, &str); 12] = [
     (SIGNER, "<signer>"),
     ("EXTRA-SECRET", "<further secret>"),
     ("ACCESS-TOKEN", "<access token>"),
@@ -40,9 +40,14 @@ const MASKS: [(&str, &str); 10] = [
     ),
     ("cm90YXRvcjpTSUdORVItU0VDUkVU", "<base64 of rotator:signer>"),
     ("QUJDREVGR0gxMjM0NTY3ODpTSUdORVItU0VDUkVU", "<base64 of ABCDEFGH12345678:signer>"),
+    ("cHJvamVjdC10ZXN0LTE6U0lHTkVSLVNFQ1JFVA==", "<base64 of project-test-1:signer>"),
     (
         "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpTSUdORVItU0VDUkVU",
         "<base64 of AC0123456789abcdef0123456789abcdef:signer>",
+    ),
+    (
+        "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpORVctS0VZ",
+        "<base64 of AC0123456789abcdef0123456789abcdef:new key>",
     ),
 ];
 
@@ -96,7 +101,13 @@ async fn shown(case: &Case, definition: &Definition) -> String {
         page.push_str("\nlist\n");
         page.push_str(&requests(case, definition, &bound, Step::List).await);
     }
-    if definition.creates.is_some() {
+    for (name, step) in [("activate", Step::Activate), ("discard", Step::Discard)] {
+        if has_phases(definition) {
+            writeln!(page, "\n{name}").unwrap();
+            page.push_str(&requests(case, definition, &bound, step).await);
+        }
+    }
+    if definition.creates.as_ref().is_some_and(|creates| !creates.revoke.is_empty()) {
         page.push_str("\nrevoke OLD/KEY\n");
         page.push_str(&requests(case, definition, &bound, Step::Revoke).await);
     }
@@ -153,6 +164,8 @@ enum Step {
     Probe,
     List,
     Revoke,
+    Activate,
+    Discard,
 }
 
 /// An id that can stand in a path only encoded.
@@ -190,6 +203,14 @@ async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition,
             let is_of_the_key = definition.creates.as_ref().unwrap().revoke[0].gone.contains(&404);
             assert_eq!(matches!(revoked, Revoking::Revoked), is_of_the_key, "{}: {revoked:?}", case.name);
             server = gone;
+        }
+        Step::Activate | Step::Discard => {
+            let key = if matches!(step, Step::Activate) {
+                KeyId::of_the_old_key()
+            } else {
+                KeyId::of_the_pending_key()
+            };
+            drop(provider.revoke(&key, signer(&signer_secret, &extra)).await);
         }
         Step::Read => drop(provider.read(meant(bound), signer(&signer_secret, &extra)).await),
         Step::Probe => {
@@ -269,6 +290,7 @@ fn extra_of(definition: &Definition) -> Vec<(String, SecretValue)> {
 
 fn outcome(outcome: &Outcome<Answer>, definition: &Definition) -> String {
     let said = match outcome {
+        Outcome::Applied(answer) if has_phases(definition) => return pending(answer),
         Outcome::Applied(answer) if definition.creates.is_some() => return created(answer),
         Outcome::Applied(answer) => return applied(answer),
         Outcome::AppliedNoValue => return "made a key, and does not show it".to_owned(),
@@ -291,6 +313,16 @@ fn applied(answer: &Answer) -> String {
         Some(end) => format!("made {key}; the old one works until {end}"),
         None => format!("made {key}; the old one is taken to be dead"),
     }
+}
+
+fn has_phases(definition: &Definition) -> bool {
+    definition.creates.as_ref().is_some_and(|creates| creates.activate.is_some())
+}
+
+fn pending(answer: &Answer) -> String {
+    assert!(is(&answer.secret.key, NEW), "another key was taken");
+    assert_eq!((answer.previous_expires_at, &answer.key_id), (None, &None));
+    "made the new key, which is pending; the old one works until it is activated".to_owned()
 }
 
 fn created(answer: &Answer) -> String {

@@ -17,7 +17,7 @@ use keyturn::testbed::simulation::{Options, Tally, simulate};
 const SEEDS: std::ops::Range<u64> = 0..4;
 const BUDGET: Duration = Duration::from_secs(3);
 /// Short worlds: the test is not optimised, and shall take seconds.
-const SHORT: Options = Options { keeps_trail: false, defect: None, hours_max: Some(3) };
+const SHORT: Options = Options { keeps_trail: false, defect: None, hours_max: Some(3), class: None };
 
 #[test]
 fn every_promise_holds_in_every_world() {

@@ -85,6 +85,7 @@ pub fn creates() -> Creates {
         revoke_after: Duration::from_hours(1),
         keys_max: None,
         lists: true,
+        phases: None,
         first_key: Some(key_id("first")),
     }
 }

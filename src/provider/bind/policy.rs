@@ -8,7 +8,7 @@ use crate::provider::definition::{AuthScheme, Definition, Grace, Propagation as 
 use crate::provider::describe::friendly;
 use crate::provider::fact::{Fact, Span, Unit};
 use crate::rotation::schedule::Cadence;
-use crate::rotation::{Creates, Propagation};
+use crate::rotation::{Creates, Phases, Propagation};
 
 /// The grace window that the old key gets.
 pub(super) fn grace(
@@ -82,6 +82,9 @@ pub(super) fn creates(
         }
         return None;
     };
+    if declared.activate.is_some() && binding.first_key.is_some() {
+        found.push(Mistake::new("first_key", "nothing names a key by its id").hint("leave it out"));
+    }
     let revoke_after = binding.revoke_after.unwrap_or(declared.revoke_after);
     if revoke_after.is_zero() {
         found.push(
@@ -94,8 +97,9 @@ pub(super) fn creates(
     }
     Some(Creates {
         revoke_after,
-        keys_max: declared.keys_max,
+        keys_max: declared.activate.as_ref().map_or(declared.keys_max, |_| Some(2)),
         lists: declared.list.is_some(),
+        phases: declared.activate.as_ref().map(|_| Phases { discards: declared.discard.is_some() }),
         first_key: binding.first_key.clone(),
     })
 }

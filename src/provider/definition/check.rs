@@ -5,6 +5,7 @@ mod auth;
 mod capabilities;
 mod creates;
 mod errors;
+mod phases;
 mod requests;
 mod slots;
 mod supplies;

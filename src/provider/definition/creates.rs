@@ -29,7 +29,15 @@ pub struct Creates {
     #[serde(default)]
     pub list: Option<List>,
     /// The requests that revoke one key, in their order; each names it as `{key_id}`.
+    #[serde(default)]
     pub revoke: Vec<Revoke>,
+    /// In place of `revoke`: the provider has a place for the old key and one for a pending key, and no ids. This request
+    /// activates the pending one, which ends the old one's life.
+    #[serde(default)]
+    pub activate: Option<Activate>,
+    /// Beside `activate`: the request that discards a pending key, so that one that nobody got makes room for another.
+    #[serde(default)]
+    pub discard: Option<Revoke>,
 }
 
 impl Creates {
@@ -40,7 +48,9 @@ impl Creates {
     /// All its templates.
     pub(in crate::provider) fn templates(&self) -> impl Iterator<Item = &Template> {
         let list = self.list.iter().flat_map(|list| std::iter::once(&list.path).chain(list.query.values()));
-        list.chain(self.revoke.iter().flat_map(Revoke::templates))
+        let phases = self.activate.iter().flat_map(Activate::templates);
+        let phases = phases.chain(self.discard.iter().flat_map(Revoke::templates));
+        list.chain(self.revoke.iter().flat_map(Revoke::templates)).chain(phases)
     }
 }
 
@@ -136,6 +146,47 @@ pub struct Revoke {
     /// The statuses that show that the key is not there any more.
     #[serde(default = "gone")]
     pub gone: Vec<u16>,
+}
+
+/// The request that activates a pending key. It can be made again; what the second answer means is said here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Activate {
+    /// The HTTP method.
+    #[serde(default = "Activate::default_method")]
+    pub method: RevokeMethod,
+    /// The path below the base URL, to the last slash as the provider writes it.
+    pub path: Template,
+    /// The query; its values are templates of parameters.
+    #[serde(default)]
+    pub query: BTreeMap<String, Template>,
+    /// The body; none, where nothing is said.
+    #[serde(default)]
+    pub body: Option<Body>,
+    /// The statuses that show that it is done.
+    #[serde(default = "ok_or_empty")]
+    pub statuses: Vec<u16>,
+    /// The statuses that show that no key is pending any more, so that it was done before. Left out: none does.
+    #[serde(default)]
+    pub done: Vec<u16>,
+}
+
+impl Activate {
+    const fn default_method() -> RevokeMethod {
+        RevokeMethod::Post
+    }
+
+    /// All its templates.
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let body = self.body.iter().flat_map(Body::texts).map(|(_, text)| text);
+        std::iter::once(&self.path).chain(self.query.values()).chain(body)
+    }
+
+    /// It as the request that ends the old key's life.
+    pub(in crate::provider) fn as_revocation(&self) -> Revoke {
+        let Self { method, path, query, body, statuses, done } = self.clone();
+        Revoke { method, path, query, body, statuses, gone: done }
+    }
 }
 
 impl Revoke {

@@ -166,7 +166,14 @@ fn probe(definition: &Definition, found: &mut Vec<Finding>) {
 
 fn keys_side_by_side(definition: &Definition, found: &mut Vec<Finding>) {
     let Some(creates) = &definition.creates else { return };
-    if creates.list.is_none() {
+    if creates.activate.is_some() && creates.discard.is_none() {
+        found.push(finding(
+            "creates",
+            "a pending key whose answer is lost stays at the provider: no other try is made by itself, and the next one may be \
+             refused",
+            "declare `discard`, if the provider has a request for it",
+        ));
+    } else if creates.list.is_none() && creates.activate.is_none() {
         let rest = if creates.keys_max.is_some_and(|max| max < 4) {
             ", takes a place that the next rotation needs,"
         } else {

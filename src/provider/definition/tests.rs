@@ -668,6 +668,51 @@ fn the_call_and_the_read_of_several_keys_say_which_one_is_meant() {
     }
 }
 
+const PHASES: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+auth: [ { header: { name: X-Key } } ]
+self: never
+regenerate: { path: /next }
+answer: { secret: /key }
+probe: { path: /me }
+creates: { activate: { path: /promote }, discard: { path: /next } }
+"#;
+
+#[test]
+fn a_pending_key_is_probed_before_it_is_activated_and_has_no_second_name() {
+    let creates = Definition::parse(PHASES).unwrap().creates.unwrap();
+    let activate = creates.activate.unwrap();
+    assert_eq!(
+        (activate.method, &activate.statuses[..], &activate.done[..]),
+        (RevokeMethod::Post, &[200, 204][..], &[][..])
+    );
+    assert_eq!(creates.discard.unwrap().method, RevokeMethod::Delete);
+    for (old, new, expected) in [
+        ("probe: { path: /me }", "", "nothing shows that the pending key is the published one"),
+        ("activate: { path: /promote }, ", "", "no key is pending where none is activated"),
+        ("{ path: /promote }", "{ path: \"/keys/{key_id}\" }", "{key_id} stands for nothing"),
+        ("{ path: /promote }", "{ path: /promote, statuses: [404] }", "creates.activate.statuses"),
+        ("{ path: /promote }", "{ path: /promote, done: [401] }", "only 400, 404, 409, 410 and 422"),
+        ("creates: {", "creates: { keys_max: 2,", "an old key and a pending one have a place each"),
+        (
+            "creates: {",
+            "creates: { revoke: [ { path: \"/{key_id}\" } ],",
+            "the old key dies when the pending one is activated",
+        ),
+        ("{ secret: /key }", "{ secret: /key, key_id: /id }", "nothing names a key by its id"),
+        (
+            "probe: { path: /me }",
+            "probe: { path: /me }\ngrace: { fixed: 1h }",
+            "the call takes nothing from the old key",
+        ),
+    ] {
+        refuses_in(PHASES, old, new, expected);
+    }
+}
+
 #[test]
 fn the_schema_names_every_member() {
     let schema = serde_json::to_value(schemars::schema_for!(Definition)).unwrap();

@@ -178,6 +178,13 @@ fn limits(definition: &Definition) -> Vec<String> {
 }
 
 fn revoked_after(creates: &Creates) -> String {
+    if creates.activate.is_some() {
+        return format!(
+            "The new key is pending beside the old one, which dies when the new one is activated: {:#} after its rotation, or as \
+             the credential says under `revoke_after`. Until then no other rotation begins, as an emergency neither.",
+            friendly(creates.revoke_after)
+        );
+    }
     format!(
         "Keys live side by side: the old one is revoked {:#} after its rotation, or as the credential says under \
          `revoke_after`. No other rotation but an emergency begins before that.",

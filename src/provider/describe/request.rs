@@ -60,6 +60,10 @@ pub enum Purpose {
     List,
     /// It revokes one of them.
     Revoke,
+    /// It activates a pending key, which ends the old one's life.
+    Activate,
+    /// It discards a pending key.
+    Discard,
 }
 
 impl Purpose {
@@ -72,6 +76,8 @@ impl Purpose {
             Self::Probe => "probe",
             Self::List => "list",
             Self::Revoke => "revoke",
+            Self::Activate => "activate",
+            Self::Discard => "discard",
         }
     }
 }
@@ -114,7 +120,11 @@ pub fn requests(bound: &BoundDefinition, definition: &Definition) -> Vec<Request
     let any = KEY_ID_NAMED.parse().ok();
     let revoke =
         wire.revoke.iter().filter_map(|revoke| Some(beside(Purpose::Revoke, &revoke.of(any.as_ref()?)?)));
-    [token, Some(regenerate), read, probe, list].into_iter().flatten().chain(revoke).collect()
+    let phases = [(Purpose::Activate, &wire.activate), (Purpose::Discard, &wire.discard)];
+    let phases = phases
+        .into_iter()
+        .filter_map(|(purpose, step)| Some(beside(purpose, &step.as_ref()?.of(any.as_ref()?)?)));
+    [token, Some(regenerate), read, probe, list].into_iter().flatten().chain(revoke).chain(phases).collect()
 }
 
 /// A parameter's name where its value is a part of a host's.

@@ -103,6 +103,31 @@ impl<C: Clock> Simulator<C> {
         )
     }
 
+    /// The answer to a request that activates or discards a pending key, if it is one.
+    pub(super) fn phase(&self, received: &Received) -> Option<(&'static str, Reply)> {
+        let wire = &self.bound.wire;
+        let steps = [("activate", &wire.activate, 0), ("discard", &wire.discard, 1)];
+        let any = KeyId::of_the_pending_key();
+        let (what, step, call, dying) = steps.into_iter().find_map(|(what, step, dying)| {
+            let (step, call) = (step.as_ref()?, step.as_ref()?.of(&any)?);
+            received.is(call.method.as_str(), &call.path_and_query).then_some((what, step, call, dying))
+        })?;
+        if !self.may_ask(received, &call) {
+            return Some((what, Reply::status(401)));
+        }
+        let living = self.living();
+        let Some(number) = living.get(dying).filter(|_| living.len() == 2) else {
+            return Some((what, Reply::status(step.gone.first().copied().unwrap_or(404))));
+        };
+        self.kill(*number);
+        let is_first = self.state.borrow().heard.iter().all(|heard| heard.what != what);
+        if self.trouble == Trouble::RevocationLost && is_first {
+            return Some((what, Reply::nothing()));
+        }
+        let status = step.statuses.first().copied().unwrap_or(200);
+        Some((what, if status == 204 { Reply::status(status) } else { Reply::json(status, &self.success()) }))
+    }
+
     /// The answer to a request to revoke a key, if it is one; the last of several lets it die.
     pub(super) fn revoke(&self, received: &Received) -> Option<Reply> {
         let steps = &self.bound.wire.revoke;

@@ -201,12 +201,25 @@ impl FakeMint {
         made.collect()
     }
 
+    /// Ends the life of the pending key, as a person does at the provider's console.
+    pub fn lose_pending_key(&self, now: Timestamp) {
+        self.revoke(&KeyId::of_the_pending_key(), now);
+    }
+
     /// Ends the life of the key with this id; gives it, unless it was over already.
     pub(super) fn revoke(&self, id: &KeyId, now: Timestamp) -> Option<String> {
         let mut revoked = None;
         self.ledger.send_modify(|ledger| {
+            let living: Vec<_> = (0..).zip(&ledger.keys).filter(|(_, key)| key.lives(now)).collect();
+            let place =
+                |place: usize| living.get(place).filter(|_| living.len() == 2).map(|(number, _)| *number);
+            let meant = match id {
+                old if *old == KeyId::of_the_old_key() => place(0),
+                pending if *pending == KeyId::of_the_pending_key() => place(1),
+                _ => (0..ledger.keys.len()).find(|number| key_id(*number).as_ref() == Some(id)),
+            };
             let mut keys = ledger.keys.iter_mut().enumerate();
-            let found = keys.find(|(number, key)| key_id(*number).as_ref() == Some(id) && key.lives(now));
+            let found = keys.find(|(number, key)| Some(*number) == meant && key.lives(now));
             if let Some((_, key)) = found {
                 key.dies_at = Some(now);
                 revoked = Some(key.value.clone());

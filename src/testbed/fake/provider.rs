@@ -58,6 +58,8 @@ pub enum ProviderAct {
     Revoked {
         /// The key.
         key: String,
+        /// How long before it was asked for.
+        took: Duration,
     },
     /// The answer with the key reached the replica.
     Heard {
@@ -108,15 +110,17 @@ impl FakeProvider {
         }
         let key = self.mint.regenerate(&self.plan, what, now);
         self.tell(&ProviderAct::Made { rotation_id: rotation, key: key.clone(), sent_at });
-        let key_id = self.plan.creates.as_ref().and_then(|_| self.mint.id_of(&key));
+        let has_ids = self.plan.creates.as_ref().is_some_and(|creates| creates.phases.is_none());
+        let key_id = has_ids.then(|| self.mint.id_of(&key)).flatten();
         let secret = whole(&self.plan, key);
         let previous_expires_at = self.plan.grace.map(|grace| later(now, grace));
         Outcome::Applied(Answer { secret, previous_expires_at, received_at: now, key_id })
     }
 
-    fn revoke_now(&self, key: &KeyId) -> Revoking {
+    fn revoke_now(&self, key: &KeyId, asked_at: Duration) -> Revoking {
         if let Some(key) = self.mint.revoke(key, self.clock.now()) {
-            self.tell(&ProviderAct::Revoked { key });
+            let took = self.clock.monotonic().saturating_sub(asked_at);
+            self.tell(&ProviderAct::Revoked { key, took });
         }
         Revoking::Revoked
     }
@@ -258,6 +262,7 @@ impl Provider for FakeProvider {
     }
 
     async fn revoke(&self, key: &KeyId, signer: Signer<'_>) -> Revoking {
+        let asked_at = self.clock.monotonic();
         let number = self.life.enter("revoke").await;
         self.mint.stand_in_line().await;
         let revoking = match self.mint.question_fault(Question::Revoke) {
@@ -270,16 +275,16 @@ impl Provider for FakeProvider {
                 let (provider, key) = (self.clone(), key.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(delay).await;
-                    provider.revoke_now(&key);
+                    provider.revoke_now(&key, asked_at);
                 });
                 tokio::time::sleep(self.plan.call_timeout).await;
                 Revoking::Unavailable(problem())
             }
             Some(QuestionFault::AnswerLost) => {
-                self.revoke_now(key);
+                self.revoke_now(key, asked_at);
                 Revoking::Unavailable(problem())
             }
-            None => self.revoke_now(key),
+            None => self.revoke_now(key, asked_at),
         };
         self.life.leave("revoke", number).await;
         revoking

@@ -26,8 +26,9 @@ pub(super) struct Docket {
     pub(super) entry: usize,
     epoch: KvVersion,
     pub(super) state: Option<State>,
-    /// Keys whose request left after its claim was lost, or outlived its sender: the residual risk.
-    late: BTreeSet<usize>,
+    /// Keys whose request left after its claim was lost, or outlived its sender, and those that such a request ended: the
+    /// residual risk.
+    pub(super) late: BTreeSet<usize>,
     /// Keys of rotations that a person has settled.
     given_up: BTreeSet<usize>,
     resolved: BTreeSet<RotationId>,
@@ -111,7 +112,7 @@ impl Docket {
                 self.calls.entry(*rotation_id).and_modify(|calls| *calls = calls.saturating_sub(1));
                 Ok(())
             }
-            ProviderAct::Revoked { key } => self.revoked(key, now, clocks_are_right),
+            ProviderAct::Revoked { key, took } => self.revoked(key, *took, now, clocks_are_right),
             ProviderAct::Made { rotation_id, key, sent_at } => self.made(*rotation_id, key, *sent_at, now),
             ProviderAct::Heard { key, .. } => {
                 let number = self.number(key)?;
@@ -349,7 +350,8 @@ impl Docket {
         if !self.plan.slots.is_empty() && !late {
             return Err(format!("P6: {key} is published, and its slot was made anew"));
         }
-        if self.plan.creates.is_some() && self.plan.propagation.is_none() {
+        if self.plan.creates.is_some() && self.plan.propagation.is_none() && !self.late.contains(&self.entry)
+        {
             return Err(format!("P6: {key} is published, and dead"));
         }
         let Some(grace) = self.plan.grace else { return Ok(()) };

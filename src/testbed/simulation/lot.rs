@@ -6,7 +6,7 @@ use jiff::civil::time;
 use jiff::tz::TimeZone;
 
 use crate::rotation::schedule::{Cadence, Schedule, Window, parse_cron};
-use crate::rotation::{Creates, Plan, Propagation};
+use crate::rotation::{Creates, Phases, Plan, Propagation};
 use crate::testbed::fake::Dice;
 
 const fn seconds(count: u64) -> Duration {
@@ -18,7 +18,7 @@ const fn minutes(count: u64) -> Duration {
 }
 
 /// The names of the capability classes.
-pub(super) const CLASSES: &[&str] = &[
+pub const CLASSES: &[&str] = &[
     "none",
     "read",
     "replay",
@@ -35,6 +35,7 @@ pub(super) const CLASSES: &[&str] = &[
     "created",
     "created self",
     "created, two at most",
+    "two phases",
 ];
 
 /// A plan of one of the classes.
@@ -75,6 +76,11 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
         "created, two at most" => {
             Plan { creates: Some(beside(Some(2), dice)), probe: dice.happens(5_000), ..base }
         }
+        "two phases" => {
+            let phases = Some(Phases { discards: true });
+            let creates = Creates { phases, lists: false, first_key: None, ..beside(Some(2), dice) };
+            Plan { creates: Some(creates), self_authenticating: dice.happens(5_000), probe: true, ..base }
+        }
         "replay read" => Plan { replay: Some(minutes(30)), read: Some(lag), ..base },
         _ => base,
     }
@@ -84,7 +90,7 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
 fn beside(keys_max: Option<u32>, dice: &Dice) -> Creates {
     let revoke_after = minutes(1 + dice.below(9));
     let first_key = dice.happens(7_000).then(|| "id-0".parse().ok()).flatten();
-    Creates { revoke_after, keys_max, lists: true, first_key }
+    Creates { revoke_after, keys_max, lists: true, phases: None, first_key }
 }
 
 /// keyturn chooses the key, and makes the same call until it is answered.

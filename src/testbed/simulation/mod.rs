@@ -30,6 +30,7 @@ use self::judge::Judge;
 use self::world::World;
 use crate::testbed::fake::{Dice, FakeClock};
 
+pub use self::lot::CLASSES;
 pub use self::tally::Tally;
 
 /// How one world is run.
@@ -41,6 +42,8 @@ pub struct Options {
     pub defect: Option<Defect>,
     /// The faults stop after so many hours at the latest.
     pub hours_max: Option<u64>,
+    /// All credentials are of this class of providers; else each draws its own.
+    pub class: Option<&'static str>,
 }
 
 /// A defect of a fake, to see whether the judge notices.
@@ -80,7 +83,7 @@ async fn run(seed: u64, options: Options) -> Concluded {
     let clock = FakeClock::starting_at(Timestamp::constant(1_772_323_200, 0));
     let judge = Judge::new(clock, options.keeps_trail);
     let chaos = Chaos::new(dice.fork(), Rates::drawn(&dice), judge.clone());
-    let world = World::drawn(&dice, clock, judge.clone(), &chaos, options.defect);
+    let world = World::drawn(&dice, clock, judge.clone(), &chaos, options);
     let hours = 4 + dice.below(26);
     let days = Duration::from_hours(options.hours_max.unwrap_or(hours).min(hours));
     tokio::select! {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Defect;
 use super::chaos::Chaos;
 use super::judge::Judge;
 use super::lot;
 use super::replica::Replica;
+use super::{Defect, Options};
 use crate::clock::Clock as _;
 use crate::engine::Credential;
 use crate::ids::{CredentialName, FieldPath, VaultPath};
@@ -39,13 +39,14 @@ impl World {
         clock: FakeClock,
         judge: Judge,
         chaos: &Chaos,
-        defect: Option<Defect>,
+        options: Options,
     ) -> Self {
         let vault = FakeVault::default();
         let watcher = judge.clone();
         vault.watched_by(Witness::new(move |write| watcher.vault(write)));
         let count = 1 + dice.below(3);
-        let accounts: Vec<_> = (0..count).filter_map(|number| Account::drawn(number, dice)).collect();
+        let accounts: Vec<_> =
+            (0..count).filter_map(|number| Account::drawn(number, options.class, dice)).collect();
         for account in &accounts {
             account.put_by_hand(&vault, "key-0");
             if let Some(signer) = &account.credential.signer {
@@ -62,7 +63,7 @@ impl World {
             replica.link.suffer(chaos.of_link());
         }
         let world = Self { clock, vault, accounts, replicas, judge };
-        world.plant(defect);
+        world.plant(options.defect);
         world
     }
 
@@ -110,8 +111,9 @@ impl World {
 }
 
 impl Account {
-    fn drawn(number: u64, dice: &Dice) -> Option<Self> {
-        let class = dice.pick(lot::CLASSES)?;
+    fn drawn(number: u64, class: Option<&'static str>, dice: &Dice) -> Option<Self> {
+        let drawn = dice.pick(lot::CLASSES).copied();
+        let class = class.or(drawn)?;
         let plan = lot::plan(class, dice);
         let mint = FakeMint::new();
         let lags = plan.creates.as_ref().map(|_| Duration::from_secs(dice.below(90)));
@@ -119,7 +121,7 @@ impl Account {
         let signer = (!plan.self_authenticating).then(|| field("secret/admin", "key")).flatten();
         let credential = Credential {
             name: format!("credential-{number}").parse::<CredentialName>().ok()?,
-            provider: (*class).to_owned(),
+            provider: class.to_owned(),
             store: field(&format!("secret/app-{number}"), "key")?,
             signer,
             extra: Vec::new(),

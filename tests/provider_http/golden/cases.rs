@@ -1099,6 +1099,46 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "stytch/m2m-secret",
+        about: "signed by the project's secret",
+        params: &[("project_id", "project-test-1"), ("m2m_client_id", "m2m-client-test-1")],
+        scheme: Some("basic"),
+        answers: &[
+            (
+                200,
+                r#"{"status_code":200,"request_id":"r1","m2m_client":{"client_id":"m2m-client-test-1","next_client_secret":"NEW-KEY","next_client_secret_last_four":"-KEY"}}"#,
+            ),
+            (
+                401,
+                r#"{"status_code":401,"request_id":"r2","error_type":"unauthorized_credentials","error_message":"Unauthorized"}"#,
+            ),
+            (
+                404,
+                r#"{"status_code":404,"request_id":"r3","error_type":"m2m_client_not_found","error_message":"no such client"}"#,
+            ),
+            (
+                429,
+                r#"{"status_code":429,"request_id":"r4","error_type":"too_many_requests","error_message":"slow down"}"#,
+            ),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "twilio/auth-token",
+        about: "signed by itself",
+        params: &[("account_sid", "AC0123456789abcdef0123456789abcdef")],
+        itself: true,
+        answers: &[
+            (201, r#"{"account_sid":"AC0123456789abcdef0123456789abcdef","secondary_auth_token":"NEW-KEY"}"#),
+            (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+            (409, r#"{"code":20409,"message":"a secondary token is there already","status":409}"#),
+            (429, r#"{"code":20429,"message":"Too Many Requests","status":429}"#),
+            (500, ""),
+        ],
+        ..PLAIN
+    },
+    Case {
         name: "twilio/api-key",
         about: "signed by the account's auth token",
         params: &[

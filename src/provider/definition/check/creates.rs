@@ -1,7 +1,7 @@
 //! What can be wrong with keys that live side by side: each must be found again, and revoked by its own id.
 
 use super::requests::query;
-use super::{begins_with_slash, known_names};
+use super::{begins_with_slash, known_names, phases};
 use crate::mistake::Mistake;
 use crate::provider::definition::{AuthScheme, Body, Creates, Definition, Grace, KEY_ID, List, Revoke};
 use crate::provider::template::Template;
@@ -17,16 +17,20 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
         }
         return;
     };
-    key_id(definition, found);
     contradictions(definition, found);
-    if creates.keys_max.is_some_and(|max| max < 2) {
-        found.push(Mistake::new("creates.keys_max", "no second key can live beside the first"));
-    }
     if creates.revoke_after.is_zero() {
         found.push(Mistake::new(
             "creates.revoke_after",
             "applications would hold a dead key until they have read again",
         ));
+    }
+    if creates.activate.is_some() || creates.discard.is_some() {
+        phases::mistakes(definition, creates, found);
+        return;
+    }
+    key_id(definition, found);
+    if creates.keys_max.is_some_and(|max| max < 2) {
+        found.push(Mistake::new("creates.keys_max", "no second key can live beside the first"));
     }
     if let Some(list) = &creates.list {
         list_of_keys(definition, list, found);
@@ -116,22 +120,32 @@ fn revocation(definition: &Definition, creates: &Creates, found: &mut Vec<Mistak
         found.push(Mistake::new("creates.revoke", "nothing revokes a key"));
     }
     for (index, revoke) in creates.revoke.iter().enumerate() {
-        one_request(definition, &format!("creates.revoke[{index}]"), revoke, found);
+        let place = format!("creates.revoke[{index}]");
+        one_step(definition, &place, revoke, &[KEY_ID], found);
+        if !revoke.names_the_key() {
+            found.push(
+                Mistake::new(place, "it does not say which key is meant")
+                    .hint("let path or body hold {key_id}"),
+            );
+        }
     }
 }
 
-fn one_request(definition: &Definition, place: &str, revoke: &Revoke, found: &mut Vec<Mistake>) {
+/// Whether a request can be made, and its answers mean something.
+pub(super) fn one_step(
+    definition: &Definition,
+    place: &str,
+    revoke: &Revoke,
+    further: &[&str],
+    found: &mut Vec<Mistake>,
+) {
     let path = format!("{place}.path");
     begins_with_slash(&path, &revoke.path, found);
-    known_names(definition, &path, &revoke.path, &["resource", KEY_ID], found);
+    let in_path: Vec<&str> = further.iter().copied().chain(["resource"]).collect();
+    known_names(definition, &path, &revoke.path, &in_path, found);
     query(definition, &format!("{place}.query"), &revoke.query, &[], found);
     for (inside, text) in revoke.body.iter().flat_map(Body::texts) {
-        known_names(definition, &format!("{place}.body.{inside}"), text, &[KEY_ID], found);
-    }
-    if !revoke.names_the_key() {
-        found.push(
-            Mistake::new(place, "it does not say which key is meant").hint("let path or body hold {key_id}"),
-        );
+        known_names(definition, &format!("{place}.body.{inside}"), text, further, found);
     }
     let is_success = |status: &u16| (200..300).contains(status);
     if revoke.statuses.is_empty() || !revoke.statuses.iter().all(is_success) {
