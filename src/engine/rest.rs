@@ -149,8 +149,9 @@ where
         };
         match self.due(state) {
             Some(due) => {
-                let left = due.duration_since(self.hands.now());
-                Duration::try_from(left).unwrap_or(Duration::ZERO).clamp(WAIT_MIN, poll.max(WAIT_MIN))
+                let left = Duration::try_from(due.duration_since(self.hands.now())).unwrap_or_default();
+                // What is due before it is quiet waits for that.
+                left.max(self.noise_left(state)).clamp(WAIT_MIN, poll.max(WAIT_MIN))
             }
             None => poll,
         }

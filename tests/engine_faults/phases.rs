@@ -6,7 +6,7 @@ use keyturn::engine::Snapshot;
 use keyturn::rotation::Plan;
 use keyturn::testbed::fake::{CallFault, Question, QuestionFault};
 
-use crate::world::{FIRST_KEY, World, ask, hours, minutes, plan_phases, seconds, store};
+use crate::world::{FIRST_KEY, World, ask, due_every, hours, minutes, plan_phases, seconds, store};
 
 fn signing_itself() -> Plan {
     Plan { self_authenticating: true, ..plan_phases() }
@@ -120,6 +120,20 @@ async fn a_late_copy_of_an_activation_does_not_meet_the_next_rotation() {
     first.until_rotated(2).await;
     minutes(30).await;
     assert_eq!(world.live_keys(), ["key-1", "key-2"], "applications still have the old key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn vault_is_left_alone_while_a_rotation_that_is_due_waits_for_quiet() {
+    let world = World::new(due_every(Duration::from_mins(30), plan_phases()));
+    let replica = world.replica(1).await;
+    replica.until_rotated(1).await;
+    replica.until("the activation", is_clear).await;
+    seconds(2).await;
+    let before = replica.link.requests();
+    seconds(50).await;
+    assert!(replica.link.requests() - before < 10, "{}", replica.link.requests() - before);
+    assert_eq!(world.phase(), "idle");
+    replica.until_rotated(2).await;
 }
 
 #[tokio::test(start_paused = true)]
