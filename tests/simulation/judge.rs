@@ -31,5 +31,8 @@ fn a_provider_that_makes_two_keys_at_a_call_is_noticed() {
 #[test]
 fn a_vault_that_ignores_versions_is_noticed() {
     let said = noticed(Defect::VaultIgnoresVersions);
-    assert!(["P1", "P2", "P3", "P4", "P5"].iter().any(|promise| said.contains(promise)), "{said}");
+    // Where a pending key has one place, two rotations at once meet in it.
+    let in_its_place = said.contains("(two phases): P6");
+    let promises = ["P1", "P2", "P3", "P4", "P5"];
+    assert!(promises.iter().any(|promise| said.contains(promise)) || in_its_place, "{said}");
 }
