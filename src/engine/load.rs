@@ -9,8 +9,8 @@ use crate::escrow::{Escrow, Slot};
 use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
 use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State, is_wanted};
-use crate::secret::FingerprintKey;
-use crate::vault::{Record, Store};
+use crate::secret::{FingerprintKey, Secret};
+use crate::vault::{Record, Stamp, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
 where
@@ -165,7 +165,11 @@ where
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
         let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        let published = found.zip(self.secret_in(&entry)).map(|(stamp, secret)| {
+        // Whoever took a field of it away left no publication behind.
+        let whole = |(stamp, secret): &(&Stamp, Secret)| {
+            stamp.fields.keys().all(|name| secret.fields.contains_key(name))
+        };
+        let published = found.zip(self.secret_in(&entry)).filter(whole).map(|(stamp, secret)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&secret),
                 previous_expires_at: stamp.previous_expires_at,

@@ -47,7 +47,7 @@ use aws_lc_rs::error::Unspecified;
 use jiff::Timestamp;
 
 use crate::ids::{KeyId, RotationId};
-use crate::rotation::{Created, Outcome, Plan, Problem, Refusal, RefusalClass};
+use crate::rotation::{Created, Outcome, Plan, Problem, Refusal};
 use crate::secret::{Secret, SecretValue};
 
 /// The secrets with which calls are signed, by the names the definition gives them.
@@ -158,9 +158,7 @@ pub trait Provider: Send + Sync + 'static {
 
     /// A new key at random, where the provider takes the one that keyturn chooses; an error, where the system gives no random
     /// bytes.
-    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified> {
-        Ok(None)
-    }
+    fn choose_key(&self) -> Result<Option<SecretValue>, Unspecified>;
 
     /// Makes exactly one regenerate request on a fresh connection; never a second.
     ///
@@ -178,17 +176,8 @@ pub trait Provider: Send + Sync + 'static {
     /// Lists the keys that carry a rotation's label, where the definition declares how; else `Refused`.
     ///
     /// Between rotations the signer is the separate credential, or the published key where it signs for itself.
-    fn list(&self, _signer: Signer<'_>) -> impl Future<Output = Listing> + Send {
-        std::future::ready(Listing::Refused(no_such_step("list keys")))
-    }
+    fn list(&self, signer: Signer<'_>) -> impl Future<Output = Listing> + Send;
 
     /// Revokes one key, where the definition declares how; else `Refused`. Signed like `list`.
-    fn revoke(&self, _key: &KeyId, _signer: Signer<'_>) -> impl Future<Output = Revoking> + Send {
-        std::future::ready(Revoking::Refused(no_such_step("revoke a key")))
-    }
-}
-
-fn no_such_step(what: &str) -> Refusal {
-    let problem = Problem::local(format!("this definition has no step to {what}"));
-    Refusal { class: RefusalClass::Invalid, problem, retry_after: None }
+    fn revoke(&self, key: &KeyId, signer: Signer<'_>) -> impl Future<Output = Revoking> + Send;
 }

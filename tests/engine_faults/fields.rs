@@ -38,3 +38,21 @@ async fn a_key_beside_somebody_elses_field_is_not_what_the_record_says() {
     hours(7).await;
     assert_eq!((world.live_keys(), world.published()), (vec!["key-1".to_owned()], "key-1".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_field_somebody_took_away_is_no_publication_to_who_takes_over() {
+    let world = World::new(plan_none());
+    let mut first = world.replica(1).await;
+    let (publishes, verifies) = (Gate::new(), Gate::new());
+    first.link.next(StoreCall::Publish, StoreFault::Held(publishes.clone()));
+    first.rotate().await;
+    publishes.reached().await;
+    first.link.next(StoreCall::ReadEntry, StoreFault::Held(verifies.clone()));
+    publishes.release();
+    verifies.reached().await;
+    first.kill().await;
+    world.vault.take_away(&pair());
+    let second = world.replica(2).await;
+    second.until_phase("halted").await;
+    assert_eq!(world.state().history, []);
+}

@@ -98,6 +98,15 @@ impl FakeVault {
         });
     }
 
+    /// Takes a field away, as a person would.
+    pub fn take_away(&self, place: &FieldPath) {
+        self.held.send_modify(|held| {
+            let entry = held.entries.entry(place.path.clone()).or_default();
+            entry.version.0 += 1;
+            entry.fields.remove(&place.field);
+        });
+    }
+
     /// Writes a key with what goes with it, as a person would; `field` is where that goes.
     pub fn put_with_pair(&self, place: &FieldPath, field: &str, key: &str) {
         self.held.send_modify(|held| {
