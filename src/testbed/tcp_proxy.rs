@@ -35,7 +35,7 @@ pub enum Trouble {
 pub enum Aim {
     /// The next ones, whatever they are.
     Any,
-    /// Requests that change something: POST and PUT.
+    /// Requests that change something: POST, PUT, PATCH and DELETE.
     Writes,
 }
 
@@ -218,12 +218,14 @@ impl Line {
 }
 
 fn begins_a_request(chunk: &[u8]) -> bool {
-    ["GET ", "POST ", "PUT ", "LIST ", "DELETE "].iter().any(|method| chunk.starts_with(method.as_bytes()))
+    ["GET ", "LIST "].iter().chain(WRITES).any(|method| chunk.starts_with(method.as_bytes()))
 }
+
+const WRITES: &[&str] = &["POST ", "PUT ", "PATCH ", "DELETE "];
 
 /// What meets the request that begins here; the token that it carries is noted.
 fn meet(plan: &watch::Sender<Plan>, head: &[u8]) -> Option<Trouble> {
-    let writes = head.starts_with(b"POST ") || head.starts_with(b"PUT ");
+    let writes = WRITES.iter().any(|method| head.starts_with(method.as_bytes()));
     let token = token(head);
     let mut met = None;
     plan.send_modify(|plan| {
