@@ -34,6 +34,7 @@ const FOR_A_PERSON: &[&str] = &[
     "ESCROW_IDENTITY_WRONG",
     "ESCROW_FOREIGN",
     "FIRST_SECRET_MISSING",
+    "ENTRY_IN_NO_SLOT",
 ];
 
 /// Waits for it.
@@ -101,7 +102,14 @@ fn last_id(rest: &Rest) -> Option<String> {
 }
 
 fn in_flight(stage: &Stage<'_>) -> bool {
-    let operations = [Operation::Regenerate, Operation::Read, Operation::Probe];
+    let operations = [
+        Operation::Regenerate,
+        Operation::Read,
+        Operation::Probe,
+        Operation::Token,
+        Operation::List,
+        Operation::Revoke,
+    ];
     let calls = operations.into_iter().flat_map(|operation| stage.simulator.calls_of(operation));
     calls.into_iter().any(|call| call.outcome == CallOutcome::InFlight)
 }
