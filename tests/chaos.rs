@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 const KEYTURN: &str = env!("CARGO_BIN_EXE_keyturn");
 
+/// One of each credential.
 #[test]
 fn a_dozen_quick_rounds_keep_every_promise_and_leave_nothing_behind() {
     let mut campaign = Campaign::start(&["ROUNDS=12", "SEED=1", "JOBS=3"]);
@@ -28,11 +29,19 @@ fn a_dozen_quick_rounds_keep_every_promise_and_leave_nothing_behind() {
         let line = output.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).expect(name)
     };
-    assert_eq!(sum("rounds"), 12, "{output}");
+    assert_eq!((sum("rounds"), sum("providers")), (12, 12), "{output}");
     assert!(sum("rotations that reached the provider") >= 12, "{output}");
-    for promise in
-        ["keys lost", "entries torn", "calls too many", "older after newer", "secrets shown", "stuck"]
-    {
+    for promise in [
+        "keys lost",
+        "entries torn",
+        "calls too many",
+        "older after newer",
+        "keys killed in use",
+        "keys swapped",
+        "strays left",
+        "secrets shown",
+        "stuck",
+    ] {
         assert_eq!(sum(promise), 0, "{output}");
     }
     campaign.assert_nothing_is_left();

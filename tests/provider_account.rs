@@ -95,6 +95,7 @@ impl Bench {
                 let key = SecretValue::new(self.simulator.current_key());
                 drop(credential.probe(&key, &[]).await);
             }
+            other => panic!("this provider has no {other:?}"),
         }
     }
 

@@ -12,6 +12,7 @@ use super::Arguments;
 use super::binaries::Binaries;
 use super::faults::{self, KINDS};
 use super::house::House;
+use super::providers::Provider;
 use super::report::Report;
 use super::round::{Keep, Round};
 use super::table::Table;
@@ -25,6 +26,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         !kinds.is_empty(),
         "no such fault, or it cannot be run here; its name must be one of the table's"
     );
+    let providers = Provider::all(arguments.provider.as_deref())?;
+    ensure!(!providers.is_empty(), "no such credential; its name must be one of the table's");
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
     say(&format!("{} rounds from seed {seed}, {} at once", arguments.rounds, arguments.jobs))?;
     for kind in KINDS {
@@ -33,8 +36,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         }
     }
     let last = arguments.first.saturating_add(arguments.rounds);
-    let rounds: Vec<Round> =
-        (arguments.first..last).filter_map(|number| Round::choose(seed, number, &kinds)).collect();
+    let rounds: Vec<Round> = (arguments.first..last)
+        .filter_map(|number| Round::choose(seed, number, &kinds, &providers))
+        .collect();
     let places: Vec<_> = rounds.iter().map(|round| round.kind.place).collect();
     let binaries =
         Binaries { plain: arguments.keyturn.clone(), crashing: arguments.crashing_keyturn.clone() };

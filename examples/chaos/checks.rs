@@ -1,79 +1,139 @@
 //! What must be true at the end of a round: of the provider's ledger, Vault and the escrow directories together.
 
-use std::collections::BTreeMap;
+mod supplied;
+mod uses;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
+use keyturn::testbed::derived::Derived;
 use keyturn::testbed::{Call, CallOutcome, break_glass};
 use serde_json::Value;
 
 use super::report::{Broken, Report};
 use super::stage::Stage;
 
-/// Checks the entry's whole history, and how often the provider was called.
-pub(crate) async fn history(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let keys = stage.simulator.keys();
-    let versions = versions(stage).await?;
-    let first = versions.first().map(|(_, data)| others(stage, data));
-    let mut newest = 0;
-    for (version, data) in &versions {
-        if Some(others(stage, data)) != first {
-            report.breaks(Broken::Torn, format!("version {version} has other fields than the first"));
-        }
-        let value = data.get(stage.field()).and_then(Value::as_str).unwrap_or_default();
-        let Some(place) = keys.iter().position(|key| key == value) else {
-            report.breaks(Broken::Torn, format!("version {version} holds no key that the provider made"));
-            continue;
-        };
-        if place < newest {
-            report.breaks(Broken::Older, format!("version {version} holds key {place} after key {newest}"));
-        }
-        newest = newest.max(place);
-        if let Err(wrong) = stamp_fits(stage, data, place) {
-            report.breaks(Broken::Torn, format!("version {version}: {wrong}"));
-        }
-    }
-    Ok(())
+pub(crate) use supplied::one_key_for_all_calls;
+pub(crate) use uses::{Uses, no_key_in_use_died};
+
+/// One version of the application's entry.
+pub(crate) struct Version {
+    number: u64,
+    written_at: Timestamp,
+    data: Value,
 }
 
-/// All versions of the entry that Vault remembers, oldest first.
-async fn versions(stage: &Stage<'_>) -> anyhow::Result<Vec<(u64, Value)>> {
+/// All versions of the entry that keyturn saw and Vault remembers, oldest first.
+pub(crate) async fn versions(stage: &Stage<'_>) -> anyhow::Result<Vec<Version>> {
     let (_, last) = stage.entry().await?;
     let server = stage.vault.server().await?;
     let mut found = Vec::new();
-    for version in 1..=last {
+    for number in stage.first_version..=last {
         let path = stage.entry_path().replacen("secret/", "secret/data/", 1);
-        let answer = server.request("GET", &format!("{path}?version={version}"), None).await?;
-        let data = answer.expect_success("read an old version")?.pointer("/data/data").cloned();
-        found.push((version, data.context("a version without data")?));
+        let answer = server.request("GET", &format!("{path}?version={number}"), None).await?;
+        // Vault keeps ten, and a fence is one.
+        if answer.status == 404 {
+            continue;
+        }
+        let answer = answer.expect_success("read an old version")?;
+        let written_at = answer.pointer("/data/metadata/created_time").and_then(Value::as_str);
+        found.push(Version {
+            number,
+            written_at: written_at.context("a version without a time")?.parse()?,
+            data: answer.pointer("/data/data").cloned().context("a version without data")?,
+        });
     }
     Ok(found)
+}
+
+/// Checks the entry's whole history.
+pub(crate) fn history(stage: &Stage<'_>, versions: &[Version], report: &mut Report) {
+    let keys = stage.simulator.keys();
+    let first = versions.first().map(|first| others(stage, &first.data));
+    let mut newest = 0;
+    for Version { number, data, .. } in versions {
+        if Some(others(stage, data)) != first {
+            report.breaks(Broken::Torn, format!("version {number} has other fields than the first"));
+        }
+        let value = value_in(stage, data);
+        let Some(place) = keys.iter().position(|key| key == value) else {
+            report.breaks(Broken::Torn, format!("version {number} holds no key that the provider made"));
+            continue;
+        };
+        if place < newest {
+            report.breaks(Broken::Older, format!("version {number} holds key {place} after key {newest}"));
+        }
+        newest = newest.max(place);
+        for wrong in
+            [stamp_fits(stage, data, place), fields_fit(stage, data)].into_iter().filter_map(Result::err)
+        {
+            report.breaks(Broken::Torn, format!("version {number}: {wrong}"));
+        }
+    }
+}
+
+/// The key in the entry.
+pub(crate) fn value_in<'a>(stage: &Stage<'_>, data: &'a Value) -> &'a str {
+    data.get(stage.field()).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The entry without what keyturn writes.
 fn others(stage: &Stage<'_>, data: &Value) -> Value {
     let mut data = data.clone();
     if let Some(data) = data.as_object_mut() {
-        data.remove(stage.field());
-        data.remove("_keyturn");
+        let written = stage.provider.fields().chain([stage.field(), "_keyturn"]);
+        written.for_each(|field| drop(data.remove(field)));
     }
     data
 }
 
+fn stamp<'a>(stage: &Stage<'_>, data: &'a Value) -> Option<&'a Value> {
+    data.get("_keyturn").and_then(|stamps| stamps.get(stage.field()))
+}
+
 /// Whether the stamp is that of the rotation whose call made the key.
 fn stamp_fits(stage: &Stage<'_>, data: &Value, place: usize) -> Result<(), String> {
-    let stamp = data.get("_keyturn").and_then(|stamps| stamps.get(stage.field()));
-    let id = stamp.and_then(|stamp| stamp.get("rotation_id")).and_then(Value::as_str);
-    let Some(made_by) = place.checked_sub(1) else {
-        return if id.is_none() { Ok(()) } else { Err("the first key has a stamp".into()) };
+    let id = stamp(stage, data).and_then(|stamp| stamp.get("rotation_id")).and_then(Value::as_str);
+    let Some(made_by) = place.checked_sub(stage.keys_before) else {
+        return match id {
+            _ if place + 1 < stage.keys_before => Err("the key is none of keyturn's".into()),
+            None => Ok(()),
+            Some(_) => Err("the first key has a stamp".into()),
+        };
     };
     let id = id.ok_or("a new key without a stamp")?;
-    if !stage.provider.sends_rotation_id() {
+    let calls = stage.simulator.calls();
+    if !carry_ids(&calls) {
         return Ok(());
     }
-    let made: Vec<Call> =
-        stage.simulator.calls().into_iter().filter(|call| call.outcome == CallOutcome::Done).collect();
+    let made: Vec<_> = calls.iter().filter(|call| call.outcome == CallOutcome::Done).collect();
     let maker = made.get(made_by).and_then(|call| call.idempotency_key.as_deref());
     if maker == Some(id) { Ok(()) } else { Err(format!("the stamp is of rotation {id}, the key of another")) }
+}
+
+/// Whether this provider's calls carry the rotation's id.
+fn carry_ids(calls: &[Call]) -> bool {
+    calls.iter().any(|call| call.idempotency_key.is_some())
+}
+
+/// Whether what goes with the key is of the very answer that brought the key, and the stamp says so.
+fn fields_fit(stage: &Stage<'_>, data: &Value) -> Result<(), String> {
+    let keys = stage.derived.as_ref().map(Derived::keys).unwrap_or_default();
+    let Some(key) = keys.into_iter().find(|key| key.value == value_in(stage, data)) else { return Ok(()) };
+    let of_the_key =
+        |name: &str| data.get(name).and_then(Value::as_str) == key.fields.get(name).map(String::as_str);
+    if let Some(name) = stage.provider.fields().find(|name| !of_the_key(name)) {
+        return Err(format!("its {name} is not the one of its key"));
+    }
+    let Some(stamp) = stamp(stage, data) else { return Ok(()) };
+    let said = stamp.get("fields").and_then(Value::as_object);
+    let said: BTreeSet<_> = said.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if said == stage.provider.fields().collect() {
+        Ok(())
+    } else {
+        Err("its stamp names other fields".into())
+    }
 }
 
 /// Counts the calls of each rotation, and whether one had too many.
@@ -91,7 +151,7 @@ pub(crate) fn calls(
         (stage.provider.keys_per_rotation_max(unkept), stage.provider.calls_per_rotation_max());
     let mut counts = BTreeMap::<String, (usize, usize)>::new();
     report.arrived = calls.len();
-    if stage.provider.sends_rotation_id() {
+    if carry_ids(&calls) {
         for call in &calls {
             let id = call.idempotency_key.clone().unwrap_or_default();
             let (arrived, made) = counts.entry(id).or_default();
@@ -123,6 +183,8 @@ pub(crate) fn calls(
 pub(crate) enum Whereabouts {
     /// In the application's entry.
     Vault,
+    /// Wherever it is: the key in the entry lives beside it.
+    Beside,
     /// In keyturn's record, where it waits.
     Record,
     /// In a sealed file that keyturn reports.
@@ -137,8 +199,12 @@ pub(crate) enum Whereabouts {
 pub(crate) async fn whereabouts(stage: &Stage<'_>, told: bool) -> anyhow::Result<Whereabouts> {
     let newest = stage.simulator.current_key();
     let (data, _) = stage.entry().await?;
-    if data.get(stage.field()).and_then(Value::as_str) == Some(newest.as_str()) {
+    let published = value_in(stage, &data);
+    if published == newest {
         return Ok(Whereabouts::Vault);
+    }
+    if stage.provider.plan().creates.is_some() && stage.simulator.accepts(published) {
+        return Ok(Whereabouts::Beside);
     }
     let record = stage.record().await?;
     let staged = record.as_ref().and_then(|record| record.get("staged")).and_then(Value::as_str);

@@ -38,6 +38,7 @@ enum What {
     Answer,
     KillAnytime,
     KillAtPoint,
+    Clearing,
     RestartLoop,
     Freeze,
     FreezeWithTwin,
@@ -78,6 +79,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("provider's answer", 12, What::Answer),
     kind("kill -9 at any time", 14, What::KillAnytime),
     kind("kill at a named point", 14, What::KillAtPoint),
+    kind("clearing of old keys", 8, What::Clearing),
     kind("restarts in a loop", 4, What::RestartLoop),
     slow(kind("frozen past the claim", 1, What::Freeze)),
     slow(kind("frozen, and a replica", 2, What::FreezeWithTwin)),
@@ -133,6 +135,19 @@ pub(crate) enum Bad {
     RequestLost,
 }
 
+/// What goes wrong when a key that nobody needs is to be found or revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uncleared {
+    /// The answers to the list.
+    List(Bad),
+    /// The answers to the revocation.
+    Revocation(Bad),
+    /// The way to the provider.
+    Wire(Trouble),
+    /// keyturn dies so long after the rotation.
+    Killed(Duration),
+}
+
 /// To which state of Vault a snapshot goes back, and when it comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restore {
@@ -147,32 +162,91 @@ pub(crate) enum Restore {
 /// One fault with everything that is chosen about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    ProviderWire { trouble: Trouble, aim: Aim, times: u32 },
-    VaultWire { trouble: Trouble, aim: Aim, times: u32, when: When },
-    Answers { bad: Bad, times: u64 },
-    KillAnytime { after: Duration, answer_after: Duration },
-    KillAtPoint { point: &'static str },
-    RestartLoop { times: u64, lives: Duration },
-    Freeze { with_twin: bool },
-    Replicas { count: usize, kill_after: Option<Duration>, comes_back: bool },
+    /// The first so many exchanges pass: an access token, or a read before the call.
+    ProviderWire {
+        passing: u32,
+        trouble: Trouble,
+        aim: Aim,
+        times: u32,
+    },
+    VaultWire {
+        trouble: Trouble,
+        aim: Aim,
+        times: u32,
+        when: When,
+    },
+    Answers {
+        bad: Bad,
+        times: u64,
+    },
+    KillAnytime {
+        after: Duration,
+        answer_after: Duration,
+    },
+    KillAtPoint {
+        point: &'static str,
+    },
+    Clearing {
+        uncleared: Uncleared,
+        times: u32,
+    },
+    RestartLoop {
+        times: u64,
+        lives: Duration,
+    },
+    Freeze {
+        with_twin: bool,
+    },
+    Replicas {
+        count: usize,
+        kill_after: Option<Duration>,
+        comes_back: bool,
+    },
     Triggers,
-    TokenRevoked { when: When },
-    PolicyWithdrawn { when: When, lasts: Duration },
-    Seal { when: When, lasts: Duration },
-    VaultKilled { when: When, lasts: Duration },
-    Restored { restore: Restore, restart: bool },
-    LeaderKilled { when: When },
-    DiskFull { when: When },
-    SyncError { first: u64 },
-    EscrowDamaged { at: u64 },
-    ClockJump { when: When, seconds: i64 },
+    TokenRevoked {
+        when: When,
+    },
+    PolicyWithdrawn {
+        when: When,
+        lasts: Duration,
+    },
+    Seal {
+        when: When,
+        lasts: Duration,
+    },
+    VaultKilled {
+        when: When,
+        lasts: Duration,
+    },
+    Restored {
+        restore: Restore,
+        restart: bool,
+    },
+    LeaderKilled {
+        when: When,
+    },
+    DiskFull {
+        when: When,
+    },
+    SyncError {
+        first: u64,
+    },
+    EscrowDamaged {
+        at: u64,
+    },
+    ClockJump {
+        when: When,
+        seconds: i64,
+    },
 }
 
 impl Fault {
     /// One of a kind, with all its details from the dice.
-    pub(crate) fn draw(kinds: &[Kind], provider: Provider, dice: &mut Dice) -> Option<(Kind, Self)> {
-        let mut left = dice.roll(kinds.iter().map(|kind| kind.weight).sum());
-        let kind = kinds.iter().find(|kind| {
+    pub(crate) fn draw(kinds: &[Kind], provider: &Provider, dice: &mut Dice) -> Option<(Kind, Self)> {
+        let possible = |kind: &&Kind| kind.what != What::Clearing || provider.plan().creates.is_some();
+        let kinds = || kinds.iter().filter(possible);
+        let mut left = dice.roll(kinds().map(|kind| kind.weight).sum());
+        let kind = kinds().find(|kind| {
             let found = left < kind.weight;
             left = left.saturating_sub(kind.weight);
             found
@@ -180,20 +254,26 @@ impl Fault {
         Some((*kind, Self::of(kind.what, provider, dice)))
     }
 
-    fn of(what: What, provider: Provider, dice: &mut Dice) -> Self {
+    fn of(what: What, provider: &Provider, dice: &mut Dice) -> Self {
         let aim = dice.pick(Aim::Writes, &[Aim::Writes, Aim::Writes, Aim::Any]);
         let when = dice.pick(When::Before, &[When::InCall, When::InCall]);
         let lasts = Duration::from_millis(200) + dice.time(Duration::from_millis(900));
         match what {
-            What::ProviderWire => {
-                Self::ProviderWire { trouble: trouble(dice), aim, times: dice.pick(1, &[1, 1, 2, 3]) }
-            }
+            What::ProviderWire => Self::ProviderWire {
+                passing: dice.pick(0, &[0, 0, 1, 2, 3]),
+                trouble: trouble(dice),
+                aim,
+                times: dice.pick(1, &[1, 1, 2, 3]),
+            },
             What::VaultWire => {
                 Self::VaultWire { trouble: trouble(dice), aim, times: dice.pick(1, &[1, 2, 3]), when }
             }
             What::Answer => Self::Answers { bad: bad(dice), times: dice.pick(1, &[1, 1, 1, 2, 3]) },
             What::KillAnytime => kill_anytime(provider, dice),
             What::KillAtPoint => Self::KillAtPoint { point: point(provider, dice) },
+            What::Clearing => {
+                Self::Clearing { uncleared: uncleared(provider, dice), times: dice.pick(1, &[1, 2, 3]) }
+            }
             What::RestartLoop => Self::RestartLoop {
                 times: 3 + dice.roll(4),
                 lives: Duration::from_millis(20) + dice.time(Duration::from_millis(200)),
@@ -258,16 +338,24 @@ fn bad(dice: &mut Dice) -> Bad {
     }
 }
 
-fn kill_anytime(provider: Provider, dice: &mut Dice) -> Fault {
-    let most = Duration::from_millis(if provider == Provider::ClientKey { 1_200 } else { 90 });
+fn uncleared(provider: &Provider, dice: &mut Dice) -> Uncleared {
+    match dice.roll(5) {
+        0 => Uncleared::List(bad(dice)),
+        1 | 2 => Uncleared::Revocation(bad(dice)),
+        3 => Uncleared::Wire(trouble(dice)),
+        _ => Uncleared::Killed(dice.time(provider.is_busy_for() + Duration::from_millis(500))),
+    }
+}
+
+fn kill_anytime(provider: &Provider, dice: &mut Dice) -> Fault {
+    let most = provider.is_busy_for();
     // Half of the kills fall into the busy beginning.
     let most = if dice.one_in(2) { Duration::from_millis(40) } else { most };
     Fault::KillAnytime { after: dice.time(most), answer_after: dice.time(Duration::from_millis(20)) }
 }
 
-fn point(provider: Provider, dice: &mut Dice) -> &'static str {
-    let reached = |point: &str| provider.stages() || point != "after-stage";
+fn point(provider: &Provider, dice: &mut Dice) -> &'static str {
     let points: Vec<_> =
-        keyturn::engine::crash::POINTS.iter().copied().filter(|point| reached(point)).collect();
+        keyturn::engine::crash::POINTS.iter().copied().filter(|point| provider.passes(point)).collect();
     dice.pick("after-answer", &points)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyturn::api::proto::{ListCredentialsRequest, ListRotationsRequest, PlanRotationRequest};
+use keyturn::testbed::derived::Derived;
 use keyturn::testbed::sidecar::Sidecar;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -46,6 +47,12 @@ impl Search {
         let secret_ids =
             stage.replicas.iter().map(|replica| replica.installation.directory.join("secret-id"));
         needles.extend(secret_ids.filter_map(|path| fs::read_to_string(path).ok()));
+        // Some are made by rules, or chosen by keyturn, and have no canary.
+        needles.extend(stage.simulator.keys());
+        let with_keys = stage.derived.iter().flat_map(Derived::keys);
+        let with_keys =
+            with_keys.flat_map(|key| key.fields.into_values().filter(move |value| *value != key.id));
+        needles.extend(with_keys);
         needles.retain(|needle| !needle.trim().is_empty());
         Self { needles, places: Vec::new() }
     }

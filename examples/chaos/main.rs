@@ -7,6 +7,7 @@
 mod binaries;
 mod campaign;
 mod checks;
+mod clearing;
 mod dice;
 mod faults;
 mod house;
@@ -50,6 +51,9 @@ struct Arguments {
     /// Only this fault, by its name in the table
     #[arg(long)]
     fault: Option<String>,
+    /// Only this credential, by its name in the table
+    #[arg(long)]
+    provider: Option<String>,
     /// Only faults that cost little time, and no server but one
     #[arg(long)]
     quick: bool,

@@ -14,6 +14,12 @@ pub(crate) enum Broken {
     Doubled,
     /// An older key was published after a newer one.
     Older,
+    /// A key died, or was made anew, while applications had it.
+    Killed,
+    /// A call that was made again brought another key.
+    Swapped,
+    /// A key lives that nobody needs.
+    Stray,
     /// A secret was shown.
     Leaked,
     /// The credential did not come to rest, or the next rotation did not work.
@@ -21,8 +27,17 @@ pub(crate) enum Broken {
 }
 
 impl Broken {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Lost, Self::Torn, Self::Doubled, Self::Older, Self::Leaked, Self::Stuck];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lost,
+        Self::Torn,
+        Self::Doubled,
+        Self::Older,
+        Self::Killed,
+        Self::Swapped,
+        Self::Stray,
+        Self::Leaked,
+        Self::Stuck,
+    ];
 
     /// As the table has it.
     pub(crate) const fn in_words(self) -> &'static str {
@@ -31,6 +46,9 @@ impl Broken {
             Self::Torn => "entries torn",
             Self::Doubled => "calls too many",
             Self::Older => "older after newer",
+            Self::Killed => "keys killed in use",
+            Self::Swapped => "keys swapped",
+            Self::Stray => "strays left",
             Self::Leaked => "secrets shown",
             Self::Stuck => "stuck",
         }

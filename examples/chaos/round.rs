@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyturn::api::proto::{Credential, Rotation, RotationState};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::checks::{self, Whereabouts};
+use super::checks::{self, Uses, Whereabouts};
+use super::clearing;
 use super::dice::Dice;
 use super::faults::{Bad, Fault, Kind, Restore};
 use super::house::House;
@@ -30,7 +32,7 @@ pub(crate) struct Keep {
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
     pub(crate) number: u64,
-    pub(crate) provider: Provider,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) kind: Kind,
     pub(crate) fault: Fault,
     pub(crate) dice: Dice,
@@ -38,10 +40,16 @@ pub(crate) struct Round {
 
 impl Round {
     /// The choices for a number, from the campaign's seed.
-    pub(crate) fn choose(seed: u64, number: u64, kinds: &[Kind]) -> Option<Self> {
+    pub(crate) fn choose(
+        seed: u64,
+        number: u64,
+        kinds: &[Kind],
+        providers: &[Arc<Provider>],
+    ) -> Option<Self> {
         let mut dice = Dice::of_round(seed, number);
-        let provider = Provider::of_round(number);
-        let (kind, fault) = Fault::draw(kinds, provider, &mut dice)?;
+        let turn = number.checked_rem(u64::try_from(providers.len()).ok()?)?;
+        let provider = Arc::clone(providers.get(usize::try_from(turn).ok()?)?);
+        let (kind, fault) = Fault::draw(kinds, &provider, &mut dice)?;
         Some(Self { number, provider, kind, fault, dice })
     }
 
@@ -72,7 +80,8 @@ impl Round {
         let started = Instant::now();
         let name = format!("r{}", self.number);
         let call = self.call_timeout();
-        let mut stage = Stage::set(house, self.provider, vault, name, self.replicas(), call).await?;
+        let mut stage =
+            Stage::set(house, Arc::clone(&self.provider), vault, name, self.replicas(), call).await?;
         let played = self.play_on(&mut stage, report).await;
         report.elapsed = started.elapsed();
         if keep.all || played.is_err() || !report.broken.is_empty() {
@@ -86,13 +95,23 @@ impl Round {
         report.for_a_person.extend(aftermath.for_a_person.iter().cloned());
         let rest = settle::settled(stage).await;
         judge(stage, &rest, &aftermath, report).await?;
+        let forgot = matches!(self.fault, Fault::Restored { .. });
+        calm(stage);
         if needs_another(&rest, &aftermath, report) {
             get_out(stage, &rest, report).await?;
+            clearing::by_hand(stage).await?;
+            clearing::cleared(stage, forgot, report).await?;
             once_more(stage, report).await?;
         }
-        checks::history(stage, report).await?;
-        let forgot = matches!(self.fault, Fault::Restored { .. });
+        clearing::cleared(stage, forgot, report).await?;
+        let versions = checks::versions(stage).await?;
+        checks::history(stage, &versions, report);
         let recorded = if forgot { None } else { Some(checks::recorded_calls(stage).await?) };
+        if !forgot {
+            let is_early = matches!(self.fault, Fault::ClockJump { .. });
+            checks::no_key_in_use_died(stage, &Uses::of(stage, &versions), is_early, report);
+        }
+        checks::one_key_for_all_calls(stage, recorded.as_ref(), report);
         let unkept = match self.fault {
             Fault::Answers { bad: Bad::ActsAnd(_), times } => usize::try_from(times)?,
             _ => 0,
@@ -158,6 +177,7 @@ async fn judge(
     };
     match checks::whereabouts(stage, told).await? {
         Whereabouts::Vault => {}
+        Whereabouts::Beside => report.outcome.push("old key stands".into()),
         Whereabouts::Record => report.outcome.push("key in the record".into()),
         Whereabouts::Reported => report.outcome.push("key kept in escrow".into()),
         Whereabouts::Unreported => report.breaks(Broken::Lost, "the key is in escrow, and nobody is told"),
@@ -180,6 +200,13 @@ fn ending(last: Option<&Rotation>) -> String {
     }
 }
 
+/// Whatever was to go wrong and did not is called off.
+fn calm(stage: &Stage<'_>) {
+    stage.simulator.no_more_faults();
+    stage.to_provider.calm();
+    stage.to_vault.calm();
+}
+
 /// All but a plain success shows by one more rotation that the credential is well.
 fn needs_another(rest: &Rest, aftermath: &Aftermath, report: &Report) -> bool {
     let well = matches!(rest, Rest::Idle(view) if is_success(view) && view.conditions.is_empty());
@@ -192,9 +219,6 @@ fn is_success(view: &Credential) -> bool {
 
 /// What a person does about a halted rotation, with the command line.
 async fn get_out(stage: &mut Stage<'_>, rest: &Rest, report: &mut Report) -> anyhow::Result<()> {
-    stage.simulator.no_more_faults();
-    stage.to_provider.calm();
-    stage.to_vault.calm();
     if !matches!(rest, Rest::Halted(_)) {
         return Ok(());
     }

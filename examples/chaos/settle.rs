@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyturn::api::proto::{Credential, RotationState};
+use keyturn::rotation::owed_for_at_most;
 use keyturn::testbed::CallOutcome;
 use keyturn::testbed::Operation;
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub(crate) enum Rest {
 
 /// How long a credential may take to come to rest once the fault is gone.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// After each lost try its key is cleared away first, and as long a quiet follows; three tries may be lost.
+const LOST_TRIES: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// Holds that only a person ends.
@@ -34,11 +37,12 @@ const FOR_A_PERSON: &[&str] = &[
     "ESCROW_IDENTITY_WRONG",
     "ESCROW_FOREIGN",
     "FIRST_SECRET_MISSING",
+    "ENTRY_IN_NO_SLOT",
 ];
 
 /// Waits for it.
 pub(crate) async fn settled(stage: &mut Stage<'_>) -> Rest {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE + owed_for_at_most(stage.provider.plan()) * LOST_TRIES;
     let mut last = String::from("nothing was seen");
     while Instant::now() < deadline {
         if let Some(death) = death(stage) {
@@ -101,7 +105,14 @@ fn last_id(rest: &Rest) -> Option<String> {
 }
 
 fn in_flight(stage: &Stage<'_>) -> bool {
-    let operations = [Operation::Regenerate, Operation::Read, Operation::Probe];
+    let operations = [
+        Operation::Regenerate,
+        Operation::Read,
+        Operation::Probe,
+        Operation::Token,
+        Operation::List,
+        Operation::Revoke,
+    ];
     let calls = operations.into_iter().flat_map(|operation| stage.simulator.calls_of(operation));
     calls.into_iter().any(|call| call.outcome == CallOutcome::InFlight)
 }

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
 use keyturn::secret::SecretValue;
 use keyturn::testbed::Simulator;
+use keyturn::testbed::derived::Derived;
 use keyturn::testbed::installation::{CredentialSetup, Installation};
 use keyturn::testbed::sidecar::Sidecar;
 use keyturn::testbed::tcp_proxy::TcpProxy;
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 
 use super::house::{House, Vault};
 use super::inject::Tmpfs;
-use super::providers::Provider;
+use super::providers::{Provider, Running};
 
 /// The running parts, in the order in which they end.
 pub(crate) struct Stage<'a> {
@@ -27,9 +29,15 @@ pub(crate) struct Stage<'a> {
     pub(crate) to_provider: TcpProxy,
     pub(crate) to_vault: TcpProxy,
     pub(crate) simulator: Simulator,
+    /// What is known of a provider that is derived from its definition.
+    pub(crate) derived: Option<Derived>,
+    /// How many keys the provider had before the first call; the last of them is the credential's.
+    pub(crate) keys_before: usize,
     pub(crate) vault: Vault,
-    pub(crate) provider: Provider,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) setup: CredentialSetup,
+    /// The first version of the entry that keyturn sees.
+    pub(crate) first_version: u64,
     /// Opens every sealed answer, as an operator's break-glass key does.
     pub(crate) break_glass: SecretValue,
     pub(crate) name: String,
@@ -49,7 +57,7 @@ impl<'a> Stage<'a> {
     /// Prepares all but the processes.
     pub(crate) async fn set(
         house: &'a House,
-        provider: Provider,
+        provider: Arc<Provider>,
         vault: Vault,
         name: String,
         replicas: usize,
@@ -57,9 +65,14 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<Self> {
         // In the system's directory, because a socket's path must be short.
         let directory = tempfile::Builder::new().prefix("keyturn-chaos-").tempdir()?;
-        let (simulator, to_provider) = provider.start().await?;
+        let running = provider.start().await?;
         let to_vault = TcpProxy::to(vault.addresses()).await?;
-        let (setup, more) = provider.credential(&simulator, &to_provider, directory.path())?;
+        let entry = entry_path(&name);
+        let (setup, more) = provider.credential(&running, &entry, directory.path())?;
+        let beside = provider.beside_the_first_key(&running);
+        if !beside.is_empty() {
+            vault.server().await?.put(&entry, &json!(beside)).await?;
+        }
         let identity = age::x25519::Identity::generate();
         let settings = settings(&to_vault, &identity.to_public().to_string(), call_timeout, &more);
         let first = Installation::prepare(
@@ -70,20 +83,25 @@ impl<'a> Stage<'a> {
             &settings,
         )
         .await?;
+        let first_version = vault.server().await?.get(&entry).await?.map_or(0, |(_, version)| version);
         let mut installations = vec![first.clone()];
         for number in 1..replicas {
             installations.push(first.replica(&directory.path().join((number + 1).to_string()))?);
         }
         let replicas = installations.into_iter().map(Replica::of).collect::<anyhow::Result<_>>()?;
         let break_glass = SecretValue::new(identity.to_string().expose_secret().to_owned());
+        let Running { simulator, derived, proxy } = running;
         Ok(Self {
             replicas,
-            to_provider,
+            to_provider: proxy,
             to_vault,
+            keys_before: simulator.keys().len(),
             simulator,
+            derived,
             vault,
             provider,
             setup,
+            first_version,
             break_glass,
             name,
             house,
@@ -110,6 +128,16 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Ends every replica as an orchestrator does, and starts it again.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
+        for replica in &mut self.replicas {
+            if let Some(mut sidecar) = replica.sidecar.take() {
+                sidecar.terminate().await?;
+            }
+        }
+        self.spawn_missing()
+    }
+
     /// Asks every running replica for a rotation; what they say is seen in the end.
     pub(crate) async fn ask(&self) {
         let asking = self.sidecars().map(|sidecar| async {
@@ -132,7 +160,7 @@ impl<'a> Stage<'a> {
 
     /// The path of the application's entry.
     pub(crate) fn entry_path(&self) -> String {
-        format!("secret/{}/payments", self.name)
+        entry_path(&self.name)
     }
 
     /// The field of the entry.
@@ -165,6 +193,10 @@ impl<'a> Stage<'a> {
     pub(crate) fn escrows(&self) -> Vec<PathBuf> {
         self.replicas.iter().map(|replica| replica.installation.escrow.clone()).collect()
     }
+}
+
+fn entry_path(name: &str) -> String {
+    format!("secret/{name}/payments")
 }
 
 impl Replica {

@@ -3,6 +3,7 @@
 //! It knows a caller by building the request again with every key that lives: whatever the scheme, the one whose
 //! secret headers are the received ones has signed. So it shares the clock of whoever calls it.
 
+mod asked;
 mod beside;
 mod caller;
 mod document;
@@ -19,11 +20,12 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub(crate) use self::asked::Asked;
 use self::caller::is_sent;
 use self::document::{element, put, put_secret, written};
-use self::exchange::{Received, Reply};
+pub(crate) use self::exchange::{Received, Reply};
 use super::bind::BoundDefinition;
-use super::wire::{Call, ReadCall, Signing, Wire};
+use super::wire::{ReadCall, Wire};
 use crate::clock::Clock;
 use crate::ids::RotationId;
 use crate::secret::{Secret, SecretValue};
@@ -119,9 +121,8 @@ impl<C: Clock> Simulator<C> {
     /// Answers calls until it is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         while let Ok((mut stream, _)) = listener.accept().await {
-            if let Ok(mut received) = exchange::receive(&mut stream).await {
-                received.supplied = supply::brought_by(&received, &self.bound.wire.regenerate);
-                let reply = self.answer(&received);
+            if let Ok(received) = exchange::receive(&mut stream).await {
+                let reply = self.answer(received);
                 // A caller who has gone has heard enough.
                 exchange::send(&mut stream, &reply).await.ok();
             }
@@ -154,34 +155,29 @@ impl<C: Clock> Simulator<C> {
         self.state.borrow().keys.last().is_some_and(|key| key.accepted_from <= now)
     }
 
-    fn answer(&self, received: &Received) -> Reply {
-        let wire = &self.bound.wire;
-        let is = |call: &Call| received.is(call.method.as_str(), &call.path_and_query);
-        let reads = self.slots().filter_map(|wire| wire.read.as_ref());
-        let read = reads.into_iter().find(|read| is(&read.call));
-        let probe = wire.probe.as_ref().filter(|probe| is(&probe.call));
-        let (what, reply) = if let Some(reply) = self.token(received) {
-            ("token", reply)
-        } else if self.slots().any(|wire| is(&wire.regenerate)) {
-            ("regenerate", self.regenerate(received))
-        } else if let Some(read) = read {
-            ("read", self.read(received, &read.call))
-        } else if let Some(probe) = probe {
-            let accepted = self.is_accepted(received, &probe.call, &probe.signing);
-            let statuses = if accepted { &probe.accepted } else { &probe.not_accepted };
-            ("probe", Reply::status(statuses.first().copied().unwrap_or(404)))
-        } else if let Some(reply) = self.list(received) {
-            ("list", reply)
-        } else if let Some(phase) = self.phase(received) {
-            phase
-        } else if let Some(reply) = self.revoke(received) {
-            ("revoke", reply)
-        } else {
-            ("something else", Reply::status(404))
+    /// Does what a request asks for.
+    pub(crate) fn answer(&self, mut received: Received) -> Reply {
+        received.supplied = self.brought_by(&received);
+        let received = &received;
+        let asked = self.asked(received);
+        let reply = match asked {
+            Asked::Token => self.token(received),
+            Asked::Regenerate => self.regenerate(received),
+            Asked::Read => self.read(received),
+            Asked::Probe => self.probe(received),
+            Asked::List => self.list(received),
+            Asked::Revoke => self.revoke(received),
+            Asked::Activate | Asked::Discard => self.end_phase(received, asked),
+            Asked::SomethingElse => Reply::status(404),
         };
         let status = reply.is_whole().then(|| reply.status_code());
-        self.state.send_modify(|state| state.heard.push(Heard { what, status }));
+        self.state.send_modify(|state| state.heard.push(Heard { what: asked.in_words(), status }));
         reply
+    }
+
+    /// The key that a request brings, where the caller chooses it.
+    pub(crate) fn brought_by(&self, received: &Received) -> Option<SecretValue> {
+        supply::brought_by(received, &self.bound.wire.regenerate)
     }
 
     /// The calls for each of several named keys, or for the one.
@@ -306,9 +302,18 @@ impl<C: Clock> Simulator<C> {
         self.secret_number(number)
     }
 
+    fn probe(&self, received: &Received) -> Reply {
+        let Some(probe) = &self.bound.wire.probe else { return Reply::status(404) };
+        let accepted = self.is_accepted(received, &probe.call, &probe.signing);
+        let statuses = if accepted { &probe.accepted } else { &probe.not_accepted };
+        Reply::status(statuses.first().copied().unwrap_or(404))
+    }
+
     /// The keys of all slots that this very request reads.
-    fn read(&self, received: &Received, call: &Call) -> Reply {
-        if !self.may_ask(received, call) {
+    fn read(&self, received: &Received) -> Reply {
+        let asked = |read: &ReadCall| received.is(read.call.method.as_str(), &read.call.path_and_query);
+        let mut asked_for = self.slots().filter_map(|wire| wire.read.as_ref()).filter(|read| asked(read));
+        if !asked_for.next().is_some_and(|read| self.may_ask(received, &read.call)) {
             return Reply::status(401);
         }
         let mut body = self.success();
@@ -317,7 +322,6 @@ impl<C: Clock> Simulator<C> {
             let is_in = |key: &Key| key.slot == slot || self.bound.slots.is_empty();
             state.keys.iter().rposition(is_in).unwrap_or_default()
         };
-        let asked = |read: &&ReadCall| received.is(read.call.method.as_str(), &read.call.path_and_query);
         let reads = self.slots().enumerate().filter_map(|(slot, wire)| Some((slot, wire.read.as_ref()?)));
         for (index, (slot, read)) in reads.filter(|(_, read)| asked(read)).enumerate() {
             let inside = element(&mut body, &read.key, index);
@@ -326,28 +330,21 @@ impl<C: Clock> Simulator<C> {
         Reply::json(200, &body)
     }
 
-    /// The answer to a request for an access token, if it is one.
-    fn token(&self, received: &Received) -> Option<Reply> {
-        let wire = &self.bound.wire;
-        let probe = wire.probe.as_ref().map(|probe| &probe.signing);
-        let mut asked = std::iter::once(&wire.signing).chain(probe).filter_map(|signing| match signing {
-            Signing::Oauth2(token) => Some(token),
-            _ => None,
-        });
-        let token = asked.find(|it| received.is(it.call.method.as_str(), &it.call.path_and_query))?;
+    fn token(&self, received: &Received) -> Reply {
+        let Some(token) = self.token_request(received) else { return Reply::status(404) };
         let state = self.state.borrow();
         let known = state.keys.iter().map(|key| &key.value).chain([&self.admin]);
         let nothing = BTreeMap::new();
         let mut signed = known.filter(|key| {
             is_sent(received, &token.call, self.sender(received, &token.signing, key, &nothing))
         });
-        Some(signed.next().map_or_else(
+        signed.next().map_or_else(
             || Reply::status(401),
             |key| {
                 let token = token_for(key);
                 Reply::json(200, &serde_json::json!({ "access_token": token.expose(), "expires_in": 3600 }))
             },
-        ))
+        )
     }
 }
 

@@ -11,6 +11,7 @@ use super::history::ClosedAs;
 use super::orphan::quiet_for;
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::{Creates, Plan};
+use super::revocation::discarded_after;
 use super::state::{Answer, Halt, HaltReason, Phase, Rotation, State, Unknown};
 use super::step::{Next, later, passed};
 
@@ -178,7 +179,10 @@ fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
 pub(super) fn fenced(plan: &Plan, state: State, now: Timestamp) -> Next {
     let Phase::Unknown { rotation, unknown } = state.phase.clone() else { return None };
     let creates = plan.creates.as_ref().filter(|creates| creates.clears_strays());
-    let cleared_in = |creates: &Creates| creates.keys_max.map(|_| quiet_for(plan).saturating_mul(2));
+    let cleared_in = |creates: &Creates| match creates.phases {
+        Some(_) => Some(discarded_after(plan)),
+        None => creates.keys_max.map(|_| quiet_for(plan).saturating_mul(2)),
+    };
     let asked = asked_for(&unknown.doubt);
     let retry = creates
         .map(|creates| close::retry_later(&state, &rotation.request, cleared_in(creates).max(asked), now))

@@ -131,8 +131,12 @@ pub(super) fn owe_old_keys(
 /// The longest that anything is owed before it is due; more was told by a clock that is wrong.
 pub fn owed_for_at_most(plan: &Plan) -> Duration {
     let Some(creates) = &plan.creates else { return Duration::ZERO };
-    let starts = plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle);
-    creates.revoke_after.max(creates.phases.map_or(Duration::ZERO, |_| starts))
+    creates.revoke_after.max(creates.phases.map_or(Duration::ZERO, |_| discarded_after(plan)))
+}
+
+/// How long after its rotation a pending key that nobody got is discarded: by then no start can come any more.
+pub(super) fn discarded_after(plan: &Plan) -> Duration {
+    plan.claim.saturating_add(plan.call_timeout).saturating_add(plan.settle)
 }
 
 /// Owes what makes room again where an old key and a pending one have a place each: the activation of the one that was
@@ -160,7 +164,7 @@ pub(super) fn owe_a_phase(
         // An activation that is still owed tells by its probe which key is pending.
         _ if !state.revocations.is_empty() => None,
         ClosedAs::NotApplied { .. } | ClosedAs::Resolved { .. } if phases.discards => {
-            Some((KeyId::of_the_pending_key(), later(now, plan.claim.saturating_add(lives_for))))
+            Some((KeyId::of_the_pending_key(), later(now, discarded_after(plan))))
         }
         ClosedAs::NotApplied { .. } | ClosedAs::Resolved { .. } | ClosedAs::Failed { .. } => None,
     };

@@ -76,6 +76,7 @@ pub(super) struct Request {
     pub(super) connection: Connection,
     pub(super) target: String,
     pub(super) idempotency_key: Option<String>,
+    pub(super) brought: Option<u64>,
 }
 
 impl Request {
@@ -85,6 +86,7 @@ impl Request {
             connection,
             target: format!("{} {}", parts.method, parts.uri),
             idempotency_key: idempotency_key.map(str::to_owned),
+            brought: None,
         }
     }
 }
@@ -102,6 +104,7 @@ async fn work(
             operation,
             target: request.target,
             idempotency_key: request.idempotency_key,
+            brought: request.brought,
             at,
             outcome: CallOutcome::InFlight,
         };
@@ -118,9 +121,9 @@ async fn work(
 
     fault.wait(Moment::BeforeCommit).await;
     let acted = if fault.commits() { bench.change(act) } else { None };
-    let done = acted.as_ref().is_some_and(Reply::is_success);
+    let done = acted.as_ref().filter(|reply| reply.is_success()).map(Reply::outcome);
     let reply = spoil(&bench, acted, fault.answer());
-    let outcome = if done { CallOutcome::Done } else { CallOutcome::Refused(reply.status()) };
+    let outcome = done.unwrap_or_else(|| CallOutcome::Refused(reply.status()));
     bench.change(|ledger, _| ledger.close_call(place, outcome));
     fault.wait(Moment::AfterCommit).await;
     if let Some(key) = key {

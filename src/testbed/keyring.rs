@@ -25,12 +25,13 @@ pub(super) struct Keyring {
     slots: Vec<(Slot, Vec<Key>)>,
 }
 
+/// One key.
 #[derive(Debug)]
-struct Key {
-    value: String,
-    minted_at: Timestamp,
-    usable_at: Timestamp,
-    dies_at: Option<Timestamp>,
+pub(super) struct Key {
+    pub(super) value: String,
+    pub(super) minted_at: Timestamp,
+    pub(super) usable_at: Timestamp,
+    pub(super) dies_at: Option<Timestamp>,
 }
 
 impl Keyring {
@@ -42,6 +43,12 @@ impl Keyring {
             (slot, vec![key])
         };
         Self { slots: slots.into_iter().map(settled).collect() }
+    }
+
+    /// The keys of one place, oldest first, as somebody else minted them.
+    pub(super) fn holding(name: &'static str, keys: Vec<Key>) -> Self {
+        let (propagation, read_lag) = (Duration::ZERO, Duration::ZERO);
+        Self { slots: vec![(Slot { name, prefix: String::new(), propagation, read_lag }, keys)] }
     }
 
     /// Mints a key; the one before it lives for `grace` more, and those before that as long as they had.

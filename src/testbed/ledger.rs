@@ -18,6 +18,14 @@ pub enum Operation {
     Read,
     /// Say whether a key is accepted.
     Probe,
+    /// Give an access token for a secret.
+    Token,
+    /// List the keys that live side by side.
+    List,
+    /// Let one of them die.
+    Revoke,
+    /// Something that the provider does not know.
+    Unknown,
 }
 
 /// One call that a simulator got; it holds no key.
@@ -29,6 +37,8 @@ pub struct Call {
     pub target: String,
     /// The idempotency key that was sent, whether the provider honours it or not.
     pub idempotency_key: Option<String>,
+    /// Tells the key that it brought from others, where the caller chooses it.
+    pub brought: Option<u64>,
     /// When it arrived, by the simulator's clock.
     pub at: Timestamp,
     /// What came of it at the provider, whatever the caller heard.

@@ -6,6 +6,7 @@
 
 pub mod break_glass;
 mod connection;
+pub mod derived;
 mod exchange;
 pub mod fake;
 mod fault;

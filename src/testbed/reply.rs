@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::connection::Connection;
 use super::fault::Answer;
+use super::ledger::CallOutcome;
 
 /// An answer before it is sent.
 #[derive(Debug, Clone)]
@@ -16,7 +17,9 @@ pub(super) struct Reply {
     media_type: &'static str,
     body: Option<Value>,
     retry_after: Option<String>,
-    secret_member: Option<&'static str>,
+    /// Where the new key is in the body, as a JSON pointer.
+    secret_at: Option<String>,
+    is_repeated: bool,
 }
 
 impl Reply {
@@ -26,15 +29,32 @@ impl Reply {
     }
 
     /// 200 with a JSON body, one member of which is the new key.
-    pub(super) const fn minted(body: Value, secret_member: &'static str) -> Self {
-        let mut reply = Self::ok(body);
-        reply.secret_member = Some(secret_member);
-        reply
+    pub(super) fn minted(body: Value, secret_member: &str) -> Self {
+        Self::ok(body).with_secret_at(Some(format!("/{secret_member}")))
+    }
+
+    /// The same reply, with the new key where a JSON pointer says.
+    pub(super) fn with_secret_at(mut self, pointer: Option<String>) -> Self {
+        self.secret_at = pointer;
+        self
+    }
+
+    /// The same reply to a call that was made before, and did nothing new.
+    pub(super) const fn repeated(mut self) -> Self {
+        self.is_repeated = true;
+        self
     }
 
     /// Any status and media type.
     pub(super) const fn new(status: u16, media_type: &'static str, body: Value) -> Self {
-        Self { status, media_type, body: Some(body), retry_after: None, secret_member: None }
+        Self { status, media_type, body: Some(body), retry_after: None, secret_at: None, is_repeated: false }
+    }
+
+    /// A status without a body.
+    pub(super) fn bare(status: u16) -> Self {
+        let mut reply = Self::new(status, "", Value::Null);
+        reply.body = None;
+        reply
     }
 
     /// The same reply with a `Retry-After` header, where one is given.
@@ -52,8 +72,8 @@ impl Reply {
 
     /// `null` in the place of the new key.
     pub(super) fn without_value(mut self) -> Self {
-        if let (Some(body), Some(member)) = (self.body.as_mut(), self.secret_member)
-            && let Some(value) = body.get_mut(member)
+        if let (Some(body), Some(pointer)) = (self.body.as_mut(), &self.secret_at)
+            && let Some(value) = body.pointer_mut(pointer)
         {
             *value = Value::Null;
         }
@@ -62,6 +82,11 @@ impl Reply {
 
     pub(super) const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What a success came to.
+    pub(super) const fn outcome(&self) -> CallOutcome {
+        if self.is_repeated { CallOutcome::Replayed } else { CallOutcome::Done }
     }
 
     pub(super) const fn is_success(&self) -> bool {

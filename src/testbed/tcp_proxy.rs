@@ -35,7 +35,7 @@ pub enum Trouble {
 pub enum Aim {
     /// The next ones, whatever they are.
     Any,
-    /// Requests that change something: POST and PUT.
+    /// Requests that change something: POST, PUT, PATCH and DELETE.
     Writes,
 }
 
@@ -50,9 +50,18 @@ pub struct TcpProxy {
 /// What shall go wrong, and what was seen.
 #[derive(Debug, Default)]
 struct Plan {
-    armed: Option<(Trouble, Aim, u32)>,
+    armed: Option<Armed>,
     met: u32,
     tokens: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Armed {
+    trouble: Trouble,
+    aim: Aim,
+    /// How many exchanges that are aimed at pass before.
+    passing: u32,
+    left: u32,
 }
 
 impl TcpProxy {
@@ -90,7 +99,12 @@ impl TcpProxy {
 
     /// Lets the next so many exchanges that are aimed at go wrong.
     pub fn arm(&self, trouble: Trouble, aim: Aim, times: u32) {
-        self.plan.send_modify(|plan| plan.armed = Some((trouble, aim, times)));
+        self.arm_after(0, trouble, aim, times);
+    }
+
+    /// The same after so many that pass.
+    pub fn arm_after(&self, passing: u32, trouble: Trouble, aim: Aim, times: u32) {
+        self.plan.send_modify(|plan| plan.armed = Some(Armed { trouble, aim, passing, left: times }));
     }
 
     /// Lets all further exchanges pass.
@@ -218,12 +232,14 @@ impl Line {
 }
 
 fn begins_a_request(chunk: &[u8]) -> bool {
-    ["GET ", "POST ", "PUT ", "LIST ", "DELETE "].iter().any(|method| chunk.starts_with(method.as_bytes()))
+    ["GET ", "LIST "].iter().chain(WRITES).any(|method| chunk.starts_with(method.as_bytes()))
 }
+
+const WRITES: &[&str] = &["POST ", "PUT ", "PATCH ", "DELETE "];
 
 /// What meets the request that begins here; the token that it carries is noted.
 fn meet(plan: &watch::Sender<Plan>, head: &[u8]) -> Option<Trouble> {
-    let writes = head.starts_with(b"POST ") || head.starts_with(b"PUT ");
+    let writes = WRITES.iter().any(|method| head.starts_with(method.as_bytes()));
     let token = token(head);
     let mut met = None;
     plan.send_modify(|plan| {
@@ -231,10 +247,14 @@ fn meet(plan: &watch::Sender<Plan>, head: &[u8]) -> Option<Trouble> {
             plan.tokens.push(token);
         }
         match &mut plan.armed {
-            Some((trouble, aim, left)) if *left > 0 && (writes || *aim == Aim::Any) => {
-                *left -= 1;
+            Some(armed) if armed.left > 0 && (writes || armed.aim == Aim::Any) => {
+                if armed.passing > 0 {
+                    armed.passing -= 1;
+                    return;
+                }
+                armed.left -= 1;
                 plan.met += 1;
-                met = Some(*trouble);
+                met = Some(armed.trouble);
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! One fault: brought about, and taken away again.
 
+mod clearing;
 mod disk;
 mod process;
 mod vault;
@@ -36,7 +37,11 @@ pub(crate) async fn inject(
 ) -> anyhow::Result<Aftermath> {
     let mut aftermath = Aftermath::default();
     match fault {
-        Fault::ProviderWire { trouble, aim, times } => wire::to_provider(stage, trouble, aim, times).await?,
+        Fault::ProviderWire { passing, trouble, aim, times } => {
+            stage.start().await?;
+            stage.to_provider.arm_after(passing, trouble, aim, times);
+            stage.ask().await;
+        }
         Fault::VaultWire { trouble, aim, times, when } => {
             wire::to_vault(stage, trouble, aim, times, when).await?;
         }
@@ -45,6 +50,7 @@ pub(crate) async fn inject(
             process::kill_anytime(stage, after, answer_after).await?;
         }
         Fault::KillAtPoint { point } => process::kill_at(stage, point).await?,
+        Fault::Clearing { uncleared, times } => clearing::troubled(stage, uncleared, times).await?,
         Fault::RestartLoop { times, lives } => process::restart_loop(stage, times, lives, dice).await?,
         Fault::Freeze { with_twin } => process::freeze(stage, with_twin).await?,
         Fault::Replicas { kill_after, comes_back, .. } => {

@@ -91,12 +91,7 @@ pub(super) async fn restored(
         stage.vault.server().await?.restore(snapshot).await?;
     }
     if restart {
-        for replica in &mut stage.replicas {
-            if let Some(mut sidecar) = replica.sidecar.take() {
-                sidecar.terminate().await?;
-            }
-        }
-        stage.spawn_missing()?;
+        stage.restart().await?;
     }
     Ok(restore == Restore::BeforeToEnd)
 }

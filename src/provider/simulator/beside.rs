@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::document::put;
 use super::exchange::{Received, Reply};
-use super::{Key, Simulator, Trouble};
+use super::{Asked, Key, Simulator, Trouble};
 use crate::clock::Clock;
 use crate::ids::KeyId;
 use crate::provider::definition::NextPage;
-use crate::provider::wire::ListCall;
+use crate::provider::wire::{Call, ListCall, RevokeCall};
 use crate::rotation::Plan;
 
 /// What a list shows of a key that no rotation made.
@@ -36,6 +36,12 @@ impl<C: Clock> Simulator<C> {
         key_id(0).parse().ok()
     }
 
+    /// The id of a key, by its number.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn id_of(number: usize) -> String {
+        key_id(number)
+    }
+
     /// The numbers of the keys that live.
     pub fn living(&self) -> Vec<usize> {
         let now = self.clock.now();
@@ -55,18 +61,24 @@ impl<C: Clock> Simulator<C> {
         keys_max.is_none_or(|max| self.living().len() < usize::try_from(max).unwrap_or(usize::MAX))
     }
 
-    /// A page of the list of its keys, if that is what was asked for; where there are pages, each has one key.
-    pub(super) fn list(&self, received: &Received) -> Option<Reply> {
+    /// The page of the list of its keys that a request asks for, if it asks for one.
+    pub(super) fn page_of(&self, received: &Received) -> Option<(usize, Call)> {
         let list = self.bound.wire.list.as_ref()?;
-        let living = self.living();
-        let mut names = (0..=living.len()).map(|page| (page, page_name(list, page)));
-        let (page, call) = names.find_map(|(page, name)| {
-            let call = list.page(name.as_deref());
+        (0..=self.living().len()).find_map(|page| {
+            let call = list.page(page_name(list, page).as_deref());
             received.is(call.method.as_str(), &call.path_and_query).then_some((page, call))
-        })?;
+        })
+    }
+
+    /// A page of the list of its keys; where there are pages, each has one key.
+    pub(super) fn list(&self, received: &Received) -> Reply {
+        let Some((list, (page, call))) = self.bound.wire.list.as_ref().zip(self.page_of(received)) else {
+            return Reply::status(404);
+        };
         if !self.may_ask(received, &call) {
-            return Some(Reply::status(401));
+            return Reply::status(401);
         }
+        let living = self.living();
         let shown: Vec<usize> = match list.next {
             Some(_) => living.get(page).copied().into_iter().collect(),
             None => living.clone(),
@@ -91,7 +103,7 @@ impl<C: Clock> Simulator<C> {
             }
             Some(NextPage::Cursor(_)) | None => {}
         }
-        Some(Reply::json(200, &body))
+        Reply::json(200, &body)
     }
 
     fn label(&self, list: &ListCall, number: usize) -> String {
@@ -103,51 +115,59 @@ impl<C: Clock> Simulator<C> {
         )
     }
 
-    /// The answer to a request that activates or discards a pending key, if it is one.
-    pub(super) fn phase(&self, received: &Received) -> Option<(&'static str, Reply)> {
+    /// The step that a request activates a pending key by, or discards it by, if it is that.
+    pub(super) fn phase_in<'a>(
+        &self,
+        received: &Received,
+        step: Option<&'a RevokeCall>,
+    ) -> Option<(&'a RevokeCall, Call)> {
+        let call = step?.of(&KeyId::of_the_pending_key())?;
+        received.is(call.method.as_str(), &call.path_and_query).then_some((step?, call))
+    }
+
+    /// The answer to a request that ends the life of one of two keys: that of the first, if the pending one is activated.
+    pub(super) fn end_phase(&self, received: &Received, asked: Asked) -> Reply {
         let wire = &self.bound.wire;
-        let steps = [("activate", &wire.activate, 0), ("discard", &wire.discard, 1)];
-        let any = KeyId::of_the_pending_key();
-        let (what, step, call, dying) = steps.into_iter().find_map(|(what, step, dying)| {
-            let (step, call) = (step.as_ref()?, step.as_ref()?.of(&any)?);
-            received.is(call.method.as_str(), &call.path_and_query).then_some((what, step, call, dying))
-        })?;
+        let (step, dying) = if asked == Asked::Activate { (&wire.activate, 0) } else { (&wire.discard, 1) };
+        let Some((step, call)) = self.phase_in(received, step.as_ref()) else { return Reply::status(404) };
         if !self.may_ask(received, &call) {
-            return Some((what, Reply::status(401)));
+            return Reply::status(401);
         }
         let living = self.living();
         let Some(number) = living.get(dying).filter(|_| living.len() == 2) else {
-            return Some((what, Reply::status(step.gone.first().copied().unwrap_or(404))));
+            return Reply::status(step.gone.first().copied().unwrap_or(404));
         };
         self.kill(*number);
-        let is_first = self.state.borrow().heard.iter().all(|heard| heard.what != what);
+        let is_first = self.state.borrow().heard.iter().all(|heard| heard.what != asked.in_words());
         if self.trouble == Trouble::RevocationLost && is_first {
-            return Some((what, Reply::nothing()));
+            return Reply::nothing();
         }
         let status = step.statuses.first().copied().unwrap_or(200);
-        Some((what, if status == 204 { Reply::status(status) } else { Reply::json(status, &self.success()) }))
+        if status == 204 { Reply::status(status) } else { Reply::json(status, &self.success()) }
     }
 
-    /// The answer to a request to revoke a key, if it is one; the last of several lets it die.
-    pub(super) fn revoke(&self, received: &Received) -> Option<Reply> {
-        let steps = &self.bound.wire.revoke;
+    /// The keys that a request may ask to revoke, each with the step of that which it is.
+    pub(super) fn revocations_in(&self, received: &Received) -> Vec<(usize, usize, KeyId, Call)> {
         let numbers = 0..self.state.borrow().keys.len();
-        let asked = steps.iter().enumerate().flat_map(|(index, step)| {
+        let steps = self.bound.wire.revoke.iter().enumerate();
+        let asked = steps.flat_map(|(index, step)| {
             numbers.clone().filter_map(move |number| {
                 let key: KeyId = key_id(number).parse().ok()?;
                 let call = step.of(&key)?;
-                received
-                    .is(call.method.as_str(), &call.path_and_query)
-                    .then_some((index, step, number, key, call))
+                let is_it = received.is(call.method.as_str(), &call.path_and_query);
+                is_it.then_some((index, number, key, call))
             })
         });
-        let asked: Vec<_> = asked.collect();
-        if asked.is_empty() {
-            return None;
-        }
-        let meant =
-            asked.into_iter().find(|(_, _, _, key, call)| self.may_ask_about(received, call, Some(key)));
-        let Some((index, step, number, ..)) = meant else { return Some(Reply::status(401)) };
+        asked.collect()
+    }
+
+    /// The answer to a request to revoke a key; the last of several lets it die.
+    pub(super) fn revoke(&self, received: &Received) -> Reply {
+        let mut asked = self.revocations_in(received).into_iter();
+        let meant = asked.find(|(_, _, key, call)| self.may_ask_about(received, call, Some(key)));
+        let Some((index, number, ..)) = meant else { return Reply::status(401) };
+        let steps = &self.bound.wire.revoke;
+        let Some(step) = steps.get(index) else { return Reply::status(404) };
         let is_there = self.living().contains(&number);
         let status = if is_there { step.statuses.first() } else { step.gone.first() };
         if is_there && index + 1 == steps.len() {
@@ -155,15 +175,16 @@ impl<C: Clock> Simulator<C> {
             let is_first =
                 self.state.borrow().keys.iter().filter(|key| key.dies_at != Timestamp::MAX).count() == 1;
             if self.trouble == Trouble::RevocationLost && is_first {
-                return Some(Reply::nothing());
+                return Reply::nothing();
             }
         }
         let status = status.copied().unwrap_or(404);
         let is_empty = status == 204 || !(200..300).contains(&status);
-        Some(if is_empty { Reply::status(status) } else { Reply::json(status, &self.success()) })
+        if is_empty { Reply::status(status) } else { Reply::json(status, &self.success()) }
     }
 
-    fn kill(&self, number: usize) {
+    /// Lets a key die.
+    pub fn kill(&self, number: usize) {
         let now = self.clock.now();
         let die = |key: &mut Key| key.dies_at = now;
         self.state.send_modify(|state| state.keys.get_mut(number).into_iter().for_each(die));

@@ -13,7 +13,7 @@ use crate::secret::SecretValue;
 
 /// A request as it came.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(crate) struct Received {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -23,12 +23,18 @@ pub(super) struct Received {
 }
 
 impl Received {
+    /// A request that was read elsewhere.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn new(method: String, target: String, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        Self { method, target, headers, body, supplied: None }
+    }
+
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
     /// The rotation's id, in whichever header or part of the body it stands.
-    pub(super) fn rotation_id(&self) -> Option<RotationId> {
+    pub(crate) fn rotation_id(&self) -> Option<RotationId> {
         let body = percent_decode(&self.body).decode_utf8_lossy();
         let texts = self.headers.iter().map(|(_, value)| value.as_str()).chain([body.as_ref()]);
         let words = texts.flat_map(|text| text.split(|c: char| !c.is_ascii_hexdigit() && c != '-'));
@@ -83,7 +89,7 @@ fn parse(bytes: &[u8]) -> Option<(Received, usize, usize)> {
 
 /// An answer: whole, cut in the middle of its body, or none.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, &'static str)>,
     body: String,
@@ -122,8 +128,14 @@ impl Reply {
         Self { sent: Sent::Half, ..self }
     }
 
-    pub(super) const fn status_code(&self) -> u16 {
+    pub(crate) const fn status_code(&self) -> u16 {
         self.status
+    }
+
+    /// Its body as JSON; nothing where it has none.
+    #[cfg(feature = "testbed")]
+    pub(crate) fn value(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -36,7 +36,8 @@ fn rests(world: &World, credential: usize) -> bool {
     let Some(state) = world.judge.state(credential) else { return false };
     let handles: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
     let all_run = handles.len() == world.replicas.len();
-    if !all_run || !is_settled(&state) || !handles.iter().all(|handle| is_calm(&handle.snapshot())) {
+    let is_calm = |handle: &Handle| is_calm(&handle.snapshot(), waits_for_room(world, credential));
+    if !all_run || !is_settled(&state) || !handles.iter().all(is_calm) {
         return false;
     }
     if state.phase == Phase::Idle
@@ -63,8 +64,14 @@ fn is_settled(state: &State) -> bool {
     matches!(state.phase, Phase::Halted { .. }) || (state.phase == Phase::Idle && done)
 }
 
-fn is_calm(seen: &Snapshot) -> bool {
-    seen.activity == Activity::Idle && seen.hold.is_none() && seen.pending.is_none()
+fn is_calm(seen: &Snapshot, may_wait: bool) -> bool {
+    seen.activity == Activity::Idle && seen.hold.is_none() && (seen.pending.is_none() || may_wait)
+}
+
+/// A schedule can ask for the next rotation before there is room for a pending key, again and again.
+fn waits_for_room(world: &World, credential: usize) -> bool {
+    let creates = world.accounts.get(credential).and_then(|account| account.plan.creates.as_ref());
+    creates.is_some_and(|creates| creates.phases.is_some())
 }
 
 /// What a snapshot lists has bounds; what it says of files in escrow is one line for each.
