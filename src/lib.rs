@@ -4,7 +4,7 @@
 //! [`rotation`] is the pure core that decides; [`provider`], [`vault`] and [`escrow`] are the three outsides it
 //! acts on; [`engine`] is the shell that runs the core's effects; [`api`] is what applications see; [`config`],
 //! [`cli`], [`doctor`] and [`telemetry`] are what operators see; [`rehearsal`] plays a rotation for who writes a provider's
-//! definition. `document` is how both kinds of YAML file are read.
+//! definition, and [`trial`] makes one real call for them. `document` is how both kinds of YAML file are read.
 
 mod document;
 pub mod ids;
@@ -29,6 +29,7 @@ pub mod config;
 pub mod doctor;
 pub mod rehearsal;
 pub mod telemetry;
+pub mod trial;
 
 #[cfg(feature = "testbed")]
 pub mod testbed;

@@ -48,6 +48,9 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> anyhow::Result<Exit>
         Command::Escrow(EscrowCommand::List { dir, output }) => Ok(cli::list_escrow(&dir, &output, console)),
         Command::Doctor(arguments) => composition::diagnose(&arguments, console),
         Command::Providers(arguments) => {
+            if arguments.is_live() {
+                composition::forbid_core_dumps()?;
+            }
             runtime()?.block_on(async { Ok(cli::providers(&arguments, &Catalog::embedded(), console).await) })
         }
         Command::Completions { shell } => Ok(cli::complete(shell, &mut io::stdout())),

@@ -158,7 +158,9 @@ fn codes_in_sources() -> BTreeSet<String> {
     let literal =
         Regex::new(r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|CANCELLED|DRIFT|RESIDUE|STOPPING)""#).unwrap();
     let mut codes = BTreeSet::new();
-    for layer in ["api", "composition", "doctor", "engine", "escrow", "provider", "rotation", "vault"] {
+    for layer in
+        ["api", "composition", "doctor", "engine", "escrow", "provider", "rotation", "trial", "vault"]
+    {
         for text in sources(&Path::new(SOURCES).join(layer)) {
             let production = text.split("#[cfg(test)]").next().unwrap_or_default();
             codes.extend(literal.captures_iter(production).map(|found| found[1].to_owned()));

@@ -35,9 +35,22 @@ const ARROWS: &[(&str, &[&str])] = &[
         "rehearsal",
         &["ids", "mistake", "secret", "clock", "rotation", "escrow", "vault", "provider", "engine"],
     ),
+    ("trial", &["ids", "mistake", "secret", "clock", "rotation", "provider"]),
     (
         "cli",
-        &["ids", "trust", "clock", "api", "config", "mistake", "provider", "escrow", "doctor", "rehearsal"],
+        &[
+            "ids",
+            "trust",
+            "clock",
+            "api",
+            "config",
+            "mistake",
+            "provider",
+            "escrow",
+            "doctor",
+            "rehearsal",
+            "trial",
+        ],
     ),
 ];
 
@@ -53,6 +66,7 @@ const EXPOSERS: &[&str] = &[
     "src/provider/simulator.rs",
     "src/provider/simulator/document.rs",
     "src/rehearsal/store.rs",
+    "src/trial/key_file.rs",
     "src/vault/client.rs",
     "src/vault/entry.rs",
     "src/vault/login.rs",

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit::Exit;
 use crate::ids::{CredentialName, RotationId};
 
-pub use providers::{ProvidersArguments, ProvidersCommand, TestArguments};
+pub use providers::{LiveArguments, ProvidersArguments, ProvidersCommand, TestArguments};
 pub use server::ServerArguments;
 
 /// Rotates provider-minted API keys into Vault or OpenBao without ever losing one.

@@ -16,7 +16,7 @@ pub enum Exit {
     Unreachable = 3,
     /// keyturn does not do it now.
     Refused = 4,
-    /// The rotation ended without a new key in Vault.
+    /// The rotation ended without a new key in Vault, or the live call without one.
     NotRotated = 5,
     /// A person must decide.
     PersonNeeded = 6,
@@ -53,8 +53,12 @@ impl Exit {
             Self::Usage => "the command line, the configuration or a name is wrong",
             Self::Unreachable => "keyturn cannot be reached, or is shutting down",
             Self::Refused => "keyturn does not do that now; the message says why and what helps",
-            Self::NotRotated => "the rotation ended without a new key in Vault; the old key stands",
-            Self::PersonNeeded => "the rotation is halted: a person must decide, see `keyturn resolve`",
+            Self::NotRotated => {
+                "the rotation ended without a new key in Vault, or a live call without one; the old key stands"
+            }
+            Self::PersonNeeded => {
+                "a person must decide: see `keyturn resolve`, or what `keyturn providers test --live` said"
+            }
             Self::NotHealthy => "the service does not serve",
             Self::Findings => {
                 "doctor found something that stands in the way, or a definition breaks what it promises"

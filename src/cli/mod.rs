@@ -13,6 +13,7 @@ mod failure;
 mod follow;
 mod health;
 mod history;
+mod live;
 mod local;
 mod pause;
 mod plan;
@@ -28,8 +29,8 @@ mod watch;
 mod words;
 
 pub use arguments::{
-    Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, OutputArguments,
-    OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments, TestArguments,
+    Cli, ClientCommand, ColorChoice, Command, ConfigCommand, DoctorArguments, EscrowCommand, LiveArguments,
+    OutputArguments, OutputFormat, ProvidersArguments, ProvidersCommand, ServerArguments, TestArguments,
 };
 pub use connect::{Target, TlsFiles};
 pub use console::Console;

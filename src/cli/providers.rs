@@ -31,6 +31,11 @@ pub async fn providers(arguments: &ProvidersArguments, catalog: &Catalog, consol
 }
 
 impl ProvidersArguments {
+    /// Whether secrets will be in memory.
+    pub const fn is_live(&self) -> bool {
+        matches!(&self.command, Some(ProvidersCommand::Test(test)) if test.live.live)
+    }
+
     const fn output(&self) -> &OutputArguments {
         match &self.command {
             Some(ProvidersCommand::Show { output, .. } | ProvidersCommand::Check { output, .. }) => output,

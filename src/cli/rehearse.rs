@@ -9,6 +9,7 @@ use super::arguments::TestArguments;
 use super::console::{Console, Tone};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::live;
 use super::table;
 use super::words::{plain, span};
 use crate::provider::describe::{Request, requests};
@@ -23,6 +24,9 @@ pub(super) async fn test(
 ) -> Result<Exit, Failure> {
     let definition = find(&arguments.definition, catalog)?;
     let params: BTreeMap<String, String> = arguments.params.iter().cloned().collect();
+    if arguments.live.live {
+        return live::live(arguments, &definition, console).await;
+    }
     if arguments.dry_run {
         let requests = would_send(&definition, params, arguments.environment.clone());
         return show_requests(&requests.map_err(|error| explained(&definition, error))?, console);

@@ -8,4 +8,4 @@ mod serve;
 
 pub(crate) use examine::diagnose;
 pub(crate) use listening::target;
-pub(crate) use serve::serve;
+pub(crate) use serve::{forbid_core_dumps, serve};

@@ -57,7 +57,7 @@ const fn log_level(level: config::LogLevel) -> tracing::Level {
 }
 
 /// A core dump would hold every secret in memory.
-pub(super) fn forbid_core_dumps() -> anyhow::Result<()> {
+pub(crate) fn forbid_core_dumps() -> anyhow::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .context("core dumps cannot be forbidden")?;

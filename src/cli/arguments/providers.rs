@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::OutputArguments;
 
@@ -37,7 +37,7 @@ pub enum ProvidersCommand {
         #[command(flatten)]
         output: OutputArguments,
     },
-    /// Rehearse a definition's rotation on this machine, with everything that can go wrong; asks no provider.
+    /// Rehearse a definition's rotation on this machine, with everything that can go wrong; asks no provider but with --live.
     Test(TestArguments),
     /// Print the JSON schema of a definition, for an editor.
     Schema,
@@ -45,6 +45,7 @@ pub enum ProvidersCommand {
 
 /// What `providers test` takes.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("requests").args(["dry_run", "live"])))]
 pub struct TestArguments {
     /// The definition's name, or a file with one of your own.
     #[arg(value_name = "NAME|FILE")]
@@ -56,10 +57,44 @@ pub struct TestArguments {
     #[arg(long)]
     pub dry_run: bool,
     /// The environment to which the requests would go; the definition's default, if left out
-    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    #[arg(long, value_name = "NAME", requires = "requests")]
     pub environment: Option<String>,
     #[command(flatten)]
+    pub(in crate::cli) live: LiveArguments,
+    #[command(flatten)]
     pub(in crate::cli) output: OutputArguments,
+}
+
+/// What `providers test --live` takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "One real call")]
+pub struct LiveArguments {
+    /// Make one real call, which makes a real key; shows what that does, and asks
+    #[arg(long, requires = "secret_file", requires = "new_key_to")]
+    pub live: bool,
+    /// The file with the secret that signs the call
+    #[arg(long, value_name = "FILE", requires = "live")]
+    pub secret_file: Option<PathBuf>,
+    /// The file with a further secret that the definition asks for, as often as needed
+    #[arg(long = "extra-secret-file", value_name = "NAME=FILE", value_parser = named_file, requires = "live")]
+    pub extra_secret_files: Vec<(String, PathBuf)>,
+    /// The secret that signs is the very key that is made anew
+    #[arg(long, requires = "live")]
+    pub signs_itself: bool,
+    /// The key that is made anew, where the provider has several
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub slot: Option<String>,
+    /// A file that is not there yet, for the new key
+    #[arg(long, value_name = "FILE", requires = "live")]
+    pub new_key_to: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long, requires = "live")]
+    pub yes: bool,
+}
+
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = text.split_once('=').ok_or("write NAME=FILE")?;
+    Ok((name.to_owned(), file.into()))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,0 +1,149 @@
+//! The questions after the call: whether the provider keeps what the definition says of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Before, Interrupts, Secrets, Trial};
+use crate::clock::Clock as _;
+use crate::provider::{Answer, Listing, Probe, Provider as _, Reading, Signer};
+
+/// What one question showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The member of the definition that it is about.
+    pub about: &'static str,
+    /// Whether the provider keeps what the definition says.
+    pub verdict: Verdict,
+    /// What was seen, in words.
+    pub seen: String,
+}
+
+/// Whether the provider keeps what a definition says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It does.
+    Kept,
+    /// It does not.
+    Broken,
+    /// It could not be asked.
+    Open,
+}
+
+/// How often a question is asked again until its time is over.
+const POLL: Duration = Duration::from_secs(2);
+
+impl Trial {
+    /// Asks what the definition declares, until the declared times are over or a signal comes.
+    pub async fn check(
+        &self,
+        secrets: &Secrets,
+        before: &Before,
+        answer: &Answer,
+        interrupts: &mut Interrupts,
+    ) -> Vec<Check> {
+        let mut seen = Vec::new();
+        tokio::select! {
+            () = self.ask(secrets, before, answer, &mut seen) => {}
+            () = interrupts.next() => {}
+        }
+        seen
+    }
+
+    async fn ask(&self, secrets: &Secrets, before: &Before, answer: &Answer, seen: &mut Vec<Check>) {
+        let plan = self.bound().plan();
+        // A key that signs for itself may be dead by now.
+        let main = if plan.self_authenticating { &answer.secret.key } else { &secrets.main };
+        let signer = Signer { main, extra: &secrets.extra };
+        if plan.probe {
+            seen.push(self.probe(secrets, answer).await);
+        }
+        if let Some(lag) = plan.read {
+            seen.push(self.read(signer, before, answer, lag).await);
+        }
+        if plan.creates.as_ref().is_some_and(|creates| creates.lists) {
+            seen.push(self.list(signer, answer).await);
+        }
+    }
+
+    async fn probe(&self, secrets: &Secrets, answer: &Answer) -> Check {
+        let about = "probe";
+        let propagation = self.bound().plan().propagation;
+        self.clock.sleep(propagation.map(|times| times.delay).unwrap_or_default()).await;
+        let (deadline, poll) =
+            propagation.map_or((Duration::ZERO, POLL), |times| (times.deadline, times.poll));
+        let begun = self.clock.monotonic();
+        loop {
+            let probed = self.provider.probe(&answer.secret.key, &secrets.extra).await;
+            let passed = self.clock.monotonic().saturating_sub(begun);
+            let (verdict, seen) = match probed {
+                Probe::Accepted => (Verdict::Kept, "the provider accepts the new key".to_owned()),
+                Probe::NotAccepted(problem) => {
+                    (Verdict::Broken, format!("the provider does not accept the new key: {problem}"))
+                }
+                Probe::Unavailable(problem) => {
+                    (Verdict::Open, format!("the provider could not be asked: {problem}"))
+                }
+            };
+            if verdict == Verdict::Kept || passed >= deadline {
+                return Check { about, verdict, seen };
+            }
+            self.clock.sleep(poll).await;
+        }
+    }
+
+    async fn read(&self, signer: Signer<'_>, before: &Before, answer: &Answer, lag: Duration) -> Check {
+        let about = "read";
+        let wanted = before.fingerprint(&answer.secret.key);
+        let begun = self.clock.monotonic();
+        loop {
+            let reading = self.provider.read(self.slot.as_ref(), signer).await;
+            let passed = self.clock.monotonic().saturating_sub(begun);
+            let (verdict, seen) = match reading {
+                Reading::Value(answer) if before.fingerprint(&answer.secret.key) == wanted => {
+                    (Verdict::Kept, "the provider shows the new key".to_owned())
+                }
+                Reading::Value(_) => {
+                    (Verdict::Broken, "the provider shows another key than the new one".to_owned())
+                }
+                Reading::Refused(refusal) => {
+                    (Verdict::Broken, format!("the provider refuses to show the key: {}", refusal.problem))
+                }
+                Reading::Unavailable(problem) => {
+                    (Verdict::Open, format!("the provider could not be asked: {problem}"))
+                }
+            };
+            if verdict == Verdict::Kept || passed >= lag {
+                return Check { about, verdict, seen };
+            }
+            self.clock.sleep(POLL.min(lag)).await;
+        }
+    }
+
+    async fn list(&self, signer: Signer<'_>, answer: &Answer) -> Check {
+        let (verdict, seen) = match self.provider.list(signer).await {
+            Listing::Keys(keys) => {
+                let is_own = |key: &&crate::rotation::Created| key.rotation_id == self.rotation;
+                match keys.iter().find(is_own) {
+                    Some(key) if answer.key_id.as_ref().is_none_or(|id| *id == key.key_id) => {
+                        (Verdict::Kept, "the new key is found by its label".to_owned())
+                    }
+                    Some(_) => {
+                        let seen = "the list shows the new key's label beside another id than the answer did";
+                        (Verdict::Broken, seen.to_owned())
+                    }
+                    // Lists may be late, and no definition says by how much.
+                    None => (Verdict::Open, "the list does not show the new key's label yet".to_owned()),
+                }
+            }
+            Listing::Refused(refusal) => {
+                (Verdict::Broken, format!("the provider refuses to list its keys: {}", refusal.problem))
+            }
+            Listing::Unavailable(problem) => {
+                (Verdict::Open, format!("the provider could not be asked: {problem}"))
+            }
+        };
+        Check { about: "list", verdict, seen }
+    }
+}
