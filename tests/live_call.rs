@@ -295,6 +295,21 @@ async fn a_key_beside_the_old_one_is_listed_and_nothing_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pending_key_is_neither_activated_nor_discarded() {
+    let definition = include_str!("../src/provider/catalog/stytch-m2m-secret.yaml");
+    let params = [("project_id", "project-test-1"), ("m2m_client_id", "m2m-client-test-1")];
+    let (provider, base_url) = derived(definition, &params, Trouble::None).await;
+    let params = "--param project_id=project-test-1 --param m2m_client_id=m2m-client-test-1";
+    let desk = Desk::new(definition, "https://api.stytch.com", &base_url, "admin", params);
+    let (code, out, err) = desk.run("--yes").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("is pending beside it until somebody activates or discards it"), "{err}");
+    assert!(out.contains("the new one, which is pending. Activate or discard it there."), "{out}");
+    // It signs by the first scheme, for nobody said otherwise.
+    assert_eq!(heard(&provider), ["token", "regenerate", "token", "probe"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_our_own_choice_is_in_the_file_before_the_call() {
     let definition = include_str!("../src/provider/catalog/svix-endpoint-secret.yaml");
     let params = [("app_id", "app"), ("endpoint_id", "ep")];

@@ -136,11 +136,20 @@ fn what_becomes_of_the_old_key(trial: &Trial) -> String {
     let plan = trial.bound().plan();
     match plan.slots.first() {
         Some(slot) => format!("What is in {slot} now dies; whoever uses it is refused from then on. The provider's other keys stay."),
+        None if has_phases(trial) => {
+            "It goes on to work. The new one is pending beside it until somebody activates or discards it; this command does neither."
+                .to_owned()
+        }
         None if plan.creates.is_some() => {
             "It goes on to work. The new one lives beside it until somebody revokes it; this command does not.".to_owned()
         }
         None => old_key(plan),
     }
+}
+
+/// The new key is pending until it is activated.
+fn has_phases(trial: &Trial) -> bool {
+    trial.bound().plan().creates.as_ref().is_some_and(|creates| creates.phases.is_some())
 }
 
 /// In a rotation the means that the definition declares would follow.
@@ -187,7 +196,9 @@ fn unknown(trial: &Trial, cause: &Cause, left: Left, path: &Path) -> Failure {
         }
     };
     let plan = trial.bound().plan();
-    let means = if plan.creates.is_some() {
+    let means = if has_phases(trial) {
+        "the key in use works on; a pending key may be at the provider. Look for it there, and discard it"
+    } else if plan.creates.is_some() {
         "the key in use works on; a key more may live at the provider. Look for it there, and revoke it"
     } else if plan.grace.is_some() {
         "if there is a new key, the old one dies when its grace window is over. Look into the provider's console, and \
@@ -236,6 +247,11 @@ fn left_to_do(trial: &Trial, kept: &Kept) -> String {
     let file = format!("Put the key where it belongs, and remove {}.", kept.file);
     let id = kept.key_id.as_ref().map(|id| format!(", {id}")).unwrap_or_default();
     match (&plan.creates, plan.slots.first(), kept.old_key_until) {
+        (Some(_), ..) if has_phases(trial) => {
+            format!(
+                "Left at the provider: the key in use, and the new one, which is pending. Activate or discard it there. {file}"
+            )
+        }
         (Some(_), ..) => {
             format!(
                 "Left at the provider: the key in use, and the new one{id}. Revoke there what is not needed. {file}"
