@@ -1,6 +1,7 @@
 //! What a request asks a simulated provider for, by its method and address alone.
 
 use super::Simulator;
+use super::beside::phase_in;
 use super::exchange::Received;
 use crate::clock::Clock;
 use crate::provider::wire::{Call, Signing, TokenRequest, Wire};
@@ -62,9 +63,9 @@ impl<C: Clock> Simulator<C> {
             Asked::List
         } else if !self.revocations_in(received).is_empty() {
             Asked::Revoke
-        } else if self.phase_in(received, self.bound.wire.activate.as_ref()).is_some() {
+        } else if phase_in(received, self.bound.wire.activate.as_ref()).is_some() {
             Asked::Activate
-        } else if self.phase_in(received, self.bound.wire.discard.as_ref()).is_some() {
+        } else if phase_in(received, self.bound.wire.discard.as_ref()).is_some() {
             Asked::Discard
         } else {
             Asked::SomethingElse

@@ -115,21 +115,11 @@ impl<C: Clock> Simulator<C> {
         )
     }
 
-    /// The step that a request activates a pending key by, or discards it by, if it is that.
-    pub(super) fn phase_in<'a>(
-        &self,
-        received: &Received,
-        step: Option<&'a RevokeCall>,
-    ) -> Option<(&'a RevokeCall, Call)> {
-        let call = step?.of(&KeyId::of_the_pending_key())?;
-        received.is(call.method.as_str(), &call.path_and_query).then_some((step?, call))
-    }
-
     /// The answer to a request that ends the life of one of two keys: that of the first, if the pending one is activated.
     pub(super) fn end_phase(&self, received: &Received, asked: Asked) -> Reply {
         let wire = &self.bound.wire;
         let (step, dying) = if asked == Asked::Activate { (&wire.activate, 0) } else { (&wire.discard, 1) };
-        let Some((step, call)) = self.phase_in(received, step.as_ref()) else { return Reply::status(404) };
+        let Some((step, call)) = phase_in(received, step.as_ref()) else { return Reply::status(404) };
         if !self.may_ask(received, &call) {
             return Reply::status(401);
         }
@@ -189,6 +179,15 @@ impl<C: Clock> Simulator<C> {
         let die = |key: &mut Key| key.dies_at = now;
         self.state.send_modify(|state| state.keys.get_mut(number).into_iter().for_each(die));
     }
+}
+
+/// The step that a request activates a pending key by, or discards it by, if it is that.
+pub(super) fn phase_in<'a>(
+    received: &Received,
+    step: Option<&'a RevokeCall>,
+) -> Option<(&'a RevokeCall, Call)> {
+    let call = step?.of(&KeyId::of_the_pending_key())?;
+    received.is(call.method.as_str(), &call.path_and_query).then_some((step?, call))
 }
 
 /// How the answer before it names a page; the first has no name.
