@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use keyturn::rotation::owed_for_at_most;
+use keyturn::rotation::{Creates, owed_for_at_most};
 use keyturn::testbed::derived::{Derived, DerivedKey};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -67,10 +67,14 @@ async fn left(stage: &Stage<'_>, forgot: bool) -> anyhow::Result<Option<String>>
     Ok((!strays.is_empty()).then(|| format!("strays that are not revoked: {numbers:?}")))
 }
 
-/// Revokes strays at the provider, as a person has to where they cannot be listed with their rotations.
-pub(crate) async fn by_hand(stage: &Stage<'_>) -> anyhow::Result<()> {
-    let cannot_list = stage.provider.plan().creates.as_ref().is_some_and(|creates| !creates.clears_strays());
-    let Some(derived) = stage.derived.as_ref().filter(|_| cannot_list) else { return Ok(()) };
+/// Revokes strays at the provider, as a person has to where they cannot be listed with their rotations; and a pending key that
+/// Vault was made to forget, which nothing finds.
+pub(crate) async fn by_hand(stage: &Stage<'_>, forgot: bool) -> anyhow::Result<()> {
+    let creates = stage.provider.plan().creates.as_ref();
+    let not_found = |creates: &Creates| !creates.clears_strays() || forgot && creates.phases.is_some();
+    let Some(derived) = stage.derived.as_ref().filter(|_| creates.is_some_and(not_found)) else {
+        return Ok(());
+    };
     let owed = owed(stage).await?;
     for (number, _) in unneeded(stage).await?.into_iter().filter(|(_, key)| !owed.contains(&key.id)) {
         derived.revoke_by_hand(number);

@@ -99,7 +99,7 @@ impl Round {
         calm(stage);
         if needs_another(&rest, &aftermath, report) {
             get_out(stage, &rest, report).await?;
-            clearing::by_hand(stage).await?;
+            clearing::by_hand(stage, forgot).await?;
             clearing::cleared(stage, forgot, report).await?;
             once_more(stage, report).await?;
         }
