@@ -255,13 +255,15 @@ async fn who_asks_it_to_end_during_the_call_gets_the_key_first() {
 async fn derived(
     definition: &str,
     params: &[(&str, &str)],
+    scheme: Option<&str>,
     trouble: Trouble,
 ) -> (Arc<simulator::Simulator<SystemClock>>, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let params: BTreeMap<String, String> =
         params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let binding = Binding { params, base_url: Some(base_url.clone()), ..Binding::usual() };
+    let auth_scheme = scheme.map(str::to_owned);
+    let binding = Binding { params, base_url: Some(base_url.clone()), auth_scheme, ..Binding::usual() };
     let bound = bind(&Definition::parse(definition).unwrap(), binding).unwrap();
     let admin = SecretValue::new("admin".to_owned());
     let simulator =
@@ -278,7 +280,7 @@ fn heard(simulator: &simulator::Simulator<SystemClock>) -> Vec<&'static str> {
 async fn a_key_beside_the_old_one_is_listed_and_nothing_is_revoked() {
     let definition = include_str!("../src/provider/catalog/sendgrid-api-key.yaml");
     let params = [("label", "trial"), ("scopes", "mail.send")];
-    let (provider, base_url) = derived(definition, &params, Trouble::None).await;
+    let (provider, base_url) = derived(definition, &params, None, Trouble::None).await;
     let params = "--param label=trial --param scopes=mail.send";
     let desk = Desk::new(definition, "https://api.sendgrid.com", &base_url, "admin", params);
     let (code, out, err) = desk.run("--yes").await;
@@ -298,22 +300,27 @@ async fn a_key_beside_the_old_one_is_listed_and_nothing_is_revoked() {
 async fn a_pending_key_is_neither_activated_nor_discarded() {
     let definition = include_str!("../src/provider/catalog/stytch-m2m-secret.yaml");
     let params = [("project_id", "project-test-1"), ("m2m_client_id", "m2m-client-test-1")];
-    let (provider, base_url) = derived(definition, &params, Trouble::None).await;
+    let (provider, base_url) = derived(definition, &params, Some("basic"), Trouble::None).await;
     let params = "--param project_id=project-test-1 --param m2m_client_id=m2m-client-test-1";
     let desk = Desk::new(definition, "https://api.stytch.com", &base_url, "admin", params);
-    let (code, out, err) = desk.run("--yes").await;
+    let (code, _, err) = desk.run("--yes").await;
+    assert_eq!(code, i32::from(Exit::Usage.code()), "{err}");
+    assert!(err.contains("name what the secret that signs is: oauth2 or basic"), "{err}");
+    assert!(!desk.key_file().exists());
+    assert_eq!(heard(&provider), Vec::<&str>::new());
+    let (code, out, err) = desk.run("--yes --auth-scheme basic").await;
     assert_eq!(code, 0, "{out}{err}");
     assert!(err.contains("is pending beside it until somebody activates or discards it"), "{err}");
     assert!(out.contains("the new one, which is pending. Activate or discard it there."), "{out}");
-    // It signs by the first scheme, for nobody said otherwise.
-    assert_eq!(heard(&provider), ["token", "regenerate", "token", "probe"]);
+    // The project's secret makes the call, and only the new key is exchanged for a token.
+    assert_eq!(heard(&provider), ["regenerate", "token", "probe"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_our_own_choice_is_in_the_file_before_the_call() {
     let definition = include_str!("../src/provider/catalog/svix-endpoint-secret.yaml");
     let params = [("app_id", "app"), ("endpoint_id", "ep")];
-    let (provider, base_url) = derived(definition, &params, Trouble::AnswerLost).await;
+    let (provider, base_url) = derived(definition, &params, None, Trouble::AnswerLost).await;
     let desk = Desk::new(
         definition,
         "https://api.svix.com\n",
@@ -345,7 +352,7 @@ read: { path: "/keys/{slot}", secret: /key, lag: 1s }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_keys_a_person_names_the_one_that_dies() {
-    let (provider, base_url) = derived(SEVERAL, &[], Trouble::None).await;
+    let (provider, base_url) = derived(SEVERAL, &[], None, Trouble::None).await;
     let desk = Desk::new(SEVERAL, "https://own.example.com", &base_url, "admin", "");
     let (code, _, err) = desk.run("--yes").await;
     assert_eq!(code, i32::from(Exit::Usage.code()), "{err}");

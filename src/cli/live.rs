@@ -81,6 +81,7 @@ fn wish(arguments: &TestArguments) -> Wish {
     Wish {
         params: arguments.params.iter().cloned().collect(),
         environment: arguments.environment.clone(),
+        auth_scheme: arguments.live.auth_scheme.clone(),
         signs_itself: arguments.live.signs_itself,
         slot: arguments.live.slot.clone(),
         extra_secrets: extra.collect(),
@@ -90,8 +91,8 @@ fn wish(arguments: &TestArguments) -> Wish {
 fn explained(definition: &Definition, error: Error) -> Failure {
     match error {
         Error::Binding(mistakes) => Failure::mistakes(Path::new(&definition.name), &mistakes).note(
-            "say --param NAME=VALUE for parameters, --extra-secret-file NAME=FILE for further secrets, --slot NAME \
-             for one of several keys",
+            "say --param NAME=VALUE for parameters, --extra-secret-file NAME=FILE for further secrets, --auth-scheme \
+             NAME for what the secret is, --slot NAME for one of several keys",
         ),
         Error::Way(error) => Failure::new(Exit::Unexpected, error.to_string()).note(NOTHING_CALLED),
     }

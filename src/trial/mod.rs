@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::clock::SystemClock;
 use crate::ids::{KeyId, RotationId};
 use crate::mistake::{Mistake, did_you_mean};
+use crate::provider::definition::AuthScheme;
 use crate::provider::{
     self, Binding, BoundDefinition, Definition, HttpProvider, Transport, TransportOptions, bind,
 };
@@ -36,6 +37,8 @@ pub struct Wish {
     pub params: BTreeMap<String, String>,
     /// One of the definition's environments; its default, where nothing is said.
     pub environment: Option<String>,
+    /// One of the definition's authentication schemes; where it has several, a separate secret has to say which it is.
+    pub auth_scheme: Option<String>,
     /// The secret that signs is the key that is made anew.
     pub signs_itself: bool,
     /// The one of several named keys that is made anew.
@@ -82,9 +85,13 @@ impl Trial {
         let slots = slot.iter().map(|slot| slot.as_str().to_owned()).collect();
         let definition = Definition { slots, ..definition.clone() };
         let own = wish.signs_itself || definition.self_signing.ways() == [true];
+        if !own && wish.auth_scheme.is_none() && definition.auth.len() > 1 {
+            return Err(Error::Binding(vec![no_scheme(&definition)]));
+        }
         let binding = Binding {
             params: wish.params,
             environment: wish.environment,
+            auth_scheme: wish.auth_scheme,
             extra_secrets: wish.extra_secrets,
             self_authenticating: own,
             ..Binding::usual()
@@ -106,6 +113,13 @@ impl Trial {
     pub const fn definition(&self) -> &Definition {
         &self.definition
     }
+}
+
+/// The first scheme is the made key's own; another secret would go out as what it is not.
+fn no_scheme(definition: &Definition) -> Mistake {
+    let schemes: Vec<&str> = definition.auth.iter().map(AuthScheme::id).collect();
+    Mistake::new("auth_scheme", "the provider takes several kinds of secret, and none is named")
+        .hint(format!("name what the secret that signs is: {}", schemes.join(" or ")))
 }
 
 fn chosen_slot(definition: &Definition, wanted: Option<&str>) -> Result<Option<KeyId>, Mistake> {

@@ -78,6 +78,9 @@ pub struct LiveArguments {
     /// The file with a further secret that the definition asks for, as often as needed
     #[arg(long = "extra-secret-file", value_name = "NAME=FILE", value_parser = named_file, requires = "live")]
     pub extra_secret_files: Vec<(String, PathBuf)>,
+    /// What the secret that signs is, where the definition has several authentication schemes
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub auth_scheme: Option<String>,
     /// The secret that signs is the very key that is made anew
     #[arg(long, requires = "live")]
     pub signs_itself: bool,
