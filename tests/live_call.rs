@@ -310,6 +310,11 @@ async fn a_pending_key_is_neither_activated_nor_discarded() {
     assert_eq!(heard(&provider), Vec::<&str>::new());
     let (code, out, err) = desk.run("--yes --auth-scheme basic").await;
     assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        err.contains("regenerate: ") && !err.contains("activate: ") && !err.contains("discard: "),
+        "{err}"
+    );
+    assert!(err.contains("If a key is pending already, it may die"), "{err}");
     assert!(err.contains("is pending beside it until somebody activates or discards it"), "{err}");
     assert!(out.contains("the new one, which is pending. Activate or discard it there."), "{out}");
     // The project's secret makes the call, and only the new key is exchanged for a token.

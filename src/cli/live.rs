@@ -117,7 +117,7 @@ fn said(cause: &Cause) -> String {
 /// The requests, and what they do to the key in use. Nothing is sent yet.
 fn tell_what_it_does(trial: &Trial, path: &Path, console: &mut Console<'_>) {
     let shown = requests(trial.bound(), trial.definition());
-    let sent = shown.iter().filter(|request| request.purpose != Purpose::Revoke);
+    let sent = shown.iter().filter(|request| is_sent(request.purpose));
     for line in sent.flat_map(Request::lines) {
         console.remark(&plain(&line));
     }
@@ -133,12 +133,21 @@ fn tell_what_it_does(trial: &Trial, path: &Path, console: &mut Console<'_>) {
     ));
 }
 
+/// A rotation would send the others too.
+const fn is_sent(purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::Token | Purpose::Regenerate | Purpose::Read | Purpose::Probe | Purpose::List => true,
+        Purpose::Revoke | Purpose::Activate | Purpose::Discard => false,
+    }
+}
+
 fn what_becomes_of_the_old_key(trial: &Trial) -> String {
     let plan = trial.bound().plan();
     match plan.slots.first() {
         Some(slot) => format!("What is in {slot} now dies; whoever uses it is refused from then on. The provider's other keys stay."),
         None if has_phases(trial) => {
-            "It goes on to work. The new one is pending beside it until somebody activates or discards it; this command does neither."
+            "It goes on to work. The new one is pending beside it until somebody activates or discards it; this command does neither. \
+             If a key is pending already, it may die: not for a credential that keyturn rotates."
                 .to_owned()
         }
         None if plan.creates.is_some() => {
