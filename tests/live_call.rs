@@ -368,7 +368,19 @@ async fn of_several_keys_a_person_names_the_one_that_dies() {
     assert!(err.contains("/keys/key2/regenerate\n") && !err.contains("key1"), "{err}");
     assert!(err.contains("What is in key2 now dies"), "{err}");
     assert!(out.contains("read: as promised") && out.contains("The new key is in key2 now"), "{out}");
+    // The time for which a rotation leaves another slot alone is no end of this one's key.
+    assert_eq!(desk.key().get("previous_expires_at"), None);
     assert_eq!(heard(&provider), ["read", "regenerate", "read"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_answer_may_have_ended_in_a_slot_is_said_to_be_dead() {
+    let (provider, base_url) = derived(SEVERAL, &[], None, Trouble::AnswerLost).await;
+    let desk = Desk::new(SEVERAL, "https://own.example.com", &base_url, "admin", "");
+    let (code, out, err) = desk.run("--yes --slot key2").await;
+    assert_eq!(code, i32::from(Exit::PersonNeeded.code()), "{out}{err}");
+    assert!(err.contains("what was in key2 may be dead already") && !err.contains("grace window"), "{err}");
+    assert_eq!(heard(&provider), ["read", "regenerate"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,21 +205,31 @@ fn unknown(trial: &Trial, cause: &Cause, left: Left, path: &Path) -> Failure {
             format!("{file} has the key that was sent; if the call took effect, that is the new key")
         }
     };
+    Failure::new(Exit::PersonNeeded, format!("nobody knows whether there is a new key: {}", said(cause)))
+        .note(what_helps(trial))
+        .note(left)
+        .note("no second call was made")
+}
+
+/// What a person does where nobody knows whether there is a new key.
+fn what_helps(trial: &Trial) -> String {
     let plan = trial.bound().plan();
     let means = if has_phases(trial) {
         "the key in use works on; a pending key may be at the provider. Look for it there, and discard it"
     } else if plan.creates.is_some() {
         "the key in use works on; a key more may live at the provider. Look for it there, and revoke it"
+    } else if let Some(slot) = plan.slots.first() {
+        return format!(
+            "what was in {slot} may be dead already; the provider's other keys stay. Look into the provider's console, \
+             and take what is in {slot} now, or make it anew there"
+        );
     } else if plan.grace.is_some() {
         "if there is a new key, the old one dies when its grace window is over. Look into the provider's console, and \
          make a key there before that"
     } else {
         "if there is a new key, the old one may be dead already. Look into the provider's console, and make a key there"
     };
-    Failure::new(Exit::PersonNeeded, format!("nobody knows whether there is a new key: {}", said(cause)))
-        .note(means)
-        .note(left)
-        .note("no second call was made")
+    means.to_owned()
 }
 
 /// What a call that brought a key came to; it has no secret.

@@ -81,10 +81,7 @@ impl Trial {
         let mut desk = Desk { trial: self, file: &file, interrupts, tell: &mut tell };
         let residue = residue.as_ref();
         match outcome {
-            Outcome::Applied(answer) => match desk.keep(Kept::Key(&answer)).await {
-                Ok(()) => Called::Kept(answer),
-                Err(error) => Called::Lost(error),
-            },
+            Outcome::Applied(answer) => desk.keep_key(answer).await,
             Outcome::NotApplied(refusal) => Called::NotApplied {
                 cause: Cause { what: refusal.problem.to_string(), code: refusal.class.code() },
                 retry_after: refusal.retry_after,
@@ -93,10 +90,7 @@ impl Trial {
             Outcome::AppliedNoValue => {
                 let left = desk.leave(residue, chosen.is_some()).await;
                 match desk.read_new(secrets, before).await {
-                    Some(answer) => match desk.keep(Kept::Key(&answer)).await {
-                        Ok(()) => Called::Kept(answer),
-                        Err(error) => Called::Lost(error),
-                    },
+                    Some(answer) => desk.keep_key(answer).await,
                     None => Called::Unknown { cause: cause_of(&Doubt::NoValue), left },
                 }
             }
@@ -131,6 +125,17 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    async fn keep_key(&mut self, mut answer: Answer) -> Called {
+        if self.trial.slot.is_some() {
+            // A rotation leaves the old key alone in another slot; here it was replaced in its own.
+            answer.previous_expires_at = None;
+        }
+        match self.keep(Kept::Key(&answer)).await {
+            Ok(()) => Called::Kept(answer),
+            Err(error) => Called::Lost(error),
+        }
+    }
+
     /// Tries until it is done: the one copy of a key is in memory. Only a signal that comes after this was told ends it.
     async fn keep(&mut self, kept: Kept<'_>) -> io::Result<()> {
         let mut is_told = false;
