@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::Arc;
 
 use clap::Parser as _;
@@ -23,7 +23,7 @@ use keyturn::provider::{Binding, Catalog, Definition, bind};
 use keyturn::secret::SecretValue;
 use keyturn::testbed::publicsquare::{self, Setup};
 use keyturn::testbed::{Fault, Gate, Simulator};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -237,11 +237,7 @@ async fn who_asks_it_to_end_during_the_call_gets_the_key_first() {
     let mut err = BufReader::new(child.stderr.take().unwrap());
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         kill_process(pid, signal).unwrap();
-        let mut line = String::new();
-        while !line.contains("waiting for it") {
-            line.clear();
-            assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended on {signal:?}");
-        }
+        wait_for("waiting for it", &mut err);
     }
     gate.release();
     let mut rest = String::new();
@@ -249,6 +245,71 @@ async fn who_asks_it_to_end_during_the_call_gets_the_key_first() {
     let (code, out, _) = said(child.wait_with_output().unwrap());
     assert_eq!(code, 0, "{out}{rest}");
     assert_eq!(desk.key()["secret"], square.current_key().as_str());
+}
+
+/// A call whose answer comes when the gate opens, by a process that can then write five bytes and no more.
+async fn without_room(desk: &Desk, gate: &Gate) -> (Child, BufReader<ChildStderr>) {
+    let plain = desk.command("--yes");
+    // A write beyond the limit fails then, and does not end the process.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    gate.reached().await;
+    limit_files(&child, Some(5));
+    gate.release();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    wait_for("cannot be written", &mut err);
+    (child, err)
+}
+
+fn limit_files(child: &Child, current: Option<u64>) {
+    prlimit(Some(Pid::from_child(child)), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+}
+
+fn wait_for(words: &str, err: &mut impl BufRead) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended without saying: {words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_written_is_kept_once_it_can() {
+    let square = publicsquare::start().await.unwrap();
+    let (desk, gate) = (Desk::of(&square), Gate::new());
+    square.next_call(Fault::held(&gate));
+    let (child, mut err) = without_room(&desk, &gate).await;
+    limit_files(&child, None);
+    wait_for("the new key is in ", &mut err);
+    std::io::copy(&mut err, &mut std::io::sink()).unwrap();
+    let (code, out, _) = said(child.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(desk.key()["secret"], square.current_key().as_str());
+    assert_eq!(square.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_up_what_cannot_be_written_is_sent_to_the_file_first() {
+    let square = publicsquare::start().await.unwrap();
+    let garbled = |gate: &Gate| Fault::answer_garbled().until(gate);
+    for (fault, what) in [
+        (Fault::held as fn(&Gate) -> Fault, "the provider made a new key, and it was given up"),
+        (garbled, "nobody knows whether there is a new key"),
+    ] {
+        let (desk, gate) = (Desk::of(&square), Gate::new());
+        square.next_call(fault(&gate));
+        let (child, mut err) = without_room(&desk, &gate).await;
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let mut rest = String::new();
+        err.read_to_string(&mut rest).unwrap();
+        let (code, out, _) = said(child.wait_with_output().unwrap());
+        assert_eq!(code, i32::from(Exit::PersonNeeded.code()), "{out}{rest}");
+        assert!(rest.contains(what) && rest.contains("new-key first: "), "{rest}");
+        let left = fs::read(desk.key_file()).unwrap();
+        assert!(left.starts_with(b"{\""), "what was written is gone: {left:?}");
+    }
 }
 
 /// A provider that is derived from a definition.

@@ -65,14 +65,7 @@ pub(super) async fn live(
             Err(wait.into_iter().chain(left).fold(failure, Failure::note))
         }
         Called::Unknown { cause, left } => Err(unknown(&trial, &cause, left, path)),
-        Called::Lost(error) => Err(Failure::new(
-            Exit::PersonNeeded,
-            format!(
-                "the provider made a new key, and it is lost: {} cannot be written: {error}",
-                path.display()
-            ),
-        )
-        .note("make another one in the provider's console; this command's key is known to nobody")),
+        Called::Lost(error) => Err(lost(&error, path)),
     }
 }
 
@@ -201,6 +194,11 @@ fn unknown(trial: &Trial, cause: &Cause, left: Left, path: &Path) -> Failure {
     let left = match left {
         Left::Nothing => format!("{file} is left empty, so that the same command is not simply made again"),
         Left::Body => format!("{file} has the body of the answer, under `residue`; the new key may be in it"),
+        Left::BodyPerhaps => {
+            format!(
+                "look into {file} first: it could not be written to its end, and what is there may have the new key"
+            )
+        }
         Left::ChosenKey => {
             format!("{file} has the key that was sent; if the call took effect, that is the new key")
         }
@@ -209,6 +207,15 @@ fn unknown(trial: &Trial, cause: &Cause, left: Left, path: &Path) -> Failure {
         .note(what_helps(trial))
         .note(left)
         .note("no second call was made")
+}
+
+/// Writing may have worked where only syncing failed.
+fn lost(error: &std::io::Error, path: &Path) -> Failure {
+    let file = path.display();
+    let what = format!("the provider made a new key, and it was given up: {file} cannot be written: {error}");
+    Failure::new(Exit::PersonNeeded, what)
+        .note(format!("look into {file} first: the key may be there nevertheless"))
+        .note("if it is not, make another one in the provider's console; this one is known to nobody")
 }
 
 /// What a person does where nobody knows whether there is a new key.

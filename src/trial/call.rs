@@ -31,7 +31,7 @@ pub enum Called {
         /// What the file has of it.
         left: Left,
     },
-    /// There was an answer with a key, the file could not be written, and a person gave it up.
+    /// There was an answer with a key, the file could not be written or synced, and a person gave it up.
     Lost(io::Error),
 }
 
@@ -42,6 +42,8 @@ pub enum Left {
     Nothing,
     /// The answer's body, in which the key may be.
     Body,
+    /// Perhaps the body, or a part of it: writing or syncing it failed, and a person gave it up.
+    BodyPerhaps,
     /// The key that the call brought.
     ChosenKey,
 }
@@ -154,14 +156,17 @@ impl Desk<'_> {
 
     /// Leaves in the file what there is of a key that nobody knows.
     async fn leave(&mut self, residue: Option<&SecretValue>, has_chosen_key: bool) -> Left {
-        match residue {
-            _ if has_chosen_key => Left::ChosenKey,
-            Some(body) if self.keep(Kept::Residue(body)).await.is_ok() => Left::Body,
+        if has_chosen_key {
+            return Left::ChosenKey;
+        }
+        let Some(body) = residue else {
             // Empty it is as it was made; only its space is given back.
-            _ => {
-                self.file.leave_empty().ok();
-                Left::Nothing
-            }
+            self.file.leave_empty().ok();
+            return Left::Nothing;
+        };
+        match self.keep(Kept::Residue(body)).await {
+            Ok(()) => Left::Body,
+            Err(_) => Left::BodyPerhaps,
         }
     }
 
