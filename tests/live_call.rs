@@ -235,7 +235,7 @@ async fn who_asks_it_to_end_during_the_call_gets_the_key_first() {
     let pid = Pid::from_child(&child);
     gate.reached().await;
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::TSTP] {
         kill_process(pid, signal).unwrap();
         wait_for("waiting for it", &mut err);
     }
@@ -281,6 +281,8 @@ async fn a_key_that_cannot_be_written_is_kept_once_it_can() {
     let (desk, gate) = (Desk::of(&square), Gate::new());
     square.next_call(Fault::held(&gate));
     let (child, mut err) = without_room(&desk, &gate).await;
+    // A person goes to mend it, and stops nothing.
+    kill_process(Pid::from_child(&child), Signal::TSTP).unwrap();
     limit_files(&child, None);
     wait_for("the new key is in ", &mut err);
     std::io::copy(&mut err, &mut std::io::sink()).unwrap();

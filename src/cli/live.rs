@@ -56,13 +56,16 @@ pub(super) async fn live(
             let old_key_until = answer.previous_expires_at;
             show(&trial, &Kept { file: path.display().to_string(), key_id, old_key_until, checks }, console)
         }
+        Called::NotSent { removed } => {
+            let failure = Failure::new(Exit::Refused, "it was asked to end, and nothing was sent");
+            Err(not_removed(removed, path).into_iter().fold(failure, Failure::note))
+        }
         Called::NotApplied { cause, retry_after, removed } => {
             let failure = Failure::new(Exit::NotRotated, format!("there is no new key: {}", said(&cause)))
                 .note("the key in use stands as it was");
             let wait =
                 retry_after.map(|wait| format!("the provider asks to be left alone for {}", span(wait)));
-            let left = removed.err().map(|error| format!("{} cannot be removed: {error}", path.display()));
-            Err(wait.into_iter().chain(left).fold(failure, Failure::note))
+            Err(wait.into_iter().chain(not_removed(removed, path)).fold(failure, Failure::note))
         }
         Called::Unknown { cause, left } => Err(unknown(&trial, &cause, left, path)),
         Called::Lost(error) => Err(lost(&error, path)),
@@ -207,6 +210,10 @@ fn unknown(trial: &Trial, cause: &Cause, left: Left, path: &Path) -> Failure {
         .note(what_helps(trial))
         .note(left)
         .note("no second call was made")
+}
+
+fn not_removed(removed: std::io::Result<()>, path: &Path) -> Option<String> {
+    removed.err().map(|error| format!("{} cannot be removed: {error}", path.display()))
 }
 
 /// Writing may have worked where only syncing failed.

@@ -15,6 +15,11 @@ use crate::secret::SecretValue;
 pub enum Called {
     /// The provider made a key, and the file has it.
     Kept(Answer),
+    /// It was asked to end before the call, and sent nothing.
+    NotSent {
+        /// Whether the file could be taken away.
+        removed: io::Result<()>,
+    },
     /// The provider did not act, or was not called; the old key stands.
     NotApplied {
         /// Why.
@@ -76,6 +81,9 @@ impl Trial {
             Ok(chosen) => chosen,
             Err(cause) => return Called::NotApplied { cause, retry_after: None, removed: file.remove() },
         };
+        if interrupts.take().await {
+            return Called::NotSent { removed: file.remove() };
+        }
         let what =
             Regeneration { rotation: self.rotation, supplied: chosen.as_ref(), slot: self.slot.as_ref() };
         let calling = self.provider.regenerate(what, secrets.signer());
@@ -144,6 +152,8 @@ impl Desk<'_> {
         loop {
             let Err(error) = self.file.keep(kept) else { return Ok(()) };
             if !is_told {
+                // Who sent one before this knew nothing of the key.
+                self.interrupts.take().await;
                 (self.tell)(Notice::CannotKeep(&error));
                 is_told = true;
             }
