@@ -182,7 +182,7 @@ pub enum Rejection {
     /// The provider lets no further key live before an old one is revoked.
     #[error(
         "the provider has no place for a further key until an old one is revoked, which is due at {until:.0}; keyturn does \
-         it by itself, unless a condition of the credential says otherwise; an hour later an emergency is let through"
+         it by itself, unless a condition of the credential says otherwise"
     )]
     KeySlotsFull {
         /// When the first old key is due.

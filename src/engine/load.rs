@@ -10,7 +10,7 @@ use crate::ids::{KvVersion, RotationId};
 use crate::provider::{self, Provider};
 use crate::rotation::{Answer, Event, Holding, Phase, Rotation, State, is_wanted};
 use crate::secret::{FingerprintKey, Secret};
-use crate::vault::{Record, Stamp, Store};
+use crate::vault::{Entry, Record, Store};
 
 impl<P, S, E, C> Hands<P, S, E, C>
 where
@@ -158,18 +158,22 @@ where
         Ok(self.answer_facts(id).map_or(Holding::Sent, Holding::Answer))
     }
 
+    /// The key of a rotation's publication with all that was published with it. Whoever took a field of it away left none behind.
+    pub(super) fn publication_in(&self, entry: &Entry, rotation: &Rotation) -> Option<Secret> {
+        let stamp = entry.stamp(&self.credential.store.field)?;
+        let secret = self.secret_in(entry)?;
+        let is_whole = stamp.fields.keys().all(|name| secret.fields.contains_key(name));
+        (is_whole && stamp.rotation_id == rotation.rotation_id).then_some(secret)
+    }
+
     /// The open rotation's publication, recognised by its id in the entry's stamp.
     async fn published(&mut self, rotation: &Rotation) -> Result<Option<(Answer, KvVersion)>, Interruption> {
         let started = self.clock.monotonic();
         let entry = self.store.read_entry(&self.credential.store.path).await?;
         self.took(Share::Vault, started);
         let field = &self.credential.store.field;
-        let found = entry.stamp(field).filter(|stamp| stamp.rotation_id == rotation.rotation_id);
-        // Whoever took a field of it away left no publication behind.
-        let whole = |(stamp, secret): &(&Stamp, Secret)| {
-            stamp.fields.keys().all(|name| secret.fields.contains_key(name))
-        };
-        let published = found.zip(self.secret_in(&entry)).filter(whole).map(|(stamp, secret)| {
+        let stamp = entry.stamp(field);
+        let published = stamp.zip(self.publication_in(&entry, rotation)).map(|(stamp, secret)| {
             let answer = Answer {
                 fingerprint: self.fingerprint(&secret),
                 previous_expires_at: stamp.previous_expires_at,

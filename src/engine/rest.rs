@@ -85,7 +85,7 @@ where
         }
     }
 
-    /// Does what is to be done between rotations; whatever a person wants ends it, for it only reads.
+    /// Does what is to be done between rotations; whatever a person wants ends it, for it reads, or is made again.
     async fn do_chore(&mut self, state: &State) -> Result<Option<Event>, Interruption> {
         let (desk, hands) = (&mut self.desk, &mut self.hands);
         let shutdown = desk.shutdown.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::hands::Hands;
-use super::interruption::Interruption;
+use super::interruption::{Cause, Interruption};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::KeyId;
@@ -157,8 +157,7 @@ where
         let place = self.credential.store.clone();
         let Some((_, secret)) = self.recorded_entry(state).await? else {
             let what_helps = if self.has_phases() {
-                "put the key that keyturn published last there, and keyturn goes on; or, an hour after it was due, ask for an \
-                 emergency rotation"
+                "put the key that keyturn published last there, and keyturn goes on"
             } else {
                 "after the next rotation keyturn goes on by itself"
             };
@@ -173,8 +172,7 @@ where
         Ok(match self.accepts(&secret.key).await? {
             Verdict::Accepted => None,
             Verdict::NotAccepted if self.has_phases() => Some(format!(
-                "the provider does not accept the key at {place}, so another is pending, or none; if this stays, ask for an \
-                 emergency rotation an hour after it was due"
+                "the provider does not accept the key at {place}, so another is pending, or none"
             )),
             Verdict::NotAccepted => Some(format!("the provider does not accept the key at {place}")),
             Verdict::Unavailable | Verdict::NoProbe => {
@@ -249,7 +247,18 @@ where
         let place = self.credential.store.clone();
         let entry = self.store.read_entry(&place.path).await?;
         if entry.stamp(&place.field).is_some_and(|stamp| stamp.rotation_id == rotation.rotation_id) {
-            return Err(Interruption::Reload);
+            return Err(match self.publication_in(&entry, rotation) {
+                Some(_) => Interruption::Reload,
+                None => Interruption::Held(Cause::new(
+                    "ENTRY_INCOMPLETE",
+                    format!(
+                        "rotation {} was published at {place}, and somebody has taken a part of it away since; put it back, \
+                         or remove the stamp under `_keyturn`: the rotation is then given up, and its key is revoked at the \
+                         provider where it can be found",
+                        rotation.rotation_id
+                    ),
+                )),
+            });
         }
         self.entry = Some(entry);
         self.fence_the_entry().await?;

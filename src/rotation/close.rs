@@ -148,7 +148,7 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
         return Err(NotNow::InProgress { rotation_id: open.rotation_id });
     }
     if let Some(until) = revocation::slots_full_until(plan, state)
-        && !(request.emergency && later(until, HELD_FOR) <= now)
+        && !(request.emergency && takes_nothing(plan) && later(until, HELD_FOR) <= now)
     {
         return Err(NotNow::KeySlotsFull { until });
     }
@@ -171,6 +171,11 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
 /// How long what is owed has been due when an emergency is let through all the same: by then something holds it up, a person
 /// may have made room by hand, and only another rotation ends it.
 const HELD_FOR: Duration = Duration::from_hours(1);
+
+/// A call for which there is no room does nothing. One that makes another key pending can end the published one.
+fn takes_nothing(plan: &Plan) -> bool {
+    plan.creates.as_ref().is_some_and(|creates| creates.phases.is_none())
+}
 
 /// How long the record must have been unchanged before the next rotation begins: a call of the one before, which a person
 /// has just settled or whose doubt the same call settled, may still be on its way, and would kill the next one's key.

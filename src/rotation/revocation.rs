@@ -155,14 +155,10 @@ pub(super) fn owe_a_phase(
     let lives_for = plan.call_timeout.saturating_add(plan.settle);
     let owed = match outcome {
         ClosedAs::Rotated { answer, .. } => {
-            // What an emergency did not wait for is over: its key is in the place of the one that was to be activated.
-            state.revocations.clear();
             let due_at = later(now, (*revoke_after).max(lives_for));
             answer.previous_expires_at = Some(due_at);
             Some((KeyId::of_the_old_key(), due_at))
         }
-        // An activation that is still owed tells by its probe which key is pending.
-        _ if !state.revocations.is_empty() => None,
         ClosedAs::NotApplied { .. } | ClosedAs::Resolved { .. } if phases.discards => {
             Some((KeyId::of_the_pending_key(), later(now, discarded_after(plan))))
         }

@@ -173,6 +173,14 @@ fn keys_side_by_side(definition: &Definition, found: &mut Vec<Finding>) {
              refused",
             "declare `discard`, if the provider has a request for it",
         ));
+    }
+    if creates.activate.as_ref().is_some_and(|activate| activate.done.is_empty()) {
+        found.push(finding(
+            "creates.activate",
+            "once the answer to an activation was lost, each further one is refused, for nothing is pending any more: no rotation \
+             follows until a person has helped",
+            "declare `done`, if the provider has a status for that",
+        ));
     } else if creates.list.is_none() && creates.activate.is_none() {
         let rest = if creates.keys_max.is_some_and(|max| max < 4) {
             ", takes a place that the next rotation needs,"
