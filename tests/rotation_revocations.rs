@@ -193,6 +193,29 @@ fn a_provider_without_a_free_place_is_asked_for_no_further_key_by_anybody() {
 }
 
 #[test]
+fn no_emergency_makes_a_key_while_the_one_that_it_replaces_could_not_be_owed() {
+    let emergency = keyturn::rotation::Request { emergency: true, ..request() };
+    let days_later = now().checked_add(SignedDuration::from_hours(72)).unwrap();
+    for (owed_before, is_let_through) in [(18, true), (19, false)] {
+        let debt = |number| Revocation {
+            key_id: key_id(&format!("old-{number}")),
+            rotation_id: OLDER,
+            due_at: now(),
+        };
+        let revocations = (0..owed_before).map(debt).collect();
+        let state = State { revocations, ..after(vec![closed(OLDER, rotated("last"))]) };
+        for keys_max in [Some(2), None] {
+            let plan = Plan { creates: Some(Creates { keys_max, ..creates() }), ..plan() };
+            let admitted = admit(&plan, &state, &emergency, days_later).is_ok();
+            assert_eq!(admitted, is_let_through, "{owed_before} owed of {keys_max:?}");
+        }
+        if is_let_through {
+            assert_eq!(rotate(state, "last").revocations.len(), owed_before + 1, "none is forgotten");
+        }
+    }
+}
+
+#[test]
 fn neither_refused_nor_lost_tries_push_the_last_success_out_and_lost_ones_outlive_refused_ones() {
     let id = |number: usize| RotationId::from_uuid(Uuid::from_u128(number as u128 + 100));
     let mut history = vec![closed(OLDER, rotated("old"))];
@@ -213,6 +236,7 @@ fn neither_refused_nor_lost_tries_push_the_last_success_out_and_lost_ones_outliv
                     since: now(),
                     replays: 0,
                     refused: false,
+                    replaced: false,
                 },
             },
         };

@@ -63,6 +63,11 @@ pub(super) fn halt(halt: &Halt, store: &FieldPath) -> String {
             happened(doubt),
             entry_still_old(store)
         ),
+        HaltReason::AnswerLost { doubt } => format!(
+            "{}. The provider made a new key, for what it shows of its key has changed, and nobody has the answer with \
+             it. {store} still holds the old key, which may be dead. No further call is made until a person decides.",
+            happened(doubt)
+        ),
         HaltReason::ReadRefused { refusal } => format!(
             "The answer to the call was lost, and the provider refused the read that would have shown what came of \
              it{}. {}",
@@ -117,11 +122,17 @@ pub(super) fn way_out_of_halt(halt: &Halt, snapshot: &Snapshot) -> String {
             by_hand(snapshot)
         ),
         HaltReason::NoWayToTell { doubt: Doubt::Unreadable { .. } }
-        | HaltReason::MeansExhausted { doubt: Doubt::Unreadable { .. } } => format!(
+        | HaltReason::MeansExhausted { doubt: Doubt::Unreadable { .. } }
+        | HaltReason::AnswerLost { doubt: Doubt::Unreadable { .. } } => format!(
             "The answer that could not be read is kept: see `keyturn escrow list`, open it, and if it holds the new \
              key put that into {} and choose KEEP_CURRENT. Else: {}",
             snapshot.store,
             by_hand(snapshot)
+        ),
+        HaltReason::AnswerLost { .. } => format!(
+            "Nobody has the new key: ROTATE_AGAIN makes another; applications may fail until it is published. You have put \
+             the right key into {} by hand: KEEP_CURRENT. Tell keyturn with `keyturn resolve {name}`.",
+            snapshot.store
         ),
         HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } => by_hand(snapshot),
     }

@@ -132,7 +132,12 @@ fn tell_what_it_does(trial: &Trial, path: &Path, console: &mut Console<'_>) {
 /// A rotation would send the others too.
 const fn is_sent(purpose: Purpose) -> bool {
     match purpose {
-        Purpose::Token | Purpose::Regenerate | Purpose::Read | Purpose::Probe | Purpose::List => true,
+        Purpose::Token
+        | Purpose::Regenerate
+        | Purpose::Read
+        | Purpose::Marker
+        | Purpose::Probe
+        | Purpose::List => true,
         Purpose::Revoke | Purpose::Activate | Purpose::Discard => false,
     }
 }

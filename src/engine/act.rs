@@ -189,12 +189,34 @@ where
         if let Some(refusal) = self.has_another_slot(rotation) {
             return Ok(Event::Read { reading: Reading::Refused(refusal), now: asked_at });
         }
+        if self.plan().marker.is_some() {
+            let reading = self.compare_marker(rotation).await?;
+            return Ok(Event::Read { reading, now: asked_at });
+        }
         let reading = match self.read_provider(rotation.baseline.slot.as_ref()).await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),
             provider::Reading::Value(answer) => self.compare(rotation, answer),
         };
         Ok(Event::Read { reading, now: asked_at })
+    }
+
+    /// Whether what the provider shows of its key is another than before the call.
+    async fn compare_marker(&mut self, rotation: &Rotation) -> Result<Reading, Interruption> {
+        let Some(before) = &rotation.baseline.marker else {
+            let what = "the definition did not say how a change shows when this rotation began";
+            let problem = Problem::local(what);
+            let refusal = Refusal { class: RefusalClass::Invalid, problem, retry_after: None };
+            return Ok(Reading::Refused(refusal));
+        };
+        Ok(match self.read_marker().await? {
+            provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
+            provider::Reading::Refused(refusal) => Reading::Refused(refusal),
+            provider::Reading::Value(marker) => {
+                let is_same = self.fingerprint(&marker.into()) == *before;
+                if is_same { Reading::Unchanged } else { Reading::Replaced }
+            }
+        })
     }
 
     fn compare(&mut self, rotation: &Rotation, mut answer: provider::Answer) -> Reading {

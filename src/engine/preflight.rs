@@ -67,7 +67,8 @@ where
         let entry = held.map(|secret| self.fingerprint(&secret));
         let (slot, provider) = self.provider_baseline(entry.as_ref()).await?;
         let entry_version = self.entry_version().unwrap_or_default();
-        let baseline = Baseline { provider, entry, entry_version, key_id: None, slot };
+        let marker = self.marker_before().await?;
+        let baseline = Baseline { provider, marker, entry, entry_version, key_id: None, slot };
         let drifted = |condition: &Condition| condition.code == "DRIFT";
         if baseline.provider.is_some() {
             self.conditions.retain(|condition| !drifted(condition));
@@ -164,21 +165,28 @@ where
 
     /// A key that the provider shows before anything is changed.
     async fn key_before(&mut self, slot: Option<&KeyId>) -> Result<Fingerprint, Interruption> {
-        match self.read_provider(slot).await? {
-            provider::Reading::Value(answer) => Ok(self.fingerprint(&answer.secret)),
-            provider::Reading::Unavailable(problem) => Err(Interruption::Held(Cause::new(
-                "PROVIDER_UNREACHABLE",
-                format!("the provider's present key cannot be read, so nothing was rotated: {problem}"),
-            ))),
-            provider::Reading::Refused(refusal) => Err(Interruption::Held(Cause {
-                code: refusal.class.code(),
-                message: format!(
-                    "the provider refuses to show its present key, so nothing was rotated: {}",
-                    refusal.problem
-                ),
-                retry_after: refusal.retry_after,
-            })),
+        let answer = seen_before(self.read_provider(slot).await?)?;
+        Ok(self.fingerprint(&answer.secret))
+    }
+
+    /// What the provider shows of its key before anything is changed.
+    async fn marker_before(&mut self) -> Result<Option<Fingerprint>, Interruption> {
+        if self.plan().marker.is_none() {
+            return Ok(None);
         }
+        let marker = seen_before(self.read_marker().await?)?;
+        Ok(Some(self.fingerprint(&marker.into())))
+    }
+
+    pub(super) async fn read_marker(&mut self) -> Result<provider::Reading<SecretValue>, Interruption> {
+        self.collect_secrets().await?;
+        let started = self.clock.monotonic();
+        let reading = match &self.signer {
+            Some(secrets) => self.provider.marker(secrets.signer()).await,
+            None => return Err(Interruption::Reload),
+        };
+        self.took(Share::Provider, started);
+        Ok(reading)
     }
 
     pub(super) async fn read_provider(
@@ -229,6 +237,25 @@ where
                 ),
             ))
         })
+    }
+}
+
+/// What a look before the call showed; without it nothing is rotated.
+fn seen_before<T>(reading: provider::Reading<T>) -> Result<T, Interruption> {
+    match reading {
+        provider::Reading::Value(value) => Ok(value),
+        provider::Reading::Unavailable(problem) => Err(Interruption::Held(Cause::new(
+            "PROVIDER_UNREACHABLE",
+            format!("the provider's present key cannot be read, so nothing was rotated: {problem}"),
+        ))),
+        provider::Reading::Refused(refusal) => Err(Interruption::Held(Cause {
+            code: refusal.class.code(),
+            message: format!(
+                "the provider refuses to show its present key, so nothing was rotated: {}",
+                refusal.problem
+            ),
+            retry_after: refusal.retry_after,
+        })),
     }
 }
 

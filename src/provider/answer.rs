@@ -16,7 +16,7 @@ pub(super) use self::beside::{of_page, of_revocation};
 use super::definition::Meaning;
 use super::json::{Found, SecretJson};
 use super::sent::Sent;
-use super::wire::{AnswerFacts, KeyPlace, ProbeCall};
+use super::wire::{AnswerFacts, KeyPlace, MarkerCall, ProbeCall};
 use super::{Answer, Probe, Reading, Response, problem, retry_after};
 use crate::ids::KeyId;
 use crate::rotation::{Doubt, Outcome, Problem, Refusal, RefusalClass};
@@ -297,6 +297,52 @@ fn problem_of(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Problem 
 
 /// What a read of the current key found.
 pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received, sent: &Sent) -> Reading {
+    let json = match shown(facts, received, sent) {
+        Reading::Value(json) => json,
+        Reading::Unavailable(problem) => return Reading::Unavailable(problem),
+        Reading::Refused(refusal) => return Reading::Refused(refusal),
+    };
+    // At the latest: when the change was made, a read does not say. What only an answer to the call says, it says not.
+    let is_said = facts.grace_begins_with_the_call && facts.previous_expires_at.is_some();
+    let previous_expires_at =
+        facts.grace.filter(|_| !is_said).and_then(|grace| received.at.checked_add(grace).ok());
+    match look(facts, place, json, received).shown {
+        Shown::Whole(secret) => {
+            Reading::Value(Answer { secret, previous_expires_at, received_at: received.at, key_id: None })
+        }
+        Shown::Half | Shown::Nothing | Shown::SomethingElse => {
+            Reading::Unavailable(problem::of_answer(received.status, "the answer holds no key"))
+        }
+    }
+}
+
+/// What a look at the marker found. Without one nothing is said: it would be the same before and after.
+pub(super) fn of_marker(
+    facts: &AnswerFacts,
+    marker: &MarkerCall,
+    received: &Received,
+    sent: &Sent,
+) -> Reading<SecretValue> {
+    let json = match shown(facts, received, sent) {
+        Reading::Value(json) => json,
+        Reading::Unavailable(problem) => return Reading::Unavailable(problem),
+        Reading::Refused(refusal) => return Reading::Refused(refusal),
+    };
+    let element = match &marker.among {
+        None => Some(json),
+        Some(among) => json.one_of(among),
+    };
+    match element.and_then(|mut json| json.take_field(&marker.at)) {
+        Some(marker) => Reading::Value(marker),
+        None => Reading::Unavailable(problem::of_answer(
+            received.status,
+            "the answer does not hold what changes with the key",
+        )),
+    }
+}
+
+/// The body of an answer that shows what is there.
+fn shown(facts: &AnswerFacts, received: &Received, sent: &Sent) -> Reading<SecretJson> {
     let unavailable = |title: &str| Reading::Unavailable(problem::of_answer(received.status, title));
     match received.status {
         200 => {}
@@ -316,16 +362,7 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
     if facts.success.as_ref().is_some_and(|success| !json.holds(success)) {
         return unavailable("the answer reports an error");
     }
-    // At the latest: when the change was made, a read does not say. What only an answer to the call says, it says not.
-    let is_said = facts.grace_begins_with_the_call && facts.previous_expires_at.is_some();
-    let previous_expires_at =
-        facts.grace.filter(|_| !is_said).and_then(|grace| received.at.checked_add(grace).ok());
-    match look(facts, place, json, received).shown {
-        Shown::Whole(secret) => {
-            Reading::Value(Answer { secret, previous_expires_at, received_at: received.at, key_id: None })
-        }
-        Shown::Half | Shown::Nothing | Shown::SomethingElse => unavailable("the answer holds no key"),
-    }
+    Reading::Value(json)
 }
 
 /// What a probe showed.

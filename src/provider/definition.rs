@@ -30,7 +30,7 @@ pub use auth::{
 };
 pub use body::{Body, BodyValue, Scalar};
 pub(super) use call::SLOT;
-pub use call::{Method, Probe, Read, ReadMethod, Regenerate};
+pub use call::{Marker, Method, Probe, Read, ReadMethod, Regenerate};
 pub(super) use creates::KEY_ID;
 pub use creates::{Activate, Creates, List, NextPage, PageCursor, PageNumber, Revoke, RevokeMethod};
 pub use duration::read_duration;
@@ -110,6 +110,9 @@ pub struct Definition {
     /// How the current key can be read back.
     #[serde(default)]
     pub read: Option<Read>,
+    /// How it shows that the key has changed, where the key cannot be read back.
+    #[serde(default)]
+    pub marker: Option<Marker>,
     /// The old key can sign the call again while its grace lasts.
     #[serde(default)]
     pub redo: Option<Redo>,
@@ -181,22 +184,27 @@ impl Definition {
     /// The templates that count whatever environment, resource and scheme are chosen.
     pub(super) fn call_templates(&self) -> impl Iterator<Item = &Template> {
         let read = self.read.iter().flat_map(|read| std::iter::once(&read.path).chain(read.query.values()));
+        let marker =
+            self.marker.iter().flat_map(|marker| std::iter::once(&marker.path).chain(marker.query.values()));
         let probe =
             self.probe.iter().flat_map(|probe| std::iter::once(&probe.path).chain(probe.query.values()));
         let regenerate = std::iter::once(&self.regenerate.path).chain(self.regenerate.query.values());
         let body = self.regenerate.body.iter().flat_map(Body::texts).map(|(_, text)| text);
-        let lists =
-            [&self.answer.among].into_iter().chain(self.read.iter().map(|read| &read.among)).flatten();
+        let of_reads = self.read.iter().map(|read| &read.among);
+        let of_reads = of_reads.chain(self.marker.iter().map(|marker| &marker.among));
+        let lists = std::iter::once(&self.answer.among).chain(of_reads).flatten();
         let conditions = lists.map(|among| &among.condition).chain(&self.success);
         let conditions = conditions.filter_map(|condition| condition.is.text());
         let creates = self.creates.iter().flat_map(Creates::templates);
-        let calls = regenerate.chain(self.headers.values()).chain(read).chain(probe).chain(creates);
+        let calls = regenerate.chain(self.headers.values()).chain(read).chain(marker);
+        let calls = calls.chain(probe).chain(creates);
         calls.chain(body).chain(conditions)
     }
 
     /// Whether any request has a query.
     fn has_a_query(&self) -> bool {
         let read = self.read.iter().map(|read| &read.query);
+        let marker = self.marker.iter().map(|marker| &marker.query);
         let probe = self.probe.iter().map(|probe| &probe.query);
         let revoke = self.creates.iter().flat_map(|creates| &creates.revoke).map(|revoke| &revoke.query);
         let activate =
@@ -204,7 +212,8 @@ impl Definition {
         let discard = self.creates.iter().filter_map(|creates| creates.discard.as_ref()).map(|it| &it.query);
         let list = self.creates.iter().filter_map(|creates| creates.list.as_ref());
         let asks_for_pages = list.clone().any(|list| list.next.is_some());
-        let all = std::iter::once(&self.regenerate.query).chain(read).chain(probe).chain(revoke);
+        let all =
+            std::iter::once(&self.regenerate.query).chain(read).chain(marker).chain(probe).chain(revoke);
         let all = all.chain(activate).chain(discard);
         asks_for_pages || all.chain(list.map(|list| &list.query)).any(|query| !query.is_empty())
     }

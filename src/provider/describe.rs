@@ -29,6 +29,12 @@ pub fn steps(plan: &Plan) -> Vec<String> {
             signer(plan)
         ));
     }
+    if plan.marker.is_some() {
+        steps.push(format!(
+            "Look at what the provider shows of its key, signed with {}, to see later whether it has changed.",
+            signer(plan)
+        ));
+    }
     let intent = if plan.supplies {
         "Choose the new key at random, and write it to the record in Vault with the intent; this is the claim."
     } else {
@@ -101,37 +107,7 @@ fn until_usable(plan: &Plan) -> Option<String> {
 
 /// What happens if the provider's answer is lost: the strongest means first, each one after the one before.
 pub fn if_answer_is_lost(plan: &Plan) -> String {
-    let mut means = Vec::new();
-    if let Some(window) = plan.replay {
-        means.push(format!(
-            "the same request is sent again with the same idempotency key, which returns the same answer for {}",
-            words(window)
-        ));
-    }
-    if plan.supplies {
-        let within = match plan.grace {
-            Some(grace) if plan.self_authenticating => format!(", while the old key's {} last", words(grace)),
-            _ => ", as often as it takes".to_owned(),
-        };
-        means.push(format!(
-            "the same call is made again with the same key{within}; each of them brings that key"
-        ));
-    }
-    if let Some(lag) = plan.read {
-        let which = if plan.slots.is_empty() { "the provider's current key" } else { "that very key" };
-        means.push(format!("{which} is read and compared with the one before the call, for {}", words(lag)));
-    }
-    if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none() && !plan.supplies) {
-        let within = match (plan.self_authenticating, plan.grace) {
-            (true, Some(grace)) => format!(", signed with the old key while its {} last", words(grace)),
-            _ => String::new(),
-        };
-        let when = match plan.creates {
-            Some(_) => "at once".to_owned(),
-            None => format!("after {} in which the lost request could still act", words(plan.settle)),
-        };
-        means.push(format!("{when}, the key is regenerated again, at most {calls} calls in all{within}"));
-    }
+    let mut means = what_settles_it(plan);
     if let Some(creates) = &plan.creates {
         means.push(if creates.phases.is_some_and(|phases| phases.discards) {
             "the rotation is closed, for the old key still works; the pending key that nobody got is discarded, and another is tried"
@@ -159,6 +135,53 @@ pub fn if_answer_is_lost(plan: &Plan) -> String {
         );
     }
     format!("First {}. If nothing of that settles it, a person resolves it.", means.join("; then "))
+}
+
+/// The means that the provider's definition declares, in their order.
+fn what_settles_it(plan: &Plan) -> Vec<String> {
+    let mut means = Vec::new();
+    if let Some(window) = plan.replay {
+        means.push(format!(
+            "the same request is sent again with the same idempotency key, which returns the same answer for {}",
+            words(window)
+        ));
+    }
+    if plan.supplies {
+        let within = match plan.grace {
+            Some(grace) if plan.self_authenticating => format!(", while the old key's {} last", words(grace)),
+            _ => ", as often as it takes".to_owned(),
+        };
+        means.push(format!(
+            "the same call is made again with the same key{within}; each of them brings that key"
+        ));
+    }
+    if let Some(lag) = plan.read {
+        let which = if plan.slots.is_empty() { "the provider's current key" } else { "that very key" };
+        means.push(format!("{which} is read and compared with the one before the call, for {}", words(lag)));
+    }
+    if let Some(lag) = plan.marker {
+        let otherwise = if plan.redo.is_some() { "" } else { "; if it has changed, a person is asked" };
+        means.push(format!(
+            "what the provider shows of its key, which is not the key, is compared with what it showed before the call, for \
+             {}{otherwise}",
+            words(lag)
+        ));
+    }
+    if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none() && !plan.supplies) {
+        let within = match (plan.self_authenticating, plan.grace) {
+            (true, Some(grace)) => format!(", signed with the old key while its {} last", words(grace)),
+            _ => String::new(),
+        };
+        let when = match plan.creates {
+            Some(_) => "at once".to_owned(),
+            None => format!("after {} in which the lost request could still act", words(plan.settle)),
+        };
+        let condition = plan.marker.map_or("", |_| "if it has changed, ");
+        means.push(format!(
+            "{condition}{when}, the key is regenerated again, at most {calls} calls in all{within}"
+        ));
+    }
+    means
 }
 
 /// When the old key dies, and what that asks of applications.
@@ -199,7 +222,7 @@ pub fn a_person_is_asked(plan: &Plan) -> Vec<String> {
         (None, true) => vec!["the answer is lost: at once".to_owned()],
         (None, false) => vec!["the answer is lost, and nothing of the above settles it".to_owned()],
     };
-    if plan.read.is_some() {
+    if plan.read.is_some() || plan.marker.is_some() {
         when.push("the provider refuses the read that would settle it".to_owned());
     }
     match (plan.propagation, plan.probe) {
@@ -228,6 +251,7 @@ pub(super) fn means(plan: &Plan) -> Vec<String> {
         plan.replay.map(|window| format!("replay for {}", words(window))),
         plan.supplies.then(|| "the same call again".to_owned()),
         plan.read.map(|_| "read".to_owned()),
+        plan.marker.map(|_| "a look whether the key has changed".to_owned()),
         (plan.read.is_none() && more > 0)
             .then(|| if more == 1 { "one more call".to_owned() } else { format!("up to {more} more calls") }),
         plan.creates.as_ref().map(|creates| {

@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn into_reading(self) -> Reading {
+    pub(super) fn into_reading<T>(self) -> Reading<T> {
         match self {
             Self::NotSent(refusal) if !refusal.class.is_passing() => Reading::Refused(*refusal),
             other => Reading::Unavailable(other.into_problem()),

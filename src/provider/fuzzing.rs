@@ -115,8 +115,9 @@ fn builds_only_below(definition: &Definition, mut binding: Binding) {
                 let wire = &bound.wire;
                 is_declared(definition, &binding, bound.base_url());
                 let read = wire.read.iter().map(|read| &read.call);
+                let marker = wire.marker.iter().map(|marker| &marker.call);
                 let probe = wire.probe.iter().map(|probe| &probe.call);
-                for call in std::iter::once(&wire.regenerate).chain(read).chain(probe) {
+                for call in std::iter::once(&wire.regenerate).chain(read).chain(marker).chain(probe) {
                     is_below(bound.base_url(), call);
                 }
                 for text in PARAMS {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::ids::KeyId;
-use crate::rotation::{Plan, Problem, RefusalClass};
+use crate::rotation::{Plan, Problem, Refusal, RefusalClass};
 use crate::secret::SecretValue;
 
 /// No answer that holds one key is nearly as large.
@@ -310,11 +310,21 @@ impl<C: Clock> Provider for HttpProvider<C> {
     async fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> Reading {
         let wire = self.bound.wire_of(slot);
         let Some(read) = &wire.read else {
-            let reason = "the definition declares no way to read the key back";
-            return Reading::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
+            return Reading::Refused(undeclared("way to read the key back"));
         };
         match self.ask_for_account(Asked::new(&read.call, &wire.signing, signer)).await {
             Ok(Heard { received, sent }) => answer::of_read(&wire.answer, &read.key, &received, &sent),
+            Err(failure) => failure.into_reading(),
+        }
+    }
+
+    async fn marker(&self, signer: Signer<'_>) -> Reading<SecretValue> {
+        let wire = &self.bound.wire;
+        let Some(marker) = &wire.marker else {
+            return Reading::Refused(undeclared("way to see whether the key has changed"));
+        };
+        match self.ask_for_account(Asked::new(&marker.call, &wire.signing, signer)).await {
+            Ok(Heard { received, sent }) => answer::of_marker(&wire.answer, marker, &received, &sent),
             Err(failure) => failure.into_reading(),
         }
     }
@@ -336,8 +346,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
     async fn list(&self, signer: Signer<'_>) -> Listing {
         let wire = &self.bound.wire;
         let Some(list) = &wire.list else {
-            let reason = "the definition declares no way to list the keys";
-            return Listing::Refused(refusal(RefusalClass::Invalid, reason.to_owned()));
+            return Listing::Refused(undeclared("way to list the keys"));
         };
         let (mut keys, mut next) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
@@ -367,13 +376,11 @@ impl<C: Clock> Provider for HttpProvider<C> {
         let wire = &self.bound.wire;
         let steps = wire.ending(key);
         if steps.is_empty() {
-            let reason = "the definition declares no way to revoke a key".to_owned();
-            return Revoking::Refused(refusal(RefusalClass::Invalid, reason));
+            return Revoking::Refused(undeclared("way to revoke a key"));
         }
         for step in steps {
             let Some(call) = step.of(key) else {
-                let reason = "the key's id cannot stand in a path".to_owned();
-                return Revoking::Refused(refusal(RefusalClass::Invalid, reason));
+                return Revoking::Refused(undeclared("path in which the key's id could stand"));
             };
             let asked = Asked { key_id: Some(key), ..Asked::new(&call, &wire.signing, signer) };
             let revoking = match self.ask_for_account(asked).await {
@@ -386,4 +393,8 @@ impl<C: Clock> Provider for HttpProvider<C> {
         }
         Revoking::Revoked
     }
+}
+
+fn undeclared(what: &str) -> Refusal {
+    refusal(RefusalClass::Invalid, format!("the definition declares no {what}"))
 }

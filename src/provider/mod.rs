@@ -104,11 +104,11 @@ pub struct Response {
     pub residue: Option<SecretValue>,
 }
 
-/// What a read of the provider's current value found.
+/// What a look at what the provider holds found: its key, or what changes with it.
 #[derive(Debug)]
-pub enum Reading {
-    /// The value that the provider holds now.
-    Value(Answer),
+pub enum Reading<T = Answer> {
+    /// What the provider shows now.
+    Value(T),
     /// The provider could not be asked, or could not answer, now; this says nothing.
     Unavailable(Problem),
     /// The provider refused the question.
@@ -168,6 +168,9 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Reads the current value, of several named keys that of `slot`, where the definition declares how; else `Refused`.
     fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;
+
+    /// Reads what changes with the key, where the definition declares such a marker; else `Refused`.
+    fn marker(&self, signer: Signer<'_>) -> impl Future<Output = Reading<SecretValue>> + Send;
 
     /// Asks the provider whether it accepts `key`, without a side effect.
     fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)])

@@ -60,7 +60,7 @@ pub enum Trouble {
 /// A call that came, and how it was answered; absent: the connection broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// What was asked: `token`, `regenerate`, `read`, `probe`, `list`, `revoke`, `activate`, `discard`, or
+    /// What was asked: `token`, `regenerate`, `read`, `marker`, `probe`, `list`, `revoke`, `activate`, `discard`, or
     /// `something else`.
     pub what: &'static str,
     /// The status of the answer.
@@ -164,6 +164,7 @@ impl<C: Clock> Simulator<C> {
             Asked::Token => self.token(received),
             Asked::Regenerate => self.regenerate(received),
             Asked::Read => self.read(received),
+            Asked::Marker => self.marker(received),
             Asked::Probe => self.probe(received),
             Asked::List => self.list(received),
             Asked::Revoke => self.revoke(received),
@@ -244,7 +245,7 @@ impl<C: Clock> Simulator<C> {
         let secret = self.make_key(received, slot, now);
         let mut body = self.success();
         let inside = facts.key.as_ref().map_or_else(String::new, |place| {
-            let inside = element(&mut body, place, 0);
+            let inside = element(&mut body, place.among.as_ref(), 0);
             put_secret(&mut body, &inside, place, &secret);
             inside
         });
@@ -324,9 +325,21 @@ impl<C: Clock> Simulator<C> {
         };
         let reads = self.slots().enumerate().filter_map(|(slot, wire)| Some((slot, wire.read.as_ref()?)));
         for (index, (slot, read)) in reads.filter(|(_, read)| asked(read)).enumerate() {
-            let inside = element(&mut body, &read.key, index);
+            let inside = element(&mut body, read.key.among.as_ref(), index);
             put_secret(&mut body, &inside, &read.key, &self.secret_number(newest_of(slot)));
         }
+        Reply::json(200, &body)
+    }
+
+    /// What changes with the key, and does not show it.
+    fn marker(&self, received: &Received) -> Reply {
+        let Some(marker) = &self.bound.wire.marker else { return Reply::status(404) };
+        if !self.may_ask(received, &marker.call) {
+            return Reply::status(401);
+        }
+        let mut body = self.success();
+        let inside = element(&mut body, marker.among.as_ref(), 0);
+        put(&mut body, &format!("{inside}{}", marker.at.as_str()), format!("mark-{}", self.newest()).into());
         Reply::json(200, &body)
     }
 

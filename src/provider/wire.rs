@@ -21,6 +21,7 @@ use crate::ids::KeyId;
 pub(super) struct Wire {
     pub(super) regenerate: Call,
     pub(super) read: Option<ReadCall>,
+    pub(super) marker: Option<MarkerCall>,
     pub(super) probe: Option<ProbeCall>,
     /// Lists the keys that live side by side.
     pub(super) list: Option<ListCall>,
@@ -67,6 +68,14 @@ pub(super) struct Call {
 pub(super) struct ReadCall {
     pub(super) call: Call,
     pub(super) key: KeyPlace,
+}
+
+/// The request that shows whether the key has changed.
+#[derive(Debug, Clone)]
+pub(super) struct MarkerCall {
+    pub(super) call: Call,
+    pub(super) at: Pointer,
+    pub(super) among: Option<Among>,
 }
 
 /// The request that probes a key.

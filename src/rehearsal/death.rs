@@ -119,6 +119,10 @@ impl Provider for MortalProvider {
         self.provider.read(slot, signer).await
     }
 
+    async fn marker(&self, signer: Signer<'_>) -> Reading<SecretValue> {
+        self.provider.marker(signer).await
+    }
+
     async fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)]) -> Probe {
         self.provider.probe(key, extra).await
     }

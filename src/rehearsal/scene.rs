@@ -89,8 +89,8 @@ pub(super) fn mishaps(definition: &Definition, plan: &Plan) -> Vec<Mishap> {
 
 fn deaths(plan: &Plan) -> impl Iterator<Item = Moment> {
     // Without any means there is no doubt to go on with; a person is asked at once.
-    let has_means =
-        plan.replay.is_some() || plan.read.is_some() || plan.redo.is_some() || plan.creates.is_some();
+    let shows = plan.read.is_some() || plan.marker.is_some();
+    let has_means = plan.replay.is_some() || shows || plan.redo.is_some() || plan.creates.is_some();
     let doubt = has_means.then_some(Moment::AfterDoubt);
     let staging = plan.propagation.map(|_| Moment::AfterStaging);
     [Moment::AfterIntent, Moment::BeforeSending, Moment::AfterAnswer, Moment::AfterSealing]
@@ -164,7 +164,9 @@ fn promise(trouble: Trouble, plan: &Plan) -> Ending {
         Trouble::RateLimited | Trouble::Refused | Trouble::NoPlace => Ending::OldKeyStands,
         Trouble::NewKeyRefused => Ending::PersonAsked,
         // The lost request never acted, and a read shows just that.
-        Trouble::RequestLost if read && !replay && !plan.supplies => Ending::OldKeyStands,
+        Trouble::RequestLost if (read || plan.marker.is_some()) && !replay && !plan.supplies => {
+            Ending::OldKeyStands
+        }
         // A replay brings the same answer without a key, and no second call follows a replay that was refused.
         Trouble::NoValue(_) if replay && !read => Ending::PersonAsked,
         Trouble::RequestLost
@@ -255,6 +257,7 @@ fn end(state: &State) -> (Option<Ending>, String) {
         let why = match &halt.reason {
             HaltReason::NoWayToTell { .. } => "nothing can tell what came of the call",
             HaltReason::MeansExhausted { .. } => "the means are used up",
+            HaltReason::AnswerLost { .. } => "a key was made that nobody got",
             HaltReason::ReadRefused { .. } => "the read was refused",
             HaltReason::NewKeyRefused if halt.publication.is_some() => "the published key is refused",
             HaltReason::NewKeyRefused => "the new key is refused, and not published",

@@ -148,7 +148,7 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
         return Err(NotNow::InProgress { rotation_id: open.rotation_id });
     }
     if let Some(until) = revocation::slots_full_until(plan, state)
-        && !(request.emergency && takes_nothing(plan) && later(until, HELD_FOR) <= now)
+        && !(request.emergency && may_find_room(plan, state) && later(until, HELD_FOR) <= now)
     {
         return Err(NotNow::KeySlotsFull { until });
     }
@@ -172,9 +172,11 @@ pub fn admit(plan: &Plan, state: &State, request: &Request, now: Timestamp) -> R
 /// may have made room by hand, and only another rotation ends it.
 const HELD_FOR: Duration = Duration::from_hours(1);
 
-/// A call for which there is no room does nothing. One that makes another key pending can end the published one.
-fn takes_nothing(plan: &Plan) -> bool {
-    plan.creates.as_ref().is_some_and(|creates| creates.phases.is_none())
+/// A call for which the provider has no room does nothing; but one that makes another key pending can end the published one. And
+/// the record has no room of which keyturn knows nothing: a key that it cannot owe would live for ever.
+fn may_find_room(plan: &Plan, state: &State) -> bool {
+    let takes_nothing = plan.creates.as_ref().is_some_and(|creates| creates.phases.is_none());
+    takes_nothing && state.revocations.len() < revocation::OWED_AT_MOST
 }
 
 /// How long the record must have been unchanged before the next rotation begins: a call of the one before, which a person

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::close::{self, Closing};
 use super::effect::Effect;
+use super::halt::HaltReason;
 use super::history::{ClosedAs, Decision};
 use super::outcome::Doubt;
 use super::plan::Plan;
 use super::resolve::settle;
 use super::resume::{Claimant, claim};
-use super::state::{HaltReason, Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown};
+use super::state::{Phase, Publication, Request, Retry, Rotation, State, Trigger, Unknown};
 use super::step::{Next, later, passed, staged_next};
 
 /// The decisions that make sense for a phase, strongest first.
@@ -112,7 +113,7 @@ fn publish_anyway(plan: &Plan, state: State, rotation: Rotation, now: Timestamp)
 fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
     match state.phase.clone() {
         Phase::Unknown { unknown, .. } => {
-            let unknown = Unknown { replays: 0, refused: false, ..unknown };
+            let unknown = Unknown { replays: 0, refused: false, replaced: false, ..unknown };
             Some(settle(plan, state, rotation, unknown, now))
         }
         Phase::Halted { halt, .. } => match (halt.answer, halt.publication) {
@@ -128,7 +129,7 @@ fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> N
             }
             (None, _) => {
                 let doubt = doubt_of(halt.reason);
-                let unknown = Unknown { doubt, since: now, replays: 0, refused: false };
+                let unknown = Unknown { doubt, since: now, replays: 0, refused: false, replaced: false };
                 Some(settle(plan, state, rotation, unknown, now))
             }
         },
@@ -138,7 +139,9 @@ fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> N
 
 fn doubt_of(reason: HaltReason) -> Doubt {
     match reason {
-        HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => doubt,
+        HaltReason::NoWayToTell { doubt }
+        | HaltReason::MeansExhausted { doubt }
+        | HaltReason::AnswerLost { doubt } => doubt,
         HaltReason::ReadRefused { refusal } => Doubt::Refused { refusal },
         HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => Doubt::NoValue,
     }

@@ -208,6 +208,8 @@ pub enum Holding {
 pub enum Reading {
     /// Another value than before the call: the new key, now in the shell's hand.
     Changed(Answer),
+    /// What the provider shows of its key is another than before the call; the key itself it does not show.
+    Replaced,
     /// The same value as before the call.
     Unchanged,
     /// The provider could not be asked now.

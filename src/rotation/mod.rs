@@ -4,6 +4,7 @@ mod close;
 mod decide;
 mod effect;
 mod event;
+mod halt;
 mod history;
 mod orphan;
 mod outcome;
@@ -21,6 +22,7 @@ pub use close::{NotNow, admit, due_request, next_due, quiet_before_the_next};
 pub use decide::possible_decisions;
 pub use effect::Effect;
 pub use event::{Event, Evidence, Holding, Reading, Verdict};
+pub use halt::{Halt, HaltReason};
 pub use history::{Closed, ClosedAs, Decision, Timings};
 pub use orphan::{Orphan, Standing, quiet_for, tells_at};
 pub use outcome::{Doubt, Outcome, Problem, Refusal, RefusalClass};
@@ -29,7 +31,7 @@ pub use resume::is_wanted;
 pub use revocation::{Created, Revocation, is_as_recorded, owed_for_at_most, shows_the_published, strays};
 pub use slots::{Slot, idle_slot};
 pub use state::{
-    Answer, Baseline, HISTORY_MAX, Halt, HaltReason, Pause, Phase, Publication, Request, Retry, Rotation,
-    State, Trigger, Unknown,
+    Answer, Baseline, HISTORY_MAX, Pause, Phase, Publication, Request, Retry, Rotation, State, Trigger,
+    Unknown,
 };
 pub use step::{IllegalEvent, Step, step};

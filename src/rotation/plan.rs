@@ -20,6 +20,9 @@ pub struct Plan {
     pub replay: Option<Duration>,
     /// The current value can be read; a change shows at the latest after this time.
     pub read: Option<Duration>,
+    /// The provider shows something that changes with the key, and not the key; a change shows at the latest after this time.
+    /// Such a provider has no `read`, no `supplies`, no `slots` and no `creates`.
+    pub marker: Option<Duration>,
     /// The call can be made again safely; at most this many calls in all for one rotation.
     pub redo: Option<u32>,
     /// The call brings a key that keyturn chose and that the record holds since the intent: made again, at any time, it

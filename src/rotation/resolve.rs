@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use super::close::{self, Closing};
 use super::effect::Effect;
 use super::event::Reading;
+use super::halt::{Halt, HaltReason};
 use super::history::ClosedAs;
 use super::orphan::quiet_for;
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::{Creates, Plan};
 use super::revocation::discarded_after;
-use super::state::{Answer, Halt, HaltReason, Phase, Rotation, State, Unknown};
+use super::state::{Answer, Phase, Rotation, State, Unknown};
 use super::step::{Next, later, passed};
 
 /// How many replays are made before a read is tried, where the provider has one.
@@ -83,6 +84,10 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
         }
     }
     if plan.read.is_some() && (!plan.supplies || rotation.calls >= REPEATS_MAX) {
+        return Means::Read;
+    }
+    // A success without a key says as much as the marker could.
+    if plan.marker.is_some() && !unknown.replaced && unknown.doubt != Doubt::NoValue {
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
@@ -166,7 +171,9 @@ fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
 
 fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
     let doubt = unknown.doubt.clone();
-    if plan.replay.is_none() && plan.redo.is_none() {
+    if unknown.replaced {
+        HaltReason::AnswerLost { doubt }
+    } else if plan.replay.is_none() && plan.redo.is_none() {
         HaltReason::NoWayToTell { doubt }
     } else {
         HaltReason::MeansExhausted { doubt }
@@ -236,6 +243,8 @@ pub(super) fn read(plan: &Plan, state: State, reading: Reading, now: Timestamp) 
         Reading::Changed(answer) => {
             (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal])
         }
+        Reading::Replaced if plan.marker.is_none() => return None,
+        Reading::Replaced => settle(plan, state, rotation, Unknown { replaced: true, ..unknown }, now),
         Reading::Unchanged => unchanged(plan, state, rotation, unknown, now),
         Reading::Unavailable(_) => (state, vec![Effect::Wait { until: later(now, POLL) }]),
         Reading::Refused(refusal) if refusal.class.is_passing() => (state, vec![wait_for(&refusal, now)]),
@@ -251,7 +260,8 @@ fn unchanged(
     unknown: Unknown,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let believed_at = later(quiet_at(plan, &rotation, &unknown), plan.read.unwrap_or_default());
+    let lag = plan.read.or(plan.marker).unwrap_or_default();
+    let believed_at = later(quiet_at(plan, &rotation, &unknown), lag);
     if now < believed_at {
         let until = later(now, POLL).min(believed_at);
         return (keep(state, rotation, unknown), vec![Effect::Wait { until }]);

@@ -33,8 +33,11 @@ pub struct Created {
     pub rotation_id: RotationId,
 }
 
-/// How many keys may be owed at once; a further rotation waits.
+/// How many keys may be owed at once.
 const REVOCATIONS_MAX: usize = 20;
+
+/// With so many owed no further rotation begins: its close owes two at most, the entry's key and keyturn's last one.
+pub(super) const OWED_AT_MOST: usize = REVOCATIONS_MAX - 1;
 
 /// Whether the entry holds the key that the record says. While somebody has put another there, nobody can tell which of
 /// the provider's keys it is, and nothing is revoked.
@@ -204,7 +207,7 @@ pub(super) fn slots_full_until(plan: &Plan, state: &State) -> Option<Timestamp> 
     // The published key and those that are owed live; the new one needs a place beside them.
     let full_at =
         creates.keys_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX).max(2) - 1);
-    if owed == 0 || owed < full_at.min(REVOCATIONS_MAX - 1) {
+    if owed == 0 || owed < full_at.min(OWED_AT_MOST) {
         return None;
     }
     state.revocations.iter().map(|owed| owed.due_at).min()

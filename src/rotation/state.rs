@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::history::{Closed, ClosedAs, Timings, is_false};
 use super::orphan::Orphan;
-use super::outcome::{Doubt, Refusal};
+use super::outcome::Doubt;
 use super::revocation::Revocation;
 use crate::ids::{KeyId, KvVersion, ReplicaId, RotationId};
 use crate::secret::Fingerprint;
@@ -251,6 +252,9 @@ pub enum Trigger {
 pub struct Baseline {
     /// The value that the provider showed, where it can be read: of several named keys, that of `slot`.
     pub provider: Option<Fingerprint>,
+    /// What the provider showed of its key, where that changes with the key and the key cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<Fingerprint>,
     /// The value in the application's entry.
     pub entry: Option<Fingerprint>,
     /// The entry's version.
@@ -283,6 +287,9 @@ pub struct Unknown {
     /// Set once the provider refused a replay or a further call, which then is no way out any more.
     #[serde(default)]
     pub refused: bool,
+    /// What the provider shows of its key has changed: a call took effect, and nobody has its answer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replaced: bool,
 }
 
 /// What is known of the new key, without the key.
@@ -313,59 +320,6 @@ pub struct Publication {
     pub version: KvVersion,
     /// When it was published.
     pub published_at: Timestamp,
-}
-
-/// A rotation that only a person can bring to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Halt {
-    /// Why.
-    pub reason: HaltReason,
-    /// Since when.
-    pub since: Timestamp,
-    /// What is known of the new key, where it is known; the value then is in the record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
-    /// Set where the entry holds the new key already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub publication: Option<Publication>,
-}
-
-/// Why a person must decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum HaltReason {
-    /// The answer is lost, and the provider has no means by which keyturn could settle it.
-    NoWayToTell {
-        /// What happened to the answer.
-        doubt: Doubt,
-    },
-    /// The means that the provider has were all tried.
-    MeansExhausted {
-        /// What happened to the answer.
-        doubt: Doubt,
-    },
-    /// The provider refused the read that would have settled it.
-    ReadRefused {
-        /// The refusal.
-        refusal: Refusal,
-    },
-    /// The provider still refuses the new key past its declared propagation time.
-    NewKeyRefused,
-    /// The provider could not be brought to say whether it accepts the new key.
-    NewKeyNotProven,
-}
-
-impl HaltReason {
-    /// The stable name in metrics, status details and documentation.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NoWayToTell { .. } => "NO_WAY_TO_TELL",
-            Self::MeansExhausted { .. } => "MEANS_EXHAUSTED",
-            Self::ReadRefused { .. } => "READ_REFUSED",
-            Self::NewKeyRefused => "NEW_KEY_REFUSED",
-            Self::NewKeyNotProven => "NEW_KEY_NOT_PROVEN",
-        }
-    }
 }
 
 /// The schedule is kept from starting rotations.

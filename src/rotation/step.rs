@@ -6,6 +6,7 @@ use super::close::{self, Closing};
 use super::decide;
 use super::effect::Effect;
 use super::event::{Event, Verdict};
+use super::halt::{Halt, HaltReason};
 use super::history::{ClosedAs, Timings};
 use super::orphan;
 use super::outcome::{Doubt, Outcome, Refusal};
@@ -13,9 +14,7 @@ use super::plan::Plan;
 use super::resolve;
 use super::resume;
 use super::revocation;
-use super::state::{
-    Answer, Baseline, Halt, HaltReason, Pause, Phase, Publication, Request, Rotation, State, Unknown,
-};
+use super::state::{Answer, Baseline, Pause, Phase, Publication, Request, Rotation, State, Unknown};
 use crate::ids::{KvVersion, ReplicaId, RotationId};
 
 /// A state and an event that cannot meet; the shell has a defect, or the record was changed behind its back.
@@ -144,7 +143,7 @@ pub(super) fn doubted(
     doubt: Doubt,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let unknown = Unknown { doubt, since: now, replays: 0, refused: false };
+    let unknown = Unknown { doubt, since: now, replays: 0, refused: false, replaced: false };
     resolve::settle(plan, state, rotation, unknown, now)
 }
 
@@ -158,7 +157,8 @@ fn further_call_refused(
 ) -> (State, Vec<Effect>) {
     let refused = !refusal.class.is_passing();
     rotation.calls -= 1;
-    let unknown = Unknown { doubt: Doubt::Refused { refusal }, since: now, replays: 0, refused };
+    let doubt = Doubt::Refused { refusal };
+    let unknown = Unknown { doubt, since: now, replays: 0, refused, replaced: false };
     resolve::settle(plan, state, rotation, unknown, now)
 }
 

@@ -143,7 +143,7 @@ const fn operation(asked: Asked) -> Operation {
     match asked {
         Asked::Token => Operation::Token,
         Asked::Regenerate => Operation::Regenerate,
-        Asked::Read => Operation::Read,
+        Asked::Read | Asked::Marker => Operation::Read,
         Asked::Probe => Operation::Probe,
         Asked::List => Operation::List,
         Asked::Revoke | Asked::Activate | Asked::Discard => Operation::Revoke,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Before, Interrupts, Secrets, Trial};
 use crate::clock::Clock as _;
 use crate::provider::{Answer, Listing, Probe, Provider as _, Reading, Signer};
+use crate::rotation::{Problem, Refusal};
 
 /// What one question showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,6 +63,9 @@ impl Trial {
         if let Some(lag) = plan.read {
             seen.push(self.read(signer, before, answer, lag).await);
         }
+        if let Some(lag) = plan.marker {
+            seen.push(self.marker(signer, before, lag).await);
+        }
         if plan.creates.as_ref().is_some_and(|creates| creates.lists) {
             seen.push(self.list(signer, answer).await);
         }
@@ -82,9 +86,7 @@ impl Trial {
                 Probe::NotAccepted(problem) => {
                     (Verdict::Broken, format!("the provider does not accept the new key: {problem}"))
                 }
-                Probe::Unavailable(problem) => {
-                    (Verdict::Open, format!("the provider could not be asked: {problem}"))
-                }
+                Probe::Unavailable(problem) => not_asked(&problem),
             };
             if verdict == Verdict::Kept || passed >= deadline {
                 return Check { about, verdict, seen };
@@ -94,26 +96,46 @@ impl Trial {
     }
 
     async fn read(&self, signer: Signer<'_>, before: &Before, answer: &Answer, lag: Duration) -> Check {
-        let about = "read";
         let wanted = before.fingerprint(&answer.secret.key);
+        let look = async || match self.provider.read(self.slot.as_ref(), signer).await {
+            Reading::Value(answer) if before.fingerprint(&answer.secret.key) == wanted => {
+                (Verdict::Kept, "the provider shows the new key".to_owned())
+            }
+            Reading::Value(_) => {
+                (Verdict::Broken, "the provider shows another key than the new one".to_owned())
+            }
+            Reading::Refused(refusal) => refused(&refusal),
+            Reading::Unavailable(problem) => not_asked(&problem),
+        };
+        self.again_until("read", lag, look).await
+    }
+
+    async fn marker(&self, signer: Signer<'_>, before: &Before, lag: Duration) -> Check {
+        let look = async || match self.provider.marker(signer).await {
+            Reading::Value(marker) if before.marker.as_ref() != Some(&before.fingerprint(&marker)) => {
+                (Verdict::Kept, "what the provider shows of its key has changed".to_owned())
+            }
+            Reading::Value(_) => {
+                let seen = "what the provider shows of its key is the same as before the call";
+                (Verdict::Broken, seen.to_owned())
+            }
+            Reading::Refused(refusal) => refused(&refusal),
+            Reading::Unavailable(problem) => not_asked(&problem),
+        };
+        self.again_until("marker", lag, look).await
+    }
+
+    /// Looks again until the provider shows what it should, or its time to show it is over.
+    async fn again_until(
+        &self,
+        about: &'static str,
+        lag: Duration,
+        look: impl AsyncFn() -> (Verdict, String),
+    ) -> Check {
         let begun = self.clock.monotonic();
         loop {
-            let reading = self.provider.read(self.slot.as_ref(), signer).await;
+            let (verdict, seen) = look().await;
             let passed = self.clock.monotonic().saturating_sub(begun);
-            let (verdict, seen) = match reading {
-                Reading::Value(answer) if before.fingerprint(&answer.secret.key) == wanted => {
-                    (Verdict::Kept, "the provider shows the new key".to_owned())
-                }
-                Reading::Value(_) => {
-                    (Verdict::Broken, "the provider shows another key than the new one".to_owned())
-                }
-                Reading::Refused(refusal) => {
-                    (Verdict::Broken, format!("the provider refuses to show the key: {}", refusal.problem))
-                }
-                Reading::Unavailable(problem) => {
-                    (Verdict::Open, format!("the provider could not be asked: {problem}"))
-                }
-            };
             if verdict == Verdict::Kept || passed >= lag {
                 return Check { about, verdict, seen };
             }
@@ -140,10 +162,16 @@ impl Trial {
             Listing::Refused(refusal) => {
                 (Verdict::Broken, format!("the provider refuses to list its keys: {}", refusal.problem))
             }
-            Listing::Unavailable(problem) => {
-                (Verdict::Open, format!("the provider could not be asked: {problem}"))
-            }
+            Listing::Unavailable(problem) => not_asked(&problem),
         };
         Check { about: "list", verdict, seen }
     }
+}
+
+fn refused(refusal: &Refusal) -> (Verdict, String) {
+    (Verdict::Broken, format!("the provider refuses to show it: {}", refusal.problem))
+}
+
+fn not_asked(problem: &Problem) -> (Verdict, String) {
+    (Verdict::Open, format!("the provider could not be asked: {problem}"))
 }

@@ -12,6 +12,8 @@ pub struct Before {
     fingerprint_key: FingerprintKey,
     /// The present key, where it can be read.
     pub(super) key: Option<Fingerprint>,
+    /// What changes with it, where that can be read.
+    pub(super) marker: Option<Fingerprint>,
 }
 
 impl Before {
@@ -34,8 +36,8 @@ impl Trial {
         }
         let no_randomness =
             |_| Cause { what: "the system gives no random bytes".to_owned(), code: "NO_RANDOMNESS" };
-        let mut before =
-            Before { fingerprint_key: FingerprintKey::random().map_err(no_randomness)?, key: None };
+        let fingerprint_key = FingerprintKey::random().map_err(no_randomness)?;
+        let mut before = Before { fingerprint_key, key: None, marker: None };
         if plan.read.is_some() {
             match self.provider.read(self.slot.as_ref(), secrets.signer()).await {
                 Reading::Value(answer) => {
@@ -43,6 +45,13 @@ impl Trial {
                 }
                 Reading::Unavailable(problem) => return Err(not_answered("the present key", &problem)),
                 Reading::Refused(refusal) => return Err(refused("the present key", &refusal)),
+            }
+        }
+        if plan.marker.is_some() {
+            match self.provider.marker(secrets.signer()).await {
+                Reading::Value(marker) => before.marker = Some(before.fingerprint(&marker)),
+                Reading::Unavailable(problem) => return Err(not_answered("its key's marker", &problem)),
+                Reading::Refused(refusal) => return Err(refused("its key's marker", &refusal)),
             }
         }
         if plan.creates.as_ref().is_some_and(|creates| creates.lists) {

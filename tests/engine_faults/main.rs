@@ -17,6 +17,7 @@ mod crashes;
 mod created;
 mod drift;
 mod fields;
+mod marked;
 mod orphans;
 mod outages;
 mod phases;

@@ -8,8 +8,8 @@ use keyturn::vault::Error;
 
 use crate::verdict::{assert_calls_within_capability, assert_nothing_lost, assert_settled};
 use crate::world::{
-    World, ask, hasty, plan_none, plan_read, plan_redo, plan_replay, plan_slots, plan_supplied, seconds,
-    staged,
+    World, ask, hasty, plan_marked, plan_none, plan_read, plan_redo, plan_replay, plan_slots, plan_supplied,
+    seconds, staged,
 };
 
 /// Every capability, with and without staging, with short times: a follower that looks up each second is slow work.
@@ -21,6 +21,7 @@ fn plans() -> Vec<(&'static str, Plan)> {
         ("redo", plan_redo()),
         ("supplied", plan_supplied()),
         ("slots", plan_slots()),
+        ("marked", plan_marked()),
     ];
     capabilities
         .into_iter()

@@ -353,6 +353,7 @@ pub fn plan_none() -> Plan {
         lock: None,
         replay: None,
         read: None,
+        marker: None,
         redo: None,
         supplies: false,
         slots: Vec::new(),
@@ -367,6 +368,11 @@ pub fn plan_none() -> Plan {
 
 pub fn plan_read() -> Plan {
     Plan { read: Some(Duration::from_mins(1)), ..plan_none() }
+}
+
+/// What the provider shows of its key changes with it, and the key is not shown.
+pub fn plan_marked() -> Plan {
+    Plan { marker: Some(Duration::from_mins(1)), ..plan_none() }
 }
 
 pub fn plan_replay() -> Plan {

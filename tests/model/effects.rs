@@ -76,7 +76,7 @@ fn preflight(world: &mut World, rules: &Rules, who: usize, rotation: u8) -> Said
         rotation,
         replica: who,
         epoch: world.replicas[who].version + 1,
-        shown: rules.plan.read.map(|_| world.provider.shown(slot.unwrap_or_default())),
+        shown: rules.plan.read.or(rules.plan.marker).map(|_| world.provider.shown(slot.unwrap_or_default())),
         slot,
         entry: (entry.key, entry.version),
     }
@@ -207,9 +207,13 @@ fn read(world: &mut World, rules: &Rules, who: usize, run: &Run, happens: Happen
         return Shown::Unchanged;
     }
     let key = world.provider.shown(slot) - u8::from(stale);
-    let before = open.baseline.provider.as_ref().or(open.baseline.entry.as_ref());
+    let baseline = &open.baseline;
+    let before = baseline.provider.as_ref().or(baseline.marker.as_ref()).or(baseline.entry.as_ref());
     if before == Some(&fingerprint(key)) && rules.mutation != Mutation::TakesWhateverItReads {
         return Shown::Unchanged;
+    }
+    if rules.plan.marker.is_some() {
+        return Shown::Replaced;
     }
     take_in_hand(world, who, open, key);
     Shown::Changed(told(world, key, small(open.calls)))

@@ -26,6 +26,7 @@ pub(crate) fn none() -> Plan {
         lock: None,
         replay: None,
         read: None,
+        marker: None,
         redo: None,
         supplies: false,
         slots: Vec::new(),
@@ -48,6 +49,15 @@ pub(crate) fn read() -> Plan {
 
 pub(crate) fn read_with_grace() -> Plan {
     Plan { grace: GRACE, ..read() }
+}
+
+/// The provider shows whether its key has changed, and not the key.
+pub(crate) fn marked() -> Plan {
+    Plan { marker: Some(seconds(5)), ..none() }
+}
+
+pub(crate) fn marked_else_redo() -> Plan {
+    Plan { redo: Some(2), grace: GRACE, ..marked() }
 }
 
 pub(crate) fn replay() -> Plan {
@@ -137,6 +147,8 @@ pub(crate) fn all() -> Vec<(&'static str, Plan)> {
         ("none, signing itself", none_signing_itself()),
         ("read", read()),
         ("read, grace", read_with_grace()),
+        ("marked", marked()),
+        ("marked, else redo", marked_else_redo()),
         ("replay", replay()),
         ("replay, else read", replay_else_read()),
         ("redo", redo()),

@@ -208,8 +208,9 @@ pub(crate) fn asks_only_when_it_must(world: &World, rules: &Rules) -> Found {
     let known = halt.answer.is_some();
     let more_calls =
         !plan.self_authenticating && plan.redo.is_some_and(|calls_max| rotation.calls < calls_max);
-    let could_tell =
-        known || plan.creates.is_some() || plan.replay.is_some() || plan.read.is_some() || more_calls;
+    let made_one = world.provider.made.iter().any(|made| made.rotation == number(rotation.rotation_id));
+    let tells_the_key = plan.creates.is_some() || plan.replay.is_some() || plan.read.is_some();
+    let could_tell = known || tells_the_key || plan.marker.is_some() && !made_one || more_calls;
     if !could_tell || world.provider.turned_away {
         return Ok(());
     }

@@ -63,6 +63,7 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::NeverTwice, M::RedoesWithoutEnd, plans::redo(), TWO_FAULTS),
         removal(P::NeverGuessed, M::CallsBeforeTheIntentIsSaved, plans::read(), ONE_FAULT),
         removal(P::NeverGuessed, M::BelievesAnUnchangedReadAtOnce, plans::read(), ONE_FAULT),
+        removal(P::NeverGuessed, M::BelievesAnUnchangedReadAtOnce, plans::marked(), ONE_FAULT),
         removal(P::NeverGuessed, M::RedoesAtOnce, plans::redo(), ONE_FAULT),
         removal(P::NeverGuessed, M::ClosesUnpublished, plans::none(), ONE_FAULT),
         removal(P::NeverGuessed, M::GuessesInsteadOfAsking, plans::none(), ONE_FAULT),
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Removal> {
         removal(P::AlwaysResumes, M::NeverTakesOver, plans::none(), ONE_FAULT),
         removal(P::AlwaysResumes, M::NeverWakes, plans::redo(), ONE_FAULT),
         removal(P::AlwaysResumes, M::RestsAfterALostWrite, plans::none(), ONE_FAULT),
+        removal(P::AsksOnlyWhenItMust, M::TakesWhateverItReads, plans::marked(), ONE_FAULT),
         removal(P::AsksOnlyWhenItMust, M::AsksAtOnce, plans::read(), ONE_FAULT),
         removal(P::AsksOnlyWhenItMust, M::IgnoresAnAnswerThatComesLate, plans::none(), ONE_FAULT),
     ]

@@ -80,6 +80,7 @@ pub(crate) struct Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Shown {
     Changed(Told),
+    Replaced,
     Unchanged,
     Unavailable,
     Refused,
@@ -130,7 +131,8 @@ impl Said {
                     replica: replica_id(replica),
                     epoch: KvVersion(u64::from(epoch)),
                     baseline: Baseline {
-                        provider: shown.map(fingerprint),
+                        provider: shown.filter(|_| plan.marker.is_none()).map(fingerprint),
+                        marker: shown.filter(|_| plan.marker.is_some()).map(fingerprint),
                         entry: Some(fingerprint(key)),
                         entry_version: KvVersion(u64::from(version)),
                         key_id: None,
@@ -213,6 +215,7 @@ impl Shown {
     fn reading(self, plan: &Plan) -> Reading {
         match self {
             Self::Changed(told) => Reading::Changed(told.answer(plan)),
+            Self::Replaced => Reading::Replaced,
             Self::Unchanged => Reading::Unchanged,
             Self::Unavailable => Reading::Unavailable(Problem::default()),
             Self::Refused => Reading::Refused(refusal(RefusalClass::Forbidden)),

@@ -25,6 +25,7 @@ use cases::{CASES, Case};
 
 const SIGNER: &str = "SIGNER-SECRET";
 const NEW: &str = "NEW-KEY";
+const MARKERS: [&str; 2] = ["C1D2E3", "whsec_...1234"];
 /// A secret in clear, and what is shown in its place.
 const MASKS: [(&str, &str); 12] = [
     (SIGNER, "<signer>"),
@@ -93,6 +94,10 @@ async fn shown(case: &Case, definition: &Definition) -> String {
         page.push_str("\nread\n");
         page.push_str(&requests(case, definition, &bound, Step::Read).await);
     }
+    if definition.marker.is_some() {
+        page.push_str("\nmarker\n");
+        page.push_str(&requests(case, definition, &bound, Step::Marker).await);
+    }
     if definition.probe.is_some() {
         page.push_str("\nprobe with the new key\n");
         page.push_str(&requests(case, definition, &bound, Step::Probe).await);
@@ -114,6 +119,7 @@ async fn shown(case: &Case, definition: &Definition) -> String {
     let all = [
         ("answers", case.answers),
         ("answers to the read", case.read),
+        ("answers to the marker", case.marker),
         ("answers to the list", case.list),
         ("answers to the revocation", case.revoke),
     ];
@@ -134,6 +140,7 @@ async fn shown(case: &Case, definition: &Definition) -> String {
                     format!("{}{residue}", outcome(&response.outcome, definition))
                 }
                 "answers to the read" => reading(&provider.read(meant(&bound), signer).await),
+                "answers to the marker" => marker(&provider.marker(signer).await),
                 "answers to the list" => listing(&provider.list(signer).await),
                 _ => revoking(&provider.revoke(&old_key(), signer).await),
             };
@@ -161,6 +168,7 @@ fn masked(mut page: String) -> String {
 enum Step {
     Regenerate,
     Read,
+    Marker,
     Probe,
     List,
     Revoke,
@@ -213,6 +221,7 @@ async fn requests(case: &Case, definition: &Definition, bound: &BoundDefinition,
             drop(provider.revoke(&key, signer(&signer_secret, &extra)).await);
         }
         Step::Read => drop(provider.read(meant(bound), signer(&signer_secret, &extra)).await),
+        Step::Marker => drop(provider.marker(signer(&signer_secret, &extra)).await),
         Step::Probe => {
             let probe = provider.probe(&secret(NEW), &extra).await;
             assert!(matches!(probe, Probe::Accepted), "{}: {probe:?}", case.name);
@@ -361,6 +370,17 @@ fn revoking(revoking: &Revoking) -> String {
         Revoking::Revoked => "the key is dead".to_owned(),
         Revoking::Unavailable(problem) => format!("nobody knows, it is tried again: {problem}"),
         Revoking::Refused(refusal) => format!("refuses: {} [{}]", refusal.problem, refusal.class.code()),
+    }
+}
+
+fn marker(reading: &Reading<SecretValue>) -> String {
+    match reading {
+        Reading::Value(marker) => {
+            assert!(MARKERS.iter().any(|known| is(marker, known)), "something else was read");
+            "shows what changes with the key".to_owned()
+        }
+        Reading::Unavailable(problem) => format!("shows nothing: {problem}"),
+        Reading::Refused(refusal) => format!("refuses: {} [{}]", refusal.problem, refusal.class.code()),
     }
 }
 

@@ -35,6 +35,7 @@ pub fn plain_plan() -> Plan {
         lock: None,
         replay: None,
         read: None,
+        marker: None,
         redo: None,
         supplies: false,
         slots: Vec::new(),
@@ -76,6 +77,7 @@ pub fn plans() -> Vec<(&'static str, Plan)> {
                 ..plain_plan()
             },
         ),
+        ("marked", Plan { marker: Some(minutes(1)), ..plain_plan() }),
         ("created", Plan { creates: Some(creates()), ..plain_plan() }),
     ]
 }
@@ -133,7 +135,7 @@ fn halt(reason: HaltReason, answer: Option<Answer>, publication: Option<Publicat
 /// A state of every phase, and of every kind that the phase has.
 pub fn states() -> Vec<(&'static str, State)> {
     let publication = Publication { version: KvVersion(5), published_at: now() };
-    let unknown = |doubt| Unknown { doubt, since: now(), replays: 0, refused: false };
+    let unknown = |doubt| Unknown { doubt, since: now(), replays: 0, refused: false, replaced: false };
     let intended = |calls, holder| Phase::Intended { rotation: rotation(calls, holder) };
     let staged = |rotation| Phase::Staged { rotation, answer: answer(), staged_at: now() };
     let phases = vec![
@@ -258,6 +260,7 @@ fn calls_and_reads(now: Timestamp, late: Timestamp) -> Vec<(&'static str, Event)
         ("called: 401", called(Outcome::NotApplied(refusal(RefusalClass::Unauthenticated)))),
         ("called: unknown", called(Outcome::Unknown(Doubt::ConnectionLost))),
         ("read: changed", read(Reading::Changed(answer()), now)),
+        ("read: replaced", read(Reading::Replaced, now)),
         ("read: unchanged", read(Reading::Unchanged, now)),
         ("read: unchanged, late", read(Reading::Unchanged, late)),
         ("read: unavailable", read(Reading::Unavailable(Problem::default()), now)),

@@ -155,7 +155,9 @@ fn halted(snapshot: &Snapshot, phase: &Phase, rotation: &Rotation, halt: &Halt) 
 
 const fn doubt(reason: &HaltReason) -> Option<&Doubt> {
     match reason {
-        HaltReason::NoWayToTell { doubt } | HaltReason::MeansExhausted { doubt } => Some(doubt),
+        HaltReason::NoWayToTell { doubt }
+        | HaltReason::MeansExhausted { doubt }
+        | HaltReason::AnswerLost { doubt } => Some(doubt),
         HaltReason::ReadRefused { .. } | HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => None,
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn key_read(read: &Read, names: &Names<'_>) -> Result<KeyPlace, Mista
     Ok(KeyPlace { secret: read.secret.clone(), fields: BTreeMap::new(), among, encoding: read.encoding })
 }
 
-fn one_of(among: &definition::Among, names: &Names<'_>) -> Result<Among, Mistake> {
+/// The element of a list that counts.
+pub(super) fn one_of(among: &definition::Among, names: &Names<'_>) -> Result<Among, Mistake> {
     Ok(Among { list: among.list.clone(), condition: condition(&among.condition, names)? })
 }
 

@@ -10,10 +10,10 @@ use super::answer;
 use super::body::Names;
 use crate::mistake::Mistake;
 use crate::provider::body::Body;
-use crate::provider::definition::{self, KEY_ID, List, Probe, Read, ReadMethod, Regenerate, Revoke};
+use crate::provider::definition::{self, KEY_ID, List, Marker, Probe, Read, ReadMethod, Regenerate, Revoke};
 use crate::provider::signing::{canonical_query, in_a_path};
 use crate::provider::template::{Part, Template};
-use crate::provider::wire::{Call, ListCall, ProbeCall, ReadCall, RevokeCall, Signing};
+use crate::provider::wire::{Call, ListCall, MarkerCall, ProbeCall, ReadCall, RevokeCall, Signing};
 
 /// Where one credential's requests go, and what they have in common.
 pub(super) struct Site<'a> {
@@ -37,15 +37,15 @@ impl Site<'_> {
 
     /// The request that reads the current key.
     pub(super) fn read(&self, read: &Read, names: &Names<'_>) -> Result<ReadCall, Mistake> {
-        Ok(ReadCall {
-            call: match read.method {
-                ReadMethod::Get => self.get("read.path", &read.path, &read.query)?,
-                ReadMethod::Post => {
-                    with_body(self.call("read.path", Method::POST, &read.path, &read.query)?, None)
-                }
-            },
-            key: answer::key_read(read, names)?,
-        })
+        let call = self.look("read.path", read.method, &read.path, &read.query)?;
+        Ok(ReadCall { call, key: answer::key_read(read, names)? })
+    }
+
+    /// The request that shows whether the key has changed.
+    pub(super) fn marker(&self, marker: &Marker, names: &Names<'_>) -> Result<MarkerCall, Mistake> {
+        let call = self.look("marker.path", marker.method, &marker.path, &marker.query)?;
+        let among = marker.among.as_ref().map(|among| answer::one_of(among, names)).transpose()?;
+        Ok(MarkerCall { call, at: marker.at.clone(), among })
     }
 
     /// The request that probes a key.
@@ -97,6 +97,20 @@ impl Site<'_> {
         let bound = RevokeCall { call: with_body(call, body), query, path, statuses, gone };
         let any = KEY_ID.parse().ok().and_then(|any| bound.of(&any));
         any.map(|_| bound).ok_or_else(|| no_such_path("creates.revoke"))
+    }
+
+    /// A request that changes nothing.
+    fn look(
+        &self,
+        place: &str,
+        method: ReadMethod,
+        path: &Template,
+        query: &BTreeMap<String, Template>,
+    ) -> Result<Call, Mistake> {
+        match method {
+            ReadMethod::Get => self.get(place, path, query),
+            ReadMethod::Post => Ok(with_body(self.call(place, Method::POST, path, query)?, None)),
+        }
     }
 
     fn get(&self, place: &str, path: &Template, query: &BTreeMap<String, Template>) -> Result<Call, Mistake> {

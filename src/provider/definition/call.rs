@@ -78,6 +78,30 @@ pub struct Read {
     pub lag: Duration,
 }
 
+/// The request that shows whether the key has changed, where none shows the key itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Marker {
+    /// The HTTP method; it changes nothing, whichever it is.
+    #[serde(default)]
+    pub method: ReadMethod,
+    /// The path.
+    pub path: Template,
+    /// The query; its values are templates of parameters.
+    #[serde(default)]
+    pub query: BTreeMap<String, Template>,
+    /// What is another with every key and the same for the same key, a text or a number: a checksum, a masked hint, the
+    /// time of the last change.
+    pub at: Pointer,
+    /// The list of which one element counts; `at` then begins in that element.
+    #[serde(default)]
+    pub among: Option<Among>,
+    /// How long a change may take to show; before that, "unchanged" proves nothing.
+    #[serde(with = "duration::required")]
+    #[schemars(with = "String")]
+    pub lag: Duration,
+}
+
 /// The methods with which a key can be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]

@@ -5,6 +5,7 @@ mod auth;
 mod capabilities;
 mod creates;
 mod errors;
+mod marker;
 mod phases;
 mod requests;
 mod slots;
@@ -29,6 +30,7 @@ pub(super) fn mistakes(definition: &Definition) -> Vec<Mistake> {
     requests::idempotency(definition, &mut found);
     answers::mistakes(definition, &mut found);
     errors::mistakes(definition, &mut found);
+    marker::mistakes(definition, &mut found);
     capabilities::mistakes(definition, &mut found);
     creates::mistakes(definition, &mut found);
     supplies::mistakes(definition, &mut found);
@@ -99,12 +101,13 @@ fn paths(definition: &Definition, found: &mut Vec<Mistake>) {
         known_names(definition, &place, template, &[], found);
     }
     let read = definition.read.as_ref().map(|read| ("read.path", &read.path));
+    let marker = definition.marker.as_ref().map(|marker| ("marker.path", &marker.path));
     let probe = definition.probe.as_ref().map(|probe| ("probe.path", &probe.path));
-    let all: Vec<_> =
-        [Some(("regenerate.path", &definition.regenerate.path)), read, probe].into_iter().flatten().collect();
+    let regenerate = Some(("regenerate.path", &definition.regenerate.path));
+    let all: Vec<_> = [regenerate, read, marker, probe].into_iter().flatten().collect();
     for (place, template) in &all {
         begins_with_slash(place, template, found);
-        let slot = slots::names(definition).iter().filter(|_| *place != "probe.path");
+        let slot = slots::names(definition).iter().filter(|_| !["marker.path", "probe.path"].contains(place));
         let further: Vec<&str> = slot.copied().chain(["resource"]).collect();
         known_names(definition, place, template, &further, found);
     }

@@ -44,7 +44,8 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
     let dies_at_once = definition.grace == Grace::None && definition.slots.is_empty();
     let has_replay = definition.idempotency.as_ref().is_some_and(|it| it.replays_for.is_some());
     let is_known = definition.supplies.is_some();
-    let has_means = has_replay || is_known || definition.read.is_some() || definition.redo.is_some();
+    let shows_it = definition.read.is_some() || definition.marker.is_some();
+    let has_means = has_replay || is_known || shows_it || definition.redo.is_some();
     if signs_itself && dies_at_once {
         let help = match definition.self_signing {
             SelfSigning::Always => "a credential must accept this by name (accept_lock_out)",
@@ -65,6 +66,13 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
             "a lost answer cannot be settled: there is no replay, no read and no second call, so a person is called \
              at once",
             "declare what the provider has, if its documentation says so",
+        ));
+    }
+    if definition.marker.is_some() && !has_replay && definition.redo.is_none() {
+        found.push(finding(
+            "marker",
+            "it tells whether a lost call made a new key, and does not show that key: a person is called if one was made",
+            "declare a second call (`redo`), if the provider allows one",
         ));
     }
 }

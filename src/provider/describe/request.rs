@@ -54,6 +54,8 @@ pub enum Purpose {
     Regenerate,
     /// It reads the current key.
     Read,
+    /// It shows whether the key has changed.
+    Marker,
     /// It shows whether a key is accepted.
     Probe,
     /// It lists the keys, where they live side by side.
@@ -73,6 +75,7 @@ impl Purpose {
             Self::Token => "token",
             Self::Regenerate => "regenerate",
             Self::Read => "read",
+            Self::Marker => "marker",
             Self::Probe => "probe",
             Self::List => "list",
             Self::Revoke => "revoke",
@@ -113,6 +116,9 @@ pub fn requests(bound: &BoundDefinition, definition: &Definition) -> Vec<Request
     let regenerate = shown.request(Purpose::Regenerate, &wire.regenerate, &wire.signing, SIGNING_KEY);
     let read = wire.read.as_ref();
     let read = read.map(|read| shown.request(Purpose::Read, &read.call, &wire.signing, SIGNING_KEY));
+    let marker = wire.marker.as_ref();
+    let marker =
+        marker.map(|marker| shown.request(Purpose::Marker, &marker.call, &wire.signing, SIGNING_KEY));
     let probe = wire.probe.as_ref();
     let probe = probe.map(|probe| shown.request(Purpose::Probe, &probe.call, &probe.signing, PROBED_KEY));
     let beside = |purpose, call: &Call| shown.request(purpose, call, &wire.signing, SIGNING_KEY);
@@ -124,7 +130,8 @@ pub fn requests(bound: &BoundDefinition, definition: &Definition) -> Vec<Request
     let phases = phases
         .into_iter()
         .filter_map(|(purpose, step)| Some(beside(purpose, &step.as_ref()?.of(any.as_ref()?)?)));
-    [token, Some(regenerate), read, probe, list].into_iter().flatten().chain(revoke).chain(phases).collect()
+    let alone = [token, Some(regenerate), read, marker, probe, list];
+    alone.into_iter().flatten().chain(revoke).chain(phases).collect()
 }
 
 /// A parameter's name where its value is a part of a host's.

@@ -15,6 +15,8 @@ pub(crate) enum Asked {
     Regenerate,
     /// The present key.
     Read,
+    /// What changes with the key.
+    Marker,
     /// Whether a key is accepted.
     Probe,
     /// The keys that live side by side.
@@ -36,6 +38,7 @@ impl Asked {
             Self::Token => "token",
             Self::Regenerate => "regenerate",
             Self::Read => "read",
+            Self::Marker => "marker",
             Self::Probe => "probe",
             Self::List => "list",
             Self::Revoke => "revoke",
@@ -57,6 +60,8 @@ impl<C: Clock> Simulator<C> {
             Asked::Regenerate
         } else if self.slots().any(reads) {
             Asked::Read
+        } else if self.bound.wire.marker.as_ref().is_some_and(|marker| is(&marker.call)) {
+            Asked::Marker
         } else if self.bound.wire.probe.as_ref().is_some_and(|probe| is(&probe.call)) {
             Asked::Probe
         } else if self.page_of(received).is_some() {

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::provider::definition::{Expiry, ExpiryForm, SecretEncoding};
-use crate::provider::wire::KeyPlace;
+use crate::provider::wire::{Among, KeyPlace};
 use crate::secret::Secret;
 
-/// Where a key's place begins: in the whole, or in the element of a list that is meant, which stands at this index.
-pub(super) fn element(body: &mut Value, place: &KeyPlace, index: usize) -> String {
-    let Some(among) = &place.among else { return String::new() };
+/// Where a place in an answer begins: in the whole, or in the element of a list that is meant, which stands at this index.
+pub(super) fn element(body: &mut Value, among: Option<&Among>, index: usize) -> String {
+    let Some(among) = among else { return String::new() };
     let inside = format!("{}/{index}", among.list.as_str());
     put(body, &format!("{inside}{}", among.condition.at.as_str()), among.condition.is.clone());
     inside

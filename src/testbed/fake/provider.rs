@@ -233,6 +233,25 @@ impl Provider for FakeProvider {
         reading
     }
 
+    async fn marker(&self, _signer: Signer<'_>) -> Reading<SecretValue> {
+        let number = self.life.enter("marker").await;
+        self.mint.count_read();
+        self.mint.stand_in_line().await;
+        let reading = match self.mint.question_fault(Question::Read) {
+            Some(QuestionFault::Unavailable | QuestionFault::AnswerLost | QuestionFault::Late(_)) => {
+                Reading::Unavailable(problem())
+            }
+            Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
+            None if self.plan.marker.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
+            None => {
+                let key = self.mint.shown_key(slot_of(&self.plan, None), self.clock.now());
+                Reading::Value(SecretValue::new(format!("mark of {key}")))
+            }
+        };
+        self.life.leave("marker", number).await;
+        reading
+    }
+
     async fn probe(&self, key: &SecretValue, _extra: &[(String, SecretValue)]) -> Probe {
         let number = self.life.enter("probe").await;
         self.mint.count_probe();

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::Credential;
 use crate::ids::{KvVersion, ReplicaId, RotationId};
-use crate::rotation::{ClosedAs, HaltReason, Phase, Plan, Rotation, State};
+use crate::rotation::{ClosedAs, Doubt, HaltReason, Phase, Plan, Rotation, State};
 use crate::testbed::fake::{FakeMint, Life, PAIR, ProviderAct, has_pairs, pair_of};
 use crate::vault::Stamp;
 
@@ -241,12 +241,17 @@ impl Docket {
 
     fn halts_for_a_reason(&self, state: &State) -> Verdict {
         let Phase::Halted { halt, .. } = &state.phase else { return Ok(()) };
-        let Plan { read, replay, redo, probe, creates, .. } = &self.plan;
+        let Plan { read, marker, replay, redo, probe, creates, .. } = &self.plan;
+        let shows = read.is_some() || marker.is_some();
         let may = match halt.reason {
             HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } if creates.is_some() => false,
-            HaltReason::NoWayToTell { .. } => read.is_none() && replay.is_none() && redo.is_none(),
+            HaltReason::NoWayToTell { ref doubt } => {
+                let is_told = marker.is_some() && *doubt != Doubt::NoValue;
+                !is_told && read.is_none() && replay.is_none() && redo.is_none()
+            }
             HaltReason::MeansExhausted { .. } => read.is_some() || replay.is_some() || redo.is_some(),
-            HaltReason::ReadRefused { .. } => read.is_some(),
+            HaltReason::AnswerLost { .. } => marker.is_some(),
+            HaltReason::ReadRefused { .. } => shows,
             HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => *probe,
         };
         if may { Ok(()) } else { Err(format!("P8: it halted with {:?}, though it has means", halt.reason)) }

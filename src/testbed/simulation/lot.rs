@@ -21,6 +21,8 @@ const fn minutes(count: u64) -> Duration {
 pub const CLASSES: &[&str] = &[
     "none",
     "read",
+    "marked",
+    "marked, else redo",
     "replay",
     "redo",
     "self redo",
@@ -45,6 +47,10 @@ pub(super) fn plan(class: &str, dice: &Dice) -> Plan {
     let lag = seconds(dice.below(20));
     match class {
         "read" => Plan { read: Some(lag), ..base },
+        "marked" => Plan { marker: Some(lag), ..base },
+        "marked, else redo" => {
+            Plan { marker: Some(lag), redo: Some(3), grace: Some(minutes(10)), probe: true, ..base }
+        }
         "replay" => Plan { replay: Some(Duration::from_hours(24)), probe: dice.happens(5_000), ..base },
         "redo" => Plan { redo: Some(3), grace: Some(minutes(10)), probe: true, ..base },
         "self redo" => signing_itself(base),
@@ -113,6 +119,7 @@ fn bare(dice: &Dice) -> Plan {
         lock: dice.happens(2_000).then_some(minutes(4)),
         replay: None,
         read: None,
+        marker: None,
         redo: None,
         supplies: false,
         slots: Vec::new(),

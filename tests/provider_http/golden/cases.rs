@@ -12,6 +12,7 @@ pub(super) struct Case {
     pub(super) answers: &'static [(u16, &'static str)],
     /// Status and body of answers to the read.
     pub(super) read: &'static [(u16, &'static str)],
+    pub(super) marker: &'static [(u16, &'static str)],
     /// Status and body of answers to the list; that of a list with pages is its last one.
     pub(super) list: &'static [(u16, &'static str)],
     /// Status and body of answers to the revocation.
@@ -28,6 +29,7 @@ const PLAIN: Case = Case {
     environment: None,
     answers: &[],
     read: &[],
+    marker: &[],
     list: &[],
     revoke: &[],
 };
@@ -135,6 +137,12 @@ pub(super) const CASES: &[Case] = &[
             ),
             (500, r#"{"errorCode":"00_500","title":"Internal","status":500}"#),
             (204, ""),
+        ],
+        marker: &[
+            (200, r#"{"id":"S2-W1","type":"standard","hmacKeyCheckValue":"C1D2E3"}"#),
+            (200, r#"{"id":"S2-W1","type":"standard"}"#),
+            (401, r#"{"errorCode":"00_401","title":"Unauthorized","status":401}"#),
+            (500, "{}"),
         ],
         ..PLAIN
     },
@@ -610,6 +618,33 @@ pub(super) const CASES: &[Case] = &[
             ),
             (404, r#"{"error":{"message":"no such endpoint","code":null}}"#),
             (429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#),
+            (500, ""),
+        ],
+        marker: &[
+            (200, r#"{"id":"we_1","object":"webhook_endpoint","signing_secret_hint":"whsec_...1234"}"#),
+            (200, r#"{"id":"we_1","object":"webhook_endpoint","signing_secret_hint":null}"#),
+            (404, r#"{"error":{"message":"no such endpoint","code":null}}"#),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "snyk/app-client-secret",
+        about: "signed by another credential",
+        params: &[
+            ("org_id", "4a18d42f-0706-4ad0-b127-24078731fbed"),
+            ("app_id", "dc9a8b3f-71bc-4f11-b1ce-1f4b1e6a1d0c"),
+        ],
+        answers: &[
+            (
+                200,
+                r#"{"data":{"id":"dc9a8b3f-71bc-4f11-b1ce-1f4b1e6a1d0c","type":"app","attributes":{"client_id":"c","client_secret":"NEW-KEY"}}}"#,
+            ),
+            (
+                401,
+                r#"{"jsonapi":{"version":"1.0"},"errors":[{"id":"e1","status":"401","title":"Unauthorized","detail":"no"}]}"#,
+            ),
+            (404, r#"{"errors":[{"id":"e2","status":"404","title":"Not Found","detail":"no such app"}]}"#),
+            (429, ""),
             (500, ""),
         ],
         ..PLAIN

@@ -24,8 +24,10 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
     let among = answer.among.as_ref().map(|among| ("answer.among.where", &among.condition));
     let of_read = definition.read.as_ref().and_then(|read| read.among.as_ref());
     let of_read = of_read.map(|among| ("read.among.where", &among.condition));
+    let of_marker = definition.marker.as_ref().and_then(|marker| marker.among.as_ref());
+    let of_marker = of_marker.map(|among| ("marker.among.where", &among.condition));
     let success = definition.success.as_ref().map(|success| ("success", success));
-    for (place, condition) in [among, of_read, success].into_iter().flatten() {
+    for (place, condition) in [among, of_read, of_marker, success].into_iter().flatten() {
         names(definition, place, condition, found);
     }
 }
@@ -56,7 +58,8 @@ fn fields(definition: &Definition, found: &mut Vec<Mistake>) {
 
 fn names(definition: &Definition, place: &str, condition: &Condition, found: &mut Vec<Mistake>) {
     if let Some(text) = condition.is.text() {
-        let further = if place == "success" { &[] } else { slots::names(definition) };
+        let is_about_one = place.starts_with("answer") || place.starts_with("read");
+        let further = if is_about_one { slots::names(definition) } else { &[] };
         known_names(definition, &format!("{place}.is"), text, further, found);
     }
 }

@@ -84,7 +84,12 @@ fn in_the_body(definition: &Definition, found: &mut Vec<Mistake>) {
             "the body holds the secret whichever scheme is chosen, so there is only one",
         ));
     }
-    for (place, is_there) in [("read", definition.read.is_some()), ("probe", definition.probe.is_some())] {
+    let looks = [
+        ("read", definition.read.is_some()),
+        ("marker", definition.marker.is_some()),
+        ("probe", definition.probe.is_some()),
+    ];
+    for (place, is_there) in looks {
         if is_there {
             found.push(Mistake::new(place, "a GET has no body, and only a body authenticates here"));
         }

@@ -32,6 +32,7 @@ fn dead_key(definition: &Definition, found: &mut Vec<Mistake>) {
     let means = [
         ("redo", definition.redo.is_some(), "the second call"),
         ("read", definition.read.is_some(), "the read"),
+        ("marker", definition.marker.is_some(), "the look at the marker"),
         ("idempotency.replays_for", replays.is_some(), "the repeated call"),
     ];
     for (place, is_there, what) in means {
