@@ -20,7 +20,7 @@ const KEYTURN: &str = env!("CARGO_BIN_EXE_keyturn");
 /// One of each credential.
 #[test]
 fn a_quick_round_of_each_credential_keeps_every_promise_and_leaves_nothing_behind() {
-    let mut campaign = Campaign::start(&["ROUNDS=14", "SEED=1", "JOBS=3"]);
+    let mut campaign = Campaign::start(&["ROUNDS=15", "SEED=1", "JOBS=3"]);
     let output = campaign.output();
     let status = campaign.child.wait().unwrap();
     assert!(status.success(), "{status}:\n{output}");
@@ -29,8 +29,8 @@ fn a_quick_round_of_each_credential_keeps_every_promise_and_leaves_nothing_behin
         let line = output.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).expect(name)
     };
-    assert_eq!((sum("rounds"), sum("providers")), (14, 14), "{output}");
-    assert!(sum("rotations that reached the provider") >= 14, "{output}");
+    assert_eq!((sum("rounds"), sum("providers")), (15, 15), "{output}");
+    assert!(sum("rotations that reached the provider") >= 15, "{output}");
     for promise in [
         "keys lost",
         "entries torn",

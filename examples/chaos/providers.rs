@@ -95,8 +95,8 @@ impl Provider {
     /// Whether a rotation of it passes a named point of the crash table.
     pub(crate) fn passes(&self, point: &str) -> bool {
         let plan = self.plan();
-        let has_means =
-            plan.replay.is_some() || plan.read.is_some() || plan.redo.is_some() || plan.creates.is_some();
+        let shows = plan.read.is_some() || plan.marker.is_some();
+        let has_means = plan.replay.is_some() || shows || plan.redo.is_some() || plan.creates.is_some();
         match point {
             "after-stage" => plan.propagation.is_some(),
             // A key that keyturn chose is sent again at once.

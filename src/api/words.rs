@@ -64,8 +64,8 @@ pub(super) fn halt(halt: &Halt, store: &FieldPath) -> String {
             entry_still_old(store)
         ),
         HaltReason::AnswerLost { doubt } => format!(
-            "{}. The provider made a new key, for what it shows of its key has changed, and nobody has the answer with \
-             it. {store} still holds the old key, which may be dead. No further call is made until a person decides.",
+            "{}. The provider made a new key, as it says or shows itself, and nobody has it. {store} still holds the \
+             old key, which may be dead. No further call is made until a person decides.",
             happened(doubt)
         ),
         HaltReason::ReadRefused { refusal } => format!(

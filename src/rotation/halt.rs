@@ -35,7 +35,7 @@ pub enum HaltReason {
         /// What happened to the answer.
         doubt: Doubt,
     },
-    /// The provider made a new key, as it shows, and the answer with it is lost.
+    /// The provider made a new key, as it says or shows, and nobody has it.
     AnswerLost {
         /// What happened to the answer.
         doubt: Doubt,

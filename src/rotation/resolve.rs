@@ -171,7 +171,7 @@ fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
 
 fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
     let doubt = unknown.doubt.clone();
-    if unknown.replaced {
+    if unknown.replaced || doubt == Doubt::NoValue {
         HaltReason::AnswerLost { doubt }
     } else if plan.replay.is_none() && plan.redo.is_none() {
         HaltReason::NoWayToTell { doubt }

@@ -47,6 +47,12 @@ fn promises_hold_where_the_provider_can_be_read() {
 }
 
 #[test]
+fn promises_hold_where_the_provider_shows_whether_its_key_has_changed() {
+    hold("marked", QUICK);
+    hold("marked, else redo", QUICK);
+}
+
+#[test]
 fn promises_hold_where_the_provider_replays() {
     hold("replay", QUICK);
 }

@@ -224,8 +224,8 @@ fn chosen_by_keyturn() -> [Own; 2] {
     ]
 }
 
-/// Several named keys; and a key with its id that is staged.
-fn further() -> [Own; 2] {
+/// Several named keys; a key with its id that is staged; and one that is not shown again, but whether it has changed.
+fn further() -> [Own; 3] {
     const UUID: &str = "11111111-2222-3333-4444-555555555555";
     [
         Own {
@@ -255,6 +255,11 @@ fn further() -> [Own; 2] {
                 definition!("cloudflare-access-service-token"),
                 &[("account_id", "account1"), ("service_token_id", "token-1")],
             )
+        },
+        Own {
+            path: "/v1",
+            field: "signing_secret",
+            ..Own::new("openai", definition!("openai-webhook-secret"), &[("webhook_endpoint_id", "we_1")])
         },
     ]
 }

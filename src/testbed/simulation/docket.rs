@@ -245,12 +245,9 @@ impl Docket {
         let shows = read.is_some() || marker.is_some();
         let may = match halt.reason {
             HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } if creates.is_some() => false,
-            HaltReason::NoWayToTell { ref doubt } => {
-                let is_told = marker.is_some() && *doubt != Doubt::NoValue;
-                !is_told && read.is_none() && replay.is_none() && redo.is_none()
-            }
+            HaltReason::NoWayToTell { .. } => !shows && replay.is_none() && redo.is_none(),
             HaltReason::MeansExhausted { .. } => read.is_some() || replay.is_some() || redo.is_some(),
-            HaltReason::AnswerLost { .. } => marker.is_some(),
+            HaltReason::AnswerLost { ref doubt } => marker.is_some() || *doubt == Doubt::NoValue,
             HaltReason::ReadRefused { .. } => shows,
             HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => *probe,
         };
