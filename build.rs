@@ -23,7 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     fs::write(Path::new(&out).join("keyturn_descriptor.bin"), descriptors.encode_to_vec())?;
     fs::write(Path::new(&out).join("catalog.rs"), catalog()?)?;
-    tonic_prost_build::configure().build_client(true).build_server(true).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .build_client(true)
+        .build_server(true)
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -345,11 +345,17 @@ async fn colour_comes_only_where_it_is_wanted() {
 
 #[tokio::test]
 async fn status_of_one_shows_it_in_full() {
-    let server = serve(Script { credentials: vec![credential("adyen-client-key")], ..Script::default() });
+    let fields = [("client_id", "cf_client_id"), ("name", "name")];
+    let fields = fields.map(|(name, field)| (name.to_owned(), field.to_owned())).into();
+    let whole = proto::Credential { fields, ..credential("adyen-client-key") };
+    let server = serve(Script { credentials: vec![whole], ..Script::default() });
     let run = server.run("status adyen-client-key").await;
-    for part in
-        ["store     secret/payments/adyen#client_key, version 4", "next due  in 25d", "rotated: the new key"]
-    {
+    for part in [
+        "store     secret/payments/adyen#client_key, version 4",
+        "fields    client_id in #cf_client_id, name in #name",
+        "next due  in 25d",
+        "rotated: the new key",
+    ] {
         assert!(run.out.contains(part), "{part} is not in\n{}", run.out);
     }
 }

@@ -12,7 +12,9 @@ use keyturn::api::{ListenOptions, Listeners};
 use keyturn::engine::Rejection;
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
+};
 use regex::Regex;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/proto.txt");
@@ -28,7 +30,9 @@ fn files() -> Vec<FileDescriptorProto> {
 fn items(file: &FileDescriptorProto) -> Vec<(Vec<i32>, String)> {
     let mut items = Vec::new();
     for (m, message) in (0..).zip(&file.message_type) {
-        assert!(message.nested_type.is_empty() && message.enum_type.is_empty(), "nothing is nested");
+        let is_map =
+            |nested: &DescriptorProto| nested.options.as_ref().is_some_and(MessageOptions::map_entry);
+        assert!(message.nested_type.iter().all(is_map) && message.enum_type.is_empty(), "nothing is nested");
         items.push((vec![4, m], format!("message {}", message.name())));
         for (f, field) in (0..).zip(&message.field) {
             let line = format!("  {}.{} = {} {}", message.name(), field.name(), field.number(), kind(field));

@@ -111,6 +111,11 @@ fn one(credential: &CredentialView, console: &mut Console<'_>) -> Result<(), Fai
     console.paint(Tone::Strong, &credential.name)?;
     console.say(&format!("  provider  {}", credential.provider))?;
     console.say(&format!("  store     {}{version}", credential.store))?;
+    let fields = credential.fields.iter().map(|(name, field)| format!("{name} in #{field}"));
+    let fields = fields.collect::<Vec<_>>().join(", ");
+    if !fields.is_empty() {
+        console.say(&format!("  fields    {fields}"))?;
+    }
     console.say(&format!("  state     {state}{since}"))?;
     console.say(&format!("  activity  {}", credential.activity))?;
     let undue = if credential.pause.is_some() { "after the pause" } else { "only on request" };

@@ -1,5 +1,6 @@
 //! What the API's messages come to, for tables, JSON and YAML alike. Its member names are a promise to scripts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ pub(super) struct CredentialView {
     pub(super) name: String,
     pub(super) provider: String,
     pub(super) store: String,
+    /// The entry's fields for what goes with the secret, by the definition's names.
+    pub(super) fields: BTreeMap<String, String>,
     pub(super) entry_version: Option<u64>,
     pub(super) loaded: bool,
     pub(super) follower: bool,
@@ -122,6 +125,7 @@ impl CredentialView {
             name: plain(&credential.name),
             provider: plain(&credential.provider),
             store: plain(&credential.store),
+            fields: credential.fields.iter().map(|(name, field)| (plain(name), plain(field))).collect(),
             entry_version: nonzero(credential.entry_version),
             loaded: credential.loaded,
             follower: credential.role == proto::Role::Follower as i32,

@@ -198,6 +198,7 @@ where
         self.desk.commit(state);
         if let Some(given_up) = state.given_up() {
             self.hands.seal_for_keeping(given_up).await?;
+            self.hands.fence_off(given_up).await?;
         }
         self.hands.save(state).await?;
         if let Some(open) = state.phase.rotation() {

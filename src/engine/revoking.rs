@@ -6,10 +6,10 @@ use super::hands::Hands;
 use super::interruption::{Cause, Interruption};
 use crate::clock::Clock;
 use crate::escrow::Escrow;
-use crate::ids::KeyId;
+use crate::ids::{KeyId, RotationId};
 use crate::provider::{Listing, Provider, Revoking};
 use crate::rotation::{
-    Event, Revocation, Rotation, State, Verdict, is_as_recorded, owed_for_at_most, quiet_for,
+    Event, Phase, Revocation, Rotation, State, Verdict, is_as_recorded, owed_for_at_most, quiet_for,
     shows_the_published, strays,
 };
 use crate::secret::Secret;
@@ -263,6 +263,20 @@ where
         self.entry = Some(entry);
         self.fence_the_entry().await?;
         Ok(Event::Fenced { now: self.now() })
+    }
+
+    /// Where keys live side by side, a rotation that a person gives up publishes nothing afterwards: nobody would owe the key
+    /// that it replaced.
+    pub(super) async fn fence_off(&mut self, given_up: RotationId) -> Result<(), Interruption> {
+        let phase = self.record.as_ref().map(|record| &record.state.phase);
+        let open = match phase.filter(|_| self.plan().creates.is_some()) {
+            Some(Phase::Halted { halt, .. }) if halt.publication.is_some() => None,
+            phase => phase.and_then(Phase::rotation).filter(|open| open.rotation_id == given_up).cloned(),
+        };
+        match open {
+            Some(open) => self.fence(&open).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Writes the entry that was read again as it is: a holder of a rotation that was closed without it, and that slept

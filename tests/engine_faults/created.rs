@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyturn::rotation::{ClosedAs, Creates, Plan, RefusalClass};
+use keyturn::rotation::{ClosedAs, Creates, Decision, Plan, RefusalClass};
 use keyturn::testbed::Gate;
 use keyturn::testbed::fake::{CallFault, Death, Moment, Question, QuestionFault, StoreCall, StoreFault};
 use keyturn::vault::Error;
@@ -325,6 +325,39 @@ async fn a_key_that_is_made_late_and_held_by_a_sleeping_replica_is_never_publish
     b.until_rotated(1).await;
     hours(3).await;
     assert_cleared_away(&world, &[&a, &b], "in the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_keeps_the_current_key_is_told_if_a_sleeping_replica_has_published_another_meanwhile() {
+    for publishes_before in [true, false] {
+        let world = World::new(with_redo(plan_created()));
+        let (a, b) = (world.replica(1).await, world.replica(2).await);
+        let gate = Gate::new();
+        a.link.next(StoreCall::Publish, StoreFault::Held(gate.clone()));
+        let id = a.rotate().await;
+        gate.reached().await;
+        // B takes over, and its own call has to wait.
+        let hour = Duration::from_hours(1);
+        world.mint.next(CallFault::RefusedFor(RefusalClass::RateLimited, hour));
+        b.until_phase("unknown").await;
+        if publishes_before {
+            gate.release();
+            while world.published() != "key-1" {
+                seconds(1).await;
+            }
+            let told = b.handle().resolve(id, Decision::KeepCurrent).await.unwrap_err();
+            assert_eq!(told.code(), "RECORD_CHANGED");
+            b.until_rotated(1).await;
+            assert_eq!(world.published(), "key-1");
+        } else {
+            b.handle().resolve(id, Decision::KeepCurrent).await.unwrap();
+            gate.release();
+            minutes(1).await;
+            assert_eq!(world.published(), FIRST_KEY, "its write finds another version");
+        }
+        hours(3).await;
+        assert_cleared_away(&world, &[&a, &b], "in the end");
+    }
 }
 
 #[tokio::test(start_paused = true)]

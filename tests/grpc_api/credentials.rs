@@ -24,9 +24,11 @@ async fn a_credential_is_shown_with_its_rotations() {
     snapshot.role = Role::Follower;
     snapshot.activity = Activity::Calling;
     snapshot.conditions = vec![Condition { code: "DRIFT", message: "they differ".into() }];
+    snapshot.fields = [("client_id".to_owned(), "cf_client_id".to_owned())].into();
     let fake = Fake::showing(snapshot);
     let served = Served::start(fleet([&fake])).await;
     let credential = get(&served, "adyen").await;
+    assert_eq!(credential.fields.get("client_id").map(String::as_str), Some("cf_client_id"));
     assert_eq!((credential.name.as_str(), credential.provider.as_str()), ("adyen", "adyen/client-key"));
     assert_eq!(credential.store, "secret/payments/adyen#client_key");
     assert_eq!((credential.loaded, credential.role()), (true, proto::Role::Follower));

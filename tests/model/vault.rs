@@ -1,6 +1,9 @@
 //! Writes to Vault: each is one attempt by check-and-set, whose answer can be lost or whose effect come late.
 
+use keyturn::rotation::Phase;
+
 use super::book::Known;
+use super::chores::fence;
 use super::engine::{Moved, holds_claim};
 use super::moves::Happens;
 use super::mutation::{Mutation, Rules};
@@ -10,6 +13,9 @@ use super::world::{Entry, Mail, Place, Run, Slot, Stamp, World, number, open_num
 /// Writes the record; `false` where it was not written, or nobody heard that it was.
 pub(crate) fn save(world: &mut World, rules: &Rules, who: usize, state: &Known, happens: Happens) -> bool {
     seal_for_keeping(world, who, state);
+    if !fence_off(world, rules, state) {
+        return false;
+    }
     let mut staged = None;
     if state.phase.keeps_secret_in_record() {
         match world.replicas[who].hand.filter(|hand| Some(hand.rotation) == open_number(state)) {
@@ -48,6 +54,22 @@ fn seal_for_keeping(world: &mut World, who: usize, state: &Known) {
     if let Some(hand) = replica.hand.filter(|hand| Some(hand.rotation) == given_up) {
         replica.slots[usize::from(hand.rotation)] = Slot::Sealed { key: hand.key, call: hand.call };
     }
+}
+
+/// Where keys live side by side, a rotation that a person gives up publishes nothing afterwards; what it has published is seen.
+fn fence_off(world: &mut World, rules: &Rules, state: &Known) -> bool {
+    let has_published =
+        |phase: &Phase| matches!(phase, Phase::Halted { halt, .. } if halt.publication.is_some());
+    let open = open_number(&world.record.state).filter(|_| !has_published(&world.record.state.phase));
+    let given_up = state.given_up().map(number).filter(|given_up| Some(*given_up) == open);
+    if given_up.is_none() || rules.plan.creates.is_none() {
+        return true;
+    }
+    if world.entry.stamp.map(|stamp| stamp.rotation) == given_up {
+        return false;
+    }
+    fence(world, rules);
+    true
 }
 
 /// Compares the record's version first, and writes the entry in a step of its own.

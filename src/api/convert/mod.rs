@@ -33,6 +33,7 @@ pub(super) fn credential(snapshot: &Snapshot) -> proto::Credential {
         previous_expire_time: state.and_then(State::grace_until).map(time),
         entry_version: snapshot.entry_version.unwrap_or_default().0,
         adopt_time: state.map(|state| time(state.adopted_at)),
+        fields: snapshot.fields.clone(),
     }
 }
 
