@@ -231,13 +231,7 @@ fn neither_refused_nor_lost_tries_push_the_last_success_out_and_lost_ones_outliv
             ClosedAs::Failed { .. } => Phase::Intended { rotation: open },
             _ => Phase::Unknown {
                 rotation: open,
-                unknown: keyturn::rotation::Unknown {
-                    doubt: Doubt::Timeout,
-                    since: now(),
-                    replays: 0,
-                    refused: false,
-                    replaced: false,
-                },
+                unknown: keyturn::rotation::Unknown::begun(Doubt::Timeout, now()),
             },
         };
         let event = match outcome {

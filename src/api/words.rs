@@ -64,8 +64,8 @@ pub(super) fn halt(halt: &Halt, store: &FieldPath) -> String {
             entry_still_old(store)
         ),
         HaltReason::AnswerLost { doubt } => format!(
-            "{}. The provider made a new key, as it says or shows itself, and nobody has it. {store} still holds the \
-             old key, which may be dead. No further call is made until a person decides.",
+            "{}. The provider made a new key, as it says or shows itself, and keyturn does not have it. {store} still \
+             holds the old key, which may be dead. No further call is made until a person decides.",
             happened(doubt)
         ),
         HaltReason::ReadRefused { refusal } => format!(
@@ -123,15 +123,16 @@ pub(super) fn way_out_of_halt(halt: &Halt, snapshot: &Snapshot) -> String {
         ),
         HaltReason::NoWayToTell { doubt: Doubt::Unreadable { .. } }
         | HaltReason::MeansExhausted { doubt: Doubt::Unreadable { .. } }
-        | HaltReason::AnswerLost { doubt: Doubt::Unreadable { .. } } => format!(
-            "The answer that could not be read is kept: see `keyturn escrow list`, open it, and if it holds the new \
-             key put that into {} and choose KEEP_CURRENT. Else: {}",
+        | HaltReason::AnswerLost { doubt: Doubt::Unreadable { .. } | Doubt::NoValue } => format!(
+            "What the provider answered is kept, if it was anything: see `keyturn escrow list`, open it, and if it holds \
+             the new key put that into {} and choose KEEP_CURRENT. Else: {}",
             snapshot.store,
             by_hand(snapshot)
         ),
         HaltReason::AnswerLost { .. } => format!(
             "Nobody has the new key: ROTATE_AGAIN makes another; applications may fail until it is published. You have put \
-             the right key into {} by hand: KEEP_CURRENT. Tell keyturn with `keyturn resolve {name}`.",
+             the right key into {} by hand: KEEP_CURRENT. TRY_AGAIN looks once more, and makes no call. Tell keyturn with \
+             `keyturn resolve {name}`.",
             snapshot.store
         ),
         HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } => by_hand(snapshot),

@@ -203,18 +203,15 @@ where
 
     /// Whether what the provider shows of its key is another than before the call.
     async fn compare_marker(&mut self, rotation: &Rotation) -> Result<Reading, Interruption> {
-        let Some(before) = &rotation.baseline.marker else {
-            let what = "the definition did not say how a change shows when this rotation began";
-            let problem = Problem::local(what);
-            let refusal = Refusal { class: RefusalClass::Invalid, problem, retry_after: None };
-            return Ok(Reading::Refused(refusal));
-        };
         Ok(match self.read_marker().await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),
-            provider::Reading::Value(marker) => {
-                let is_same = self.fingerprint(&marker.into()) == *before;
-                if is_same { Reading::Unchanged } else { Reading::Replaced }
+            provider::Reading::Value(None) => Reading::Unavailable(Problem::local(
+                "the provider does not show any more what changes with its key",
+            )),
+            provider::Reading::Value(Some(marker)) => {
+                let marker = Some(self.fingerprint(&marker.into()));
+                if marker == rotation.baseline.marker { Reading::Unchanged } else { Reading::Replaced }
             }
         })
     }

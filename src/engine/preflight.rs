@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::crash;
 use super::hands::{Hands, Secrets};
 use super::interruption::{Cause, Interruption};
@@ -11,7 +13,7 @@ use crate::clock::Clock;
 use crate::escrow::Escrow;
 use crate::ids::{KeyId, RotationId};
 use crate::provider::{self, Provider};
-use crate::rotation::{Baseline, Event, RefusalClass, Request, Slot, idle_slot};
+use crate::rotation::{Baseline, Closed, ClosedAs, Event, RefusalClass, Request, Slot, State, idle_slot};
 use crate::secret::{Fingerprint, SecretValue};
 use crate::vault::{Entry, Needs, Store};
 
@@ -165,20 +167,23 @@ where
 
     /// A key that the provider shows before anything is changed.
     async fn key_before(&mut self, slot: Option<&KeyId>) -> Result<Fingerprint, Interruption> {
-        let answer = seen_before(self.read_provider(slot).await?)?;
+        let answer = seen_before("its present key", self.read_provider(slot).await?)?;
         Ok(self.fingerprint(&answer.secret))
     }
 
-    /// What the provider shows of its key before anything is changed.
+    /// What changes with the provider's key, before anything is changed; nothing where it may still be that of the key before,
+    /// so that another one later would not prove anything.
     async fn marker_before(&mut self) -> Result<Option<Fingerprint>, Interruption> {
-        if self.plan().marker.is_none() {
-            return Ok(None);
-        }
-        let marker = seen_before(self.read_marker().await?)?;
-        Ok(Some(self.fingerprint(&marker.into())))
+        let Some(lag) = self.plan().marker else { return Ok(None) };
+        let marker = seen_before("what changes with its key", self.read_marker().await?)?;
+        let is_settled =
+            self.record.as_ref().is_some_and(|record| has_settled(&record.state, lag, self.now()));
+        Ok(marker.filter(|_| is_settled).map(|marker| self.fingerprint(&marker.into())))
     }
 
-    pub(super) async fn read_marker(&mut self) -> Result<provider::Reading<SecretValue>, Interruption> {
+    pub(super) async fn read_marker(
+        &mut self,
+    ) -> Result<provider::Reading<Option<SecretValue>>, Interruption> {
         self.collect_secrets().await?;
         let started = self.clock.monotonic();
         let reading = match &self.signer {
@@ -240,18 +245,26 @@ where
     }
 }
 
+/// Whether what the last rotation changed shows by now.
+fn has_settled(state: &State, lag: Duration, now: Timestamp) -> bool {
+    let has_changed =
+        |closed: &&Closed| matches!(closed.outcome, ClosedAs::Rotated { .. } | ClosedAs::Resolved { .. });
+    let mut changed = state.history.iter().filter(has_changed);
+    changed.all(|closed| closed.closed_at.checked_add(lag).is_ok_and(|shows_at| shows_at <= now))
+}
+
 /// What a look before the call showed; without it nothing is rotated.
-fn seen_before<T>(reading: provider::Reading<T>) -> Result<T, Interruption> {
+fn seen_before<T>(what: &str, reading: provider::Reading<T>) -> Result<T, Interruption> {
     match reading {
         provider::Reading::Value(value) => Ok(value),
         provider::Reading::Unavailable(problem) => Err(Interruption::Held(Cause::new(
             "PROVIDER_UNREACHABLE",
-            format!("the provider's present key cannot be read, so nothing was rotated: {problem}"),
+            format!("the provider does not show {what} now, so nothing was rotated: {problem}"),
         ))),
         provider::Reading::Refused(refusal) => Err(Interruption::Held(Cause {
             code: refusal.class.code(),
             message: format!(
-                "the provider refuses to show its present key, so nothing was rotated: {}",
+                "the provider refuses to show {what}, so nothing was rotated: {}",
                 refusal.problem
             ),
             retry_after: refusal.retry_after,

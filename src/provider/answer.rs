@@ -316,13 +316,13 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
     }
 }
 
-/// What a look at the marker found. Without one nothing is said: it would be the same before and after.
+/// What a look at the marker found; `None` where the answer has nothing in its place.
 pub(super) fn of_marker(
     facts: &AnswerFacts,
     marker: &MarkerCall,
     received: &Received,
     sent: &Sent,
-) -> Reading<SecretValue> {
+) -> Reading<Option<SecretValue>> {
     let json = match shown(facts, received, sent) {
         Reading::Value(json) => json,
         Reading::Unavailable(problem) => return Reading::Unavailable(problem),
@@ -332,13 +332,7 @@ pub(super) fn of_marker(
         None => Some(json),
         Some(among) => json.one_of(among),
     };
-    match element.and_then(|mut json| json.take_field(&marker.at)) {
-        Some(marker) => Reading::Value(marker),
-        None => Reading::Unavailable(problem::of_answer(
-            received.status,
-            "the answer does not hold what changes with the key",
-        )),
-    }
+    Reading::Value(element.and_then(|mut json| json.take_field(&marker.at)))
 }
 
 /// The body of an answer that shows what is there.

@@ -318,7 +318,7 @@ impl<C: Clock> Provider for HttpProvider<C> {
         }
     }
 
-    async fn marker(&self, signer: Signer<'_>) -> Reading<SecretValue> {
+    async fn marker(&self, signer: Signer<'_>) -> Reading<Option<SecretValue>> {
         let wire = &self.bound.wire;
         let Some(marker) = &wire.marker else {
             return Reading::Refused(undeclared("way to see whether the key has changed"));

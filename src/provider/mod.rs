@@ -169,8 +169,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Reads the current value, of several named keys that of `slot`, where the definition declares how; else `Refused`.
     fn read(&self, slot: Option<&KeyId>, signer: Signer<'_>) -> impl Future<Output = Reading> + Send;
 
-    /// Reads what changes with the key, where the definition declares such a marker; else `Refused`.
-    fn marker(&self, signer: Signer<'_>) -> impl Future<Output = Reading<SecretValue>> + Send;
+    /// Reads what changes with the key, where the definition declares such a marker; else `Refused`. `None`: the provider has
+    /// nothing of the kind to show now.
+    fn marker(&self, signer: Signer<'_>) -> impl Future<Output = Reading<Option<SecretValue>>> + Send;
 
     /// Asks the provider whether it accepts `key`, without a side effect.
     fn probe(&self, key: &SecretValue, extra: &[(String, SecretValue)])

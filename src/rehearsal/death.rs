@@ -119,7 +119,7 @@ impl Provider for MortalProvider {
         self.provider.read(slot, signer).await
     }
 
-    async fn marker(&self, signer: Signer<'_>) -> Reading<SecretValue> {
+    async fn marker(&self, signer: Signer<'_>) -> Reading<Option<SecretValue>> {
         self.provider.marker(signer).await
     }
 

@@ -113,7 +113,7 @@ fn publish_anyway(plan: &Plan, state: State, rotation: Rotation, now: Timestamp)
 fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
     match state.phase.clone() {
         Phase::Unknown { unknown, .. } => {
-            let unknown = Unknown { replays: 0, refused: false, replaced: false, ..unknown };
+            let unknown = Unknown { since: unknown.since, ..Unknown::begun(unknown.doubt, now) };
             Some(settle(plan, state, rotation, unknown, now))
         }
         Phase::Halted { halt, .. } => match (halt.answer, halt.publication) {
@@ -129,7 +129,7 @@ fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> N
             }
             (None, _) => {
                 let doubt = doubt_of(halt.reason);
-                let unknown = Unknown { doubt, since: now, replays: 0, refused: false, replaced: false };
+                let unknown = Unknown::begun(doubt, now);
                 Some(settle(plan, state, rotation, unknown, now))
             }
         },

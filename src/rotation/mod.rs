@@ -31,7 +31,7 @@ pub use resume::is_wanted;
 pub use revocation::{Created, Revocation, is_as_recorded, owed_for_at_most, shows_the_published, strays};
 pub use slots::{Slot, idle_slot};
 pub use state::{
-    Answer, Baseline, HISTORY_MAX, Pause, Phase, Publication, Request, Retry, Rotation, State, Trigger,
-    Unknown,
+    Answer, Baseline, HISTORY_MAX, Marked, Pause, Phase, Publication, Request, Retry, Rotation, State,
+    Trigger, Unknown,
 };
 pub use step::{IllegalEvent, Step, step};

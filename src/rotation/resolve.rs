@@ -13,7 +13,7 @@ use super::orphan::quiet_for;
 use super::outcome::{Doubt, Outcome, Refusal};
 use super::plan::{Creates, Plan};
 use super::revocation::discarded_after;
-use super::state::{Answer, Phase, Rotation, State, Unknown};
+use super::state::{Answer, Marked, Phase, Rotation, State, Unknown};
 use super::step::{Next, later, passed};
 
 /// How many replays are made before a read is tried, where the provider has one.
@@ -86,8 +86,9 @@ fn means(plan: &Plan, rotation: &Rotation, unknown: &Unknown, now: Timestamp) ->
     if plan.read.is_some() && (!plan.supplies || rotation.calls >= REPEATS_MAX) {
         return Means::Read;
     }
+    let marker = plan.marker.and(rotation.baseline.marker.as_ref());
     // A success without a key says as much as the marker could.
-    if plan.marker.is_some() && !unknown.replaced && unknown.doubt != Doubt::NoValue {
+    if marker.is_some() && unknown.marker.is_none() && unknown.doubt != Doubt::NoValue {
         return Means::Read;
     }
     if plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max) {
@@ -171,7 +172,7 @@ fn old_key_signs_until(plan: &Plan, rotation: &Rotation) -> Option<Timestamp> {
 
 fn no_means_left(plan: &Plan, unknown: &Unknown) -> HaltReason {
     let doubt = unknown.doubt.clone();
-    if unknown.replaced || doubt == Doubt::NoValue {
+    if unknown.marker == Some(Marked::Replaced) || doubt == Doubt::NoValue {
         HaltReason::AnswerLost { doubt }
     } else if plan.replay.is_none() && plan.redo.is_none() {
         HaltReason::NoWayToTell { doubt }
@@ -244,12 +245,40 @@ pub(super) fn read(plan: &Plan, state: State, reading: Reading, now: Timestamp) 
             (State { phase: Phase::Answered { rotation, answer }, ..state }, vec![Effect::Seal])
         }
         Reading::Replaced if plan.marker.is_none() => return None,
-        Reading::Replaced => settle(plan, state, rotation, Unknown { replaced: true, ..unknown }, now),
+        Reading::Replaced => {
+            settle(plan, state, rotation, Unknown { marker: Some(Marked::Replaced), ..unknown }, now)
+        }
         Reading::Unchanged => unchanged(plan, state, rotation, unknown, now),
+        Reading::Unavailable(_) | Reading::Refused(_)
+            if goes_on_without_the_marker(plan, &rotation, &unknown, &reading, now) =>
+        {
+            settle(plan, state, rotation, Unknown { marker: Some(Marked::Silent), ..unknown }, now)
+        }
         Reading::Unavailable(_) => (state, vec![Effect::Wait { until: later(now, POLL) }]),
         Reading::Refused(refusal) if refusal.class.is_passing() => (state, vec![wait_for(&refusal, now)]),
         Reading::Refused(refusal) => halted(state, rotation, HaltReason::ReadRefused { refusal }, now),
     })
+}
+
+/// A marker that is refused, or silent for as long as it may take to change, is no reason not to make a further call where one
+/// is safe: the old key may be running out of time.
+fn goes_on_without_the_marker(
+    plan: &Plan,
+    rotation: &Rotation,
+    unknown: &Unknown,
+    reading: &Reading,
+    now: Timestamp,
+) -> bool {
+    let is_refused = matches!(reading, Reading::Refused(refusal) if !refusal.class.is_passing());
+    plan.marker.is_some()
+        && plan.redo.is_some()
+        && (is_refused || now >= believed_at(plan, rotation, unknown))
+}
+
+/// From when on "unchanged" means that no call takes effect any more.
+fn believed_at(plan: &Plan, rotation: &Rotation, unknown: &Unknown) -> Timestamp {
+    let lag = plan.read.or(plan.marker).unwrap_or_default();
+    later(quiet_at(plan, rotation, unknown), lag)
 }
 
 /// The provider still shows the value from before the call: wait out request and lag, then believe it.
@@ -260,8 +289,7 @@ fn unchanged(
     unknown: Unknown,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let lag = plan.read.or(plan.marker).unwrap_or_default();
-    let believed_at = later(quiet_at(plan, &rotation, &unknown), lag);
+    let believed_at = believed_at(plan, &rotation, &unknown);
     if now < believed_at {
         let until = later(now, POLL).min(believed_at);
         return (keep(state, rotation, unknown), vec![Effect::Wait { until }]);

@@ -287,9 +287,26 @@ pub struct Unknown {
     /// Set once the provider refused a replay or a further call, which then is no way out any more.
     #[serde(default)]
     pub refused: bool,
-    /// What the provider shows of its key has changed: a call took effect, and nobody has its answer.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub replaced: bool,
+    /// What the marker told, once it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<Marked>,
+}
+
+/// What the marker of a provider's key told about a lost call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marked {
+    /// It is another than before the call, which took effect; nobody has its answer.
+    Replaced,
+    /// It could not be had in its time, or was refused, and another means goes on.
+    Silent,
+}
+
+impl Unknown {
+    /// A doubt about which nothing was tried yet.
+    pub const fn begun(doubt: Doubt, since: Timestamp) -> Self {
+        Self { doubt, since, replays: 0, refused: false, marker: None }
+    }
 }
 
 /// What is known of the new key, without the key.

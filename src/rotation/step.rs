@@ -143,7 +143,7 @@ pub(super) fn doubted(
     doubt: Doubt,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let unknown = Unknown { doubt, since: now, replays: 0, refused: false, replaced: false };
+    let unknown = Unknown::begun(doubt, now);
     resolve::settle(plan, state, rotation, unknown, now)
 }
 
@@ -157,8 +157,7 @@ fn further_call_refused(
 ) -> (State, Vec<Effect>) {
     let refused = !refusal.class.is_passing();
     rotation.calls -= 1;
-    let doubt = Doubt::Refused { refusal };
-    let unknown = Unknown { doubt, since: now, replays: 0, refused, replaced: false };
+    let unknown = Unknown { refused, ..Unknown::begun(Doubt::Refused { refusal }, now) };
     resolve::settle(plan, state, rotation, unknown, now)
 }
 

@@ -112,10 +112,13 @@ impl Trial {
 
     async fn marker(&self, signer: Signer<'_>, before: &Before, lag: Duration) -> Check {
         let look = async || match self.provider.marker(signer).await {
-            Reading::Value(marker) if before.marker.as_ref() != Some(&before.fingerprint(&marker)) => {
+            Reading::Value(None) => {
+                (Verdict::Broken, "the provider does not show what changes with its key".to_owned())
+            }
+            Reading::Value(Some(marker)) if before.marker.as_ref() != Some(&before.fingerprint(&marker)) => {
                 (Verdict::Kept, "what the provider shows of its key has changed".to_owned())
             }
-            Reading::Value(_) => {
+            Reading::Value(Some(_)) => {
                 let seen = "what the provider shows of its key is the same as before the call";
                 (Verdict::Broken, seen.to_owned())
             }

@@ -49,7 +49,9 @@ impl Trial {
         }
         if plan.marker.is_some() {
             match self.provider.marker(secrets.signer()).await {
-                Reading::Value(marker) => before.marker = Some(before.fingerprint(&marker)),
+                Reading::Value(marker) => {
+                    before.marker = marker.map(|marker| before.fingerprint(&marker));
+                }
                 Reading::Unavailable(problem) => return Err(not_answered("its key's marker", &problem)),
                 Reading::Refused(refusal) => return Err(refused("its key's marker", &refusal)),
             }

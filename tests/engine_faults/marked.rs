@@ -6,7 +6,7 @@ use keyturn::rotation::{ClosedAs, Phase, Plan, RefusalClass};
 use keyturn::testbed::fake::{CallFault, Question, QuestionFault};
 
 use crate::verdict::assert_calls_within_capability;
-use crate::world::{FIRST_KEY, World, minutes, plan_marked};
+use crate::world::{FIRST_KEY, World, ask, minutes, plan_marked};
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_request_is_seen_to_have_done_nothing_and_another_try_follows_by_itself() {
@@ -68,5 +68,39 @@ async fn what_could_not_be_told_afterwards_is_not_begun() {
         assert_eq!((world.mint.calls().len(), world.phase()), (0, "idle"), "{code}");
         replica.until_rotated(1).await;
         world.assert_rotated("key-1", 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn right_after_a_rotation_another_marker_proves_nothing() {
+    let world = World::new(plan_marked());
+    let replica = world.replica(1).await;
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    world.mint.next(CallFault::AnswerLost);
+    replica.handle().rotate(ask(true)).await.unwrap();
+    replica.until_phase("halted").await;
+    let Phase::Halted { rotation, halt } = world.state().phase else { panic!("not halted") };
+    assert_eq!((halt.reason.code(), rotation.baseline.marker), ("NO_WAY_TO_TELL", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_fails_afterwards_does_not_keep_a_second_call_from_being_made() {
+    let plan = Plan { redo: Some(2), grace: Some(Duration::from_hours(1)), ..plan_marked() };
+    for fault in [QuestionFault::Refused(RefusalClass::Forbidden, None), QuestionFault::Unavailable] {
+        let what = format!("{fault:?}");
+        let world = World::new(plan.clone());
+        let mut replica = world.replica(1).await;
+        let lost = world.hold_next_answer();
+        replica.rotate().await;
+        lost.reached().await;
+        replica.kill().await;
+        // For longer than it is waited for.
+        for _ in 0..200 {
+            world.mint.next_question(Question::Read, fault);
+        }
+        replica.start();
+        replica.until_rotated(1).await;
+        assert_eq!(world.mint.calls().len(), 2, "{what}");
     }
 }

@@ -38,7 +38,7 @@ async fn rotate_answers_at_once_and_says_who_asked() {
 #[tokio::test]
 async fn a_rotation_is_found_in_every_phase() {
     let doubt = Doubt::Timeout;
-    let unknown = Unknown { doubt: doubt.clone(), since: NOW, replays: 0, refused: false, replaced: false };
+    let unknown = Unknown::begun(doubt.clone(), NOW);
     let halt =
         Halt { reason: HaltReason::NoWayToTell { doubt }, since: NOW, answer: None, publication: None };
     let table = [
@@ -124,6 +124,8 @@ async fn every_way_out_explains_every_decision_that_it_offers() {
     let reasons = [
         (HaltReason::NoWayToTell { doubt: Doubt::Timeout }, None),
         (HaltReason::MeansExhausted { doubt: Doubt::Unreadable { problem } }, None),
+        (HaltReason::AnswerLost { doubt: Doubt::Timeout }, None),
+        (HaltReason::AnswerLost { doubt: Doubt::NoValue }, None),
         (HaltReason::ReadRefused { refusal }, None),
         (HaltReason::NewKeyRefused, Some(answer())),
     ];
@@ -131,8 +133,7 @@ async fn every_way_out_explains_every_decision_that_it_offers() {
         let halt = Halt { reason, since: NOW, answer, publication: None };
         Phase::Halted { rotation: open(1), halt }
     };
-    let unknown =
-        Unknown { doubt: Doubt::HolderLost, since: NOW, replays: 0, refused: false, replaced: false };
+    let unknown = Unknown::begun(Doubt::HolderLost, NOW);
     let phases = reasons.into_iter().map(halted).chain([Phase::Unknown { rotation: open(1), unknown }]);
     let fake = Fake::showing(idle("adyen"));
     let served = Served::start(fleet([&fake])).await;

@@ -111,7 +111,7 @@ pub fn rotation(calls: u32, holder: ReplicaId) -> Rotation {
         first_dispatched_at: now(),
         dispatched_at: now(),
         calls,
-        baseline: Baseline::default(),
+        baseline: Baseline { marker: Some(Fingerprint::from_text("33ff")), ..Baseline::default() },
         timings: Timings::default(),
         reopened: false,
         released: false,
@@ -135,7 +135,7 @@ fn halt(reason: HaltReason, answer: Option<Answer>, publication: Option<Publicat
 /// A state of every phase, and of every kind that the phase has.
 pub fn states() -> Vec<(&'static str, State)> {
     let publication = Publication { version: KvVersion(5), published_at: now() };
-    let unknown = |doubt| Unknown { doubt, since: now(), replays: 0, refused: false, replaced: false };
+    let unknown = |doubt| Unknown::begun(doubt, now());
     let intended = |calls, holder| Phase::Intended { rotation: rotation(calls, holder) };
     let staged = |rotation| Phase::Staged { rotation, answer: answer(), staged_at: now() };
     let phases = vec![

@@ -90,8 +90,8 @@ pub struct Marker {
     /// The query; its values are templates of parameters.
     #[serde(default)]
     pub query: BTreeMap<String, Template>,
-    /// What is another with every key and the same for the same key, a text or a number: a checksum, a masked hint, the
-    /// time of the last change.
+    /// What is another with every key and the same for the same key, a text or a whole number: a checksum, a masked hint, the
+    /// time of the last change. Of the newest key, whichever signs.
     pub at: Pointer,
     /// The list of which one element counts; `at` then begins in that element.
     #[serde(default)]

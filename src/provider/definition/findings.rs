@@ -68,6 +68,14 @@ fn lost_answer(definition: &Definition, found: &mut Vec<Finding>) {
             "declare what the provider has, if its documentation says so",
         ));
     }
+    if definition.marker.is_some() && signs_itself {
+        found.push(finding(
+            "marker",
+            "the old key may sign the look at it: if the provider then shows what belongs to the key that signs, a new key is \
+             not seen, and the call is taken to have made none",
+            "look at something that is about the newest key, whichever signs",
+        ));
+    }
     if definition.marker.is_some() && !has_replay && definition.redo.is_none() {
         found.push(finding(
             "marker",

@@ -233,7 +233,7 @@ impl Provider for FakeProvider {
         reading
     }
 
-    async fn marker(&self, _signer: Signer<'_>) -> Reading<SecretValue> {
+    async fn marker(&self, _signer: Signer<'_>) -> Reading<Option<SecretValue>> {
         let number = self.life.enter("marker").await;
         self.mint.count_read();
         self.mint.stand_in_line().await;
@@ -245,7 +245,7 @@ impl Provider for FakeProvider {
             None if self.plan.marker.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => {
                 let key = self.mint.shown_key(slot_of(&self.plan, None), self.clock.now());
-                Reading::Value(SecretValue::new(format!("mark of {key}")))
+                Reading::Value(Some(SecretValue::new(format!("mark of {key}"))))
             }
         };
         self.life.leave("marker", number).await;

@@ -240,14 +240,17 @@ impl Docket {
     }
 
     fn halts_for_a_reason(&self, state: &State) -> Verdict {
-        let Phase::Halted { halt, .. } = &state.phase else { return Ok(()) };
+        let Phase::Halted { rotation, halt } = &state.phase else { return Ok(()) };
         let Plan { read, marker, replay, redo, probe, creates, .. } = &self.plan;
-        let shows = read.is_some() || marker.is_some();
+        let shows = read.is_some() || marker.is_some() && rotation.baseline.marker.is_some();
         let may = match halt.reason {
             HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } if creates.is_some() => false,
             HaltReason::NoWayToTell { .. } => !shows && replay.is_none() && redo.is_none(),
             HaltReason::MeansExhausted { .. } => read.is_some() || replay.is_some() || redo.is_some(),
-            HaltReason::AnswerLost { ref doubt } => marker.is_some() || *doubt == Doubt::NoValue,
+            HaltReason::AnswerLost { ref doubt } => {
+                let made_one = self.made.contains_key(&rotation.rotation_id) || !self.late.is_empty();
+                made_one && (marker.is_some() || *doubt == Doubt::NoValue)
+            }
             HaltReason::ReadRefused { .. } => shows,
             HaltReason::NewKeyRefused | HaltReason::NewKeyNotProven => *probe,
         };

@@ -117,7 +117,7 @@ impl Account {
         let plan = lot::plan(class, dice);
         let mint = FakeMint::new();
         let lags = plan.creates.as_ref().map(|_| Duration::from_secs(dice.below(90)));
-        mint.show_late(lags.or(plan.read).unwrap_or(Duration::ZERO));
+        mint.show_late(lags.or(plan.read).or(plan.marker).unwrap_or(Duration::ZERO));
         let signer = (!plan.self_authenticating).then(|| field("secret/admin", "key")).flatten();
         let credential = Credential {
             name: format!("credential-{number}").parse::<CredentialName>().ok()?,

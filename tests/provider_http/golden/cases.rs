@@ -621,8 +621,8 @@ pub(super) const CASES: &[Case] = &[
             (500, ""),
         ],
         marker: &[
-            (200, r#"{"id":"we_1","object":"webhook_endpoint","signing_secret_hint":"whsec_...1234"}"#),
-            (200, r#"{"id":"we_1","object":"webhook_endpoint","signing_secret_hint":null}"#),
+            (200, r#"{"id":"we_1","object":"webhook_endpoint","updated_at":1764172800}"#),
+            (200, r#"{"id":"we_1","object":"webhook_endpoint"}"#),
             (404, r#"{"error":{"message":"no such endpoint","code":null}}"#),
         ],
         ..PLAIN
