@@ -233,9 +233,15 @@ pub fn answer(data: &[u8]) -> bool {
         !matches!(read, Some(Reading::Value(_))) || (status == 200 && end == BodyEnd::Whole),
         "a read out of nothing"
     );
+    let marker = MARKED.as_ref().and_then(|bound| bound.wire.marker.as_ref());
+    let marker = marker.map(|marker| answer::of_marker(&facts, marker, &received(body, end), &sent));
+    assert!(
+        !matches!(marker, Some(Reading::Value(_))) || (status == 200 && end == BodyEnd::Whole),
+        "a marker out of nothing"
+    );
     let probe = probe_call().map(|call| answer::of_probe(&facts, &call, &received(body, end), &sent));
     let beside = beside(&facts, &received(body, end), &sent);
-    assert!(!format!("{read:?} {probe:?} {beside}").contains(CANARY), "what was sent is shown");
+    assert!(!format!("{read:?} {marker:?} {probe:?} {beside}").contains(CANARY), "what was sent is shown");
     value.is_some()
 }
 
@@ -255,16 +261,23 @@ fn beside(facts: &AnswerFacts, received: &Received, sent: &Sent) -> String {
     format!("{refused:?} {:?}", revoked.map(|(_, revoking)| revoking))
 }
 
-/// A definition that comes along, in which keys live side by side and are listed.
-static BESIDE: LazyLock<Option<BoundDefinition>> = LazyLock::new(|| {
+/// Keys live side by side and are listed.
+static BESIDE: LazyLock<Option<BoundDefinition>> =
+    LazyLock::new(|| first_of_the_catalog(|definition| definition.creates.as_ref()?.list.as_ref().map(drop)));
+/// The key is not shown again, but whether it has changed.
+static MARKED: LazyLock<Option<BoundDefinition>> =
+    LazyLock::new(|| first_of_the_catalog(|definition| definition.marker.as_ref().map(drop)));
+
+/// A definition that comes along and has what is looked for.
+fn first_of_the_catalog(has: impl Fn(&Definition) -> Option<()>) -> Option<BoundDefinition> {
     let catalog = Catalog::embedded();
     let mut definitions = catalog.names().filter_map(|name| catalog.get(name));
     definitions.find_map(|definition| {
-        definition.creates.as_ref()?.list.as_ref()?;
+        has(definition)?;
         let params = definition.params.keys().map(|name| (name.clone(), "a".to_owned())).collect();
         bind(definition, Binding { params, ..Binding::usual() }).ok()
     })
-});
+}
 
 fn is_honest(response: &Response, facts: &AnswerFacts, status: u16, body: &[u8], end: BodyEnd) {
     let shown = format!("{response:?}");
