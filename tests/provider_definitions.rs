@@ -147,6 +147,14 @@ async fn each_risk_and_each_vain_declaration_is_found() {
         (&format!("{fixed}propagation: {{ delay: 5m }}"), "propagation: \"without a probe the new key"),
         ("grace: { fixed: 9m }\npropagation: { delay: 5m }", "grace: \"the old key may be dead before"),
         ("probe: { path: /keys/rotate }", "probe.path: \"\\\"rotate\\\" in its path"),
+        (
+            &format!("{fixed}marker: {{ path: /key, at: /hint, lag: 1s }}"),
+            "marker: \"the old key may sign the look",
+        ),
+        (
+            &format!("{fixed}marker: {{ path: /key, at: /hint, lag: 1s }}"),
+            "marker: \"it tells whether a lost call",
+        ),
         ("unconfirmed: [a, b]", "unconfirmed: \"statements that are assumed and not confirmed: 2"),
     ] {
         let found = findings(more).await;
@@ -155,6 +163,8 @@ async fn each_risk_and_each_vain_declaration_is_found() {
     let careful =
         "sources: [https://own.example]\ngrace: { fixed: 1h }\nredo: { max_calls: 2 }\nprobe: { path: /me }";
     assert_eq!(findings(careful).await, [""; 0]);
+    let vouched_for = careful.replace("{ path: /me }", "{ path: /activated, side_effects: false }");
+    assert_eq!(findings(&vouched_for).await, [""; 0]);
 }
 
 #[tokio::test]

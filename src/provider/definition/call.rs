@@ -131,6 +131,9 @@ pub struct Probe {
     /// The statuses that show that it is not; any other shows nothing.
     #[serde(default = "just_401")]
     pub not_accepted: Vec<u16>,
+    /// Whether the request does more than look, such as activate the key. One that does is refused, for it is made many times.
+    #[serde(default)]
+    pub side_effects: Option<bool>,
 }
 
 fn just_200() -> Vec<u16> {

@@ -162,11 +162,12 @@ fn probe(definition: &Definition, found: &mut Vec<Finding>) {
     match &definition.probe {
         Some(probe) => {
             let path = probe.path.to_string().to_lowercase();
-            if let Some(act) = ACTS.into_iter().find(|act| path.contains(act)) {
+            let act = ACTS.into_iter().find(|act| path.contains(act));
+            if let Some(act) = act.filter(|_| probe.side_effects.is_none()) {
                 found.push(finding(
                     "probe.path",
                     format!("\"{act}\" in its path sounds like a side effect; the probe is repeated many times"),
-                    "probe with a request that only looks",
+                    "probe with a request that only looks, or say that this one does (`side_effects: false`)",
                 ));
             }
         }

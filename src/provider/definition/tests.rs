@@ -713,6 +713,53 @@ fn a_pending_key_is_probed_before_it_is_activated_and_has_no_second_name() {
     }
 }
 
+const MARKED: &str = r#"
+name: example/key
+title: Example
+environments: { live: "https://api.example.com" }
+default_environment: live
+auth: [ { header: { name: X-Key } } ]
+self: never
+regenerate: { path: "/keys/rotate" }
+answer: { secret: /key }
+marker: { path: /key, at: /hint, lag: 1s }
+"#;
+
+#[test]
+fn a_marker_stands_only_where_nothing_tells_more() {
+    let marker = Definition::parse(MARKED).unwrap().marker.unwrap();
+    assert_eq!((marker.method, marker.lag), (ReadMethod::Get, Duration::from_secs(1)));
+    for (old, new, expected) in [
+        ("marker:", "read: { path: /key, secret: /key, lag: 1s }\nmarker:", "the key itself can be read"),
+        (
+            "marker:",
+            "creates: { revoke: [ { path: \"/{key_id}\" } ] }\nmarker:",
+            "a key beside the old one, which it does not change",
+        ),
+        ("marker:", "slots: [a, b]\nmarker:", "told apart only by reading them"),
+        ("marker:", "supplies: {}\nmarker:", "the same call is made again with the same key"),
+        ("answer: { secret: /key }", "answer: {}", "no answer shows the key, and a marker does not either"),
+        ("self: never", "self: always", "the old key signs the look at the marker"),
+        ("{ path: /key,", "{ path: key,", "a path begins with '/'"),
+        ("{ path: /key,", "{ path: \"/{slot}\",", "{slot} stands for nothing"),
+        ("{ path: /key,", "{ path: /key, query: { a: \"{b}\" },", "{b} stands for nothing"),
+        (
+            "lag: 1s }",
+            "lag: 1s, among: { list: /keys, where: { at: /id, is: \"{c}\" } } }",
+            "{c} stands for nothing",
+        ),
+        (", lag: 1s", "", "marker"),
+    ] {
+        refuses_in(MARKED, old, new, expected);
+    }
+}
+
+#[test]
+fn a_probe_that_does_more_than_look_is_refused() {
+    let probe = "probe: { path: /me, side_effects: true }\nmarker:";
+    refuses_in(MARKED, "marker:", probe, "the probe is made many times");
+}
+
 #[test]
 fn the_schema_names_every_member() {
     let schema = serde_json::to_value(schemars::schema_for!(Definition)).unwrap();

@@ -17,6 +17,15 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
             );
         }
     }
+    if definition.probe.as_ref().is_some_and(|probe| probe.side_effects == Some(true)) {
+        found.push(
+            Mistake::new(
+                "probe.side_effects",
+                "the probe is made many times, before the key is published and long after",
+            )
+            .hint("leave the probe out, or name a request that only looks"),
+        );
+    }
     if let Some(propagation) = definition.propagation {
         times(definition, propagation, found);
     }
