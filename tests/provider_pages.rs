@@ -98,8 +98,17 @@ fn the_reference_has_every_field_as_the_types_say_it() {
     let mut page = "# Provider definitions: every field\n\nGenerated from the types that read a definition. How to write \
                     one: [providers.md](providers.md). For your editor: `keyturn providers schema`.\n\nUnknown fields \
                     are refused. Durations are written `30s`, `5m`, `1h 30m` or `30d`; a day is 24 hours. `[]` stands for each item of a \
-                    list, `*` for a name of your own.\n\n| field | value | needed | meaning |\n|---|---|---|---|\n"
+                    list, `*` for a name of your own.\n\nA pointer is a JSON pointer (RFC 6901) into an answer, such as `/data/key`; the empty one is the whole \
+                    answer. `{name}` in a path, query, header or text of a body stands for a parameter; in a body also for what \
+                    keyturn knows, in quotes: "
         .to_owned();
+    let names: Vec<String> =
+        definition::names_in_bodies().iter().map(|name| format!("`{{{name}}}`")).collect();
+    page.push_str(&names.join(", "));
+    page.push_str(
+        ". A number that stands alone in a text of a JSON body is sent as a number. `{{` and `}}` are plain braces.\n\n\
+         | field | value | needed | meaning |\n|---|---|---|---|\n",
+    );
     for (place, Field { value, needed, meaning }) in fields {
         writeln!(page, "| `{place}` | {value} | {needed} | {meaning} |").unwrap();
     }

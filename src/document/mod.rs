@@ -26,7 +26,7 @@ impl Document {
             with_snippet: false,
         };
         let node: Spanned<Node> =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| unreadable(&error))?;
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| unreadable(&error, text))?;
         let mut places = BTreeMap::from([(String::new(), place(&node.referenced))]);
         let value = node.value.into_json("", &mut places);
         Ok(Self { value, places })
@@ -62,11 +62,18 @@ impl Document {
     }
 }
 
-fn unreadable(error: &serde_saphyr::Error) -> Mistake {
+fn unreadable(error: &serde_saphyr::Error, text: &str) -> Mistake {
+    let place = error.location().as_ref().map(place);
+    let index = place.as_ref().and_then(|place| usize::try_from(place.line).ok()?.checked_sub(1));
+    let line = index.and_then(|index| text.lines().nth(index));
+    let is_tabbed = line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'));
+    let hint = if is_tabbed {
+        "a tab stands here; YAML is indented with spaces"
+    } else {
+        "look for wrong indentation, a missing quote or colon, a text with a colon in it, or a field given twice"
+    };
     // What the library says may repeat a part of the file, and the file may hold what it should not.
-    let mistake = Mistake::new("", "this cannot be read as YAML")
-        .hint("look for wrong indentation, a missing quote or colon, a tab, or a field given twice");
-    Mistake { place: error.location().as_ref().map(place), ..mistake }
+    Mistake { place, ..Mistake::new("", "this cannot be read as YAML").hint(hint) }
 }
 
 fn place(location: &Location) -> Place {

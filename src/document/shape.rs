@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
                 }
                 true
             }
-            Value::String(text) => self.check_word(path, text, &of_its_kind),
+            Value::String(text) => self.check_word(path, text, &of_its_kind, &candidates),
             _ => true,
         }
     }
@@ -132,11 +132,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_word(&mut self, path: &str, text: &str, schemas: &[&'a Value]) -> bool {
+    fn check_word(
+        &mut self,
+        path: &str,
+        text: &str,
+        schemas: &[&'a Value],
+        candidates: &[&'a Value],
+    ) -> bool {
         let words: Option<Vec<Vec<&str>>> = schemas.iter().map(|schema| words(schema)).collect();
         let Some(words) = words.map(|words| words.concat()).filter(|words| !words.contains(&text)) else {
             return true;
         };
+        let fields = candidates.iter().flat_map(|schema| required(schema));
+        let fields: Vec<String> = fields.map(|(name, _)| format!("{{ {name}: … }}")).collect();
+        let words: Vec<&str> = words.into_iter().chain(fields.iter().map(String::as_str)).collect();
         self.misfits.add(path, Mistake::new(path, "there is no such word").hint(one_of(&words)));
         false
     }
@@ -230,9 +239,17 @@ fn another_kind(path: &str, value: &Value, schemas: &[&Value], description: &str
     if !words.is_empty() {
         mistake.hint(one_of(&words))
     } else if is_plain && wanted.contains("text") {
-        mistake.hint("put it in quotes")
+        let is_time = ["long", "time"].iter().any(|word| description.contains(word));
+        mistake.hint(if is_time { "write it with its unit, such as 60m" } else { "put it in quotes" })
     } else {
-        with_hint(mistake, description)
+        let fields = schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();
+        let fields: Vec<&str> = fields.map(|(name, _)| name.as_str()).collect();
+        let fields = fields.join(", ");
+        match first_sentence(description) {
+            said if fields.is_empty() => with_hint(mistake, &said),
+            said if said.is_empty() => mistake.hint(format!("its fields are {fields}")),
+            said => mistake.hint(format!("{said}; its fields are {fields}")),
+        }
     }
 }
 
@@ -286,11 +303,16 @@ fn description(schema: &Value) -> &str {
     schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The first sentence of a description says what a person needs who got the field wrong.
 fn with_hint(mistake: Mistake, description: &str) -> Mistake {
-    let text = description.replace('\n', " ");
-    match text.split(". ").next().map(|sentence| sentence.trim_end_matches('.')) {
-        None | Some("") => mistake,
-        Some(sentence) => mistake.hint(sentence),
+    match first_sentence(description) {
+        said if said.is_empty() => mistake,
+        said => mistake.hint(said),
     }
+}
+
+/// What a person needs who got the field wrong.
+fn first_sentence(description: &str) -> String {
+    let text = description.replace('\n', " ");
+    let sentence = text.split(". ").next().unwrap_or_default();
+    sentence.trim_end_matches('.').to_owned()
 }

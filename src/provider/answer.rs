@@ -310,9 +310,10 @@ pub(super) fn of_read(facts: &AnswerFacts, place: &KeyPlace, received: &Received
         Shown::Whole(secret) => {
             Reading::Value(Answer { secret, previous_expires_at, received_at: received.at, key_id: None })
         }
-        Shown::Half | Shown::Nothing | Shown::SomethingElse => {
-            Reading::Unavailable(problem::of_answer(received.status, "the answer holds no key"))
-        }
+        Shown::Half | Shown::Nothing | Shown::SomethingElse => Reading::Unavailable(problem::of_answer(
+            received.status,
+            "the answer holds no key where `read.secret` says",
+        )),
     }
 }
 

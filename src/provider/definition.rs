@@ -230,6 +230,11 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Definition).to_value()
 }
 
+/// The names of what keyturn knows and a body can ask for, beside parameters.
+pub fn names_in_bodies() -> Vec<String> {
+    Fact::names()
+}
+
 /// One thing that a credential says about itself. It goes into a path only percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -157,14 +157,17 @@ fn what_settles_it(plan: &Plan) -> Vec<String> {
     }
     if let Some(lag) = plan.read {
         let which = if plan.slots.is_empty() { "the provider's current key" } else { "that very key" };
-        means.push(format!("{which} is read and compared with the one before the call, for {}", words(lag)));
+        means.push(format!(
+            "{which} is read and compared with the one before the call, for {}",
+            words(until_unchanged_is_believed(plan, lag))
+        ));
     }
     if let Some(lag) = plan.marker {
         let otherwise = if plan.redo.is_some() { "" } else { "; if it has changed, a person is asked" };
         means.push(format!(
             "what the provider shows of its key, which is not the key, is compared with what it showed before the call, for \
              {}{otherwise}",
-            words(lag)
+            words(until_unchanged_is_believed(plan, lag))
         ));
     }
     if let Some(calls) = plan.redo.filter(|calls| *calls > 1 && plan.read.is_none() && !plan.supplies) {
@@ -182,6 +185,11 @@ fn what_settles_it(plan: &Plan) -> Vec<String> {
         ));
     }
     means
+}
+
+/// Until the lost call can act no more, and a change would show.
+fn until_unchanged_is_believed(plan: &Plan, lag: Duration) -> Duration {
+    plan.call_timeout.saturating_add(plan.settle).saturating_add(lag)
 }
 
 /// When the old key dies, and what that asks of applications.

@@ -95,6 +95,15 @@ pub(super) fn creates(
                 )),
         );
     }
+    if let Some(lifetime) = definition.lifetime.filter(|lifetime| revoke_after >= *lifetime) {
+        found.push(
+            Mistake::new(
+                "revoke_after",
+                "the new key expires before the old one is revoked, and no rotation begins sooner",
+            )
+            .hint(format!("less than {:#}", friendly(lifetime))),
+        );
+    }
     Some(Creates {
         revoke_after,
         keys_max: declared.activate.as_ref().map_or(declared.keys_max, |_| Some(2)),

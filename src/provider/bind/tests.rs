@@ -395,7 +395,7 @@ fn plans_can_be_told_in_words() {
     assert_eq!(
         if_answer_is_lost(&separate),
         "First the same request is sent again with the same idempotency key, which returns the same answer for \
-         24h; then the provider's current key is read and compared with the one before the call, for 30s. If \
+         24h; then the provider's current key is read and compared with the one before the call, for 2m. If \
          nothing of that settles it, a person resolves it."
     );
     let spritz =

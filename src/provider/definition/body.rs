@@ -32,6 +32,15 @@ impl Body {
         }
         found
     }
+
+    /// The places where a name in braces was written without quotes, which YAML takes for an object; with each name.
+    pub(super) fn names_without_quotes(&self) -> Vec<(String, &str)> {
+        let mut found = Vec::new();
+        if let Self::Json(value) = self {
+            value.lone_names("json", &mut found);
+        }
+        found
+    }
 }
 
 fn gather_fields<'a>(
@@ -59,6 +68,27 @@ pub enum BodyValue {
 }
 
 impl BodyValue {
+    /// The objects of one member that is `null`, with that member's name: what `{name}` comes to without quotes.
+    fn lone_names<'a>(&'a self, place: &str, found: &mut Vec<(String, &'a str)>) {
+        match self {
+            Self::Null | Self::Scalar(_) => {}
+            Self::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.lone_names(&format!("{place}[{index}]"), found);
+                }
+            }
+            Self::Object(members) => {
+                let mut names = members.iter();
+                if let (Some((name, Self::Null)), None) = (names.next(), names.next()) {
+                    found.push((place.to_owned(), name));
+                }
+                for (name, member) in members {
+                    member.lone_names(&format!("{place}.{name}"), found);
+                }
+            }
+        }
+    }
+
     fn gather<'a>(&'a self, place: &str, found: &mut Vec<(String, &'a Template)>) {
         match self {
             Self::Null => {}

@@ -125,8 +125,13 @@ fn paths(definition: &Definition, found: &mut Vec<Mistake>) {
 
 fn begins_with_slash(place: &str, template: &Template, found: &mut Vec<Mistake>) {
     let text = template.to_string();
-    if !text.starts_with('/') && !text.starts_with("{resource}") {
+    if text.contains("://") {
+        found.push(Mistake::new(place, "a path has no host").hint("the host stands under `environments`"));
+    } else if !text.starts_with('/') && !text.starts_with("{resource}") {
         found.push(Mistake::new(place, "a path begins with '/' or {resource}"));
+    }
+    if text.contains("${") {
+        found.push(Mistake::new(place, "a '$' stands before a name in braces").hint("write {name} alone"));
     }
     if text.contains(['?', '#']) {
         found.push(
@@ -145,9 +150,13 @@ fn known_names(
     for name in template.names() {
         if !further.contains(&name) && !definition.params.contains_key(name) {
             let names = definition.params.keys().map(String::as_str).chain(further.iter().copied());
-            found.push(
-                Mistake::new(place, format!("{{{name}}} stands for nothing")).hint(did_you_mean(name, names)),
-            );
+            let known = did_you_mean(name, names);
+            let hint = if known.starts_with("did you mean") {
+                known
+            } else {
+                format!("{known}; what a credential says of itself is declared under `params`")
+            };
+            found.push(Mistake::new(place, format!("{{{name}}} stands for nothing")).hint(hint));
         }
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Definition, Grace, SelfSigning};
+use super::{AuthScheme, Definition, Grace, SelfSigning};
 use crate::mistake::Place;
+use crate::provider::template::{Part, Template};
 
 /// One thing to know about a definition. It is no mistake: the definition is used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +29,7 @@ pub(super) fn findings(definition: &Definition) -> Vec<Finding> {
     new_key(definition, &mut found);
     probe(definition, &mut found);
     keys_side_by_side(definition, &mut found);
+    slips(definition, &mut found);
     evidence(definition, &mut found);
     found
 }
@@ -219,6 +221,45 @@ fn keys_side_by_side(definition: &Definition, found: &mut Vec<Finding>) {
             "give them a longer time",
         ));
     }
+}
+
+/// What is seldom meant as it is written.
+fn slips(definition: &Definition, found: &mut Vec<Finding>) {
+    let prefixes = definition.auth.iter().filter_map(|scheme| match scheme {
+        AuthScheme::Header(header) => Some(header.prefix.as_str()),
+        _ => None,
+    });
+    let prefixes: Vec<&str> =
+        prefixes.chain(definition.extra_secrets.values().map(|extra| extra.prefix.as_str())).collect();
+    if prefixes.iter().any(|prefix| prefix.ends_with(|last: char| last.is_ascii_alphanumeric())) {
+        found.push(finding(
+            "auth",
+            "nothing stands between a header's prefix and the secret",
+            "end the prefix with a space, such as \"Bearer \", if the provider's page shows one",
+        ));
+    }
+    let fixed = definition.call_templates().flat_map(Template::parts).filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        Part::Name(_) => None,
+    });
+    if fixed.chain(prefixes).any(looks_like_a_secret) {
+        found.push(finding(
+            "",
+            "a text in it looks like a secret: whoever may read the file, or what is printed of it, has that",
+            "keep secrets in Vault, and name their places in the credential (`auth`, `extra_secrets`)",
+        ));
+    }
+}
+
+/// The shortest run of letters and digits that is hardly a word.
+const SECRET_LENGTH_MIN: usize = 20;
+
+fn looks_like_a_secret(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_part(c)).any(|run| {
+        let has = |what: fn(&u8) -> bool| run.bytes().any(|byte| what(&byte));
+        run.len() >= SECRET_LENGTH_MIN && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+    })
 }
 
 fn evidence(definition: &Definition, found: &mut Vec<Finding>) {

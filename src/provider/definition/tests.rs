@@ -169,7 +169,7 @@ fn contradictions_are_refused() {
         ("no '?'", mistakes(|it| it.regenerate.path = template("/keys/{id}?a=b"))),
         ("which is missing", mistakes(|it| it.regenerate.path = template("{resource}/{id}"))),
         ("no path begins with {resource}", mistakes(|it| it.resource.push(template("/a/{id}")))),
-        ("2 or more", mistakes(|it| it.redo = Some(Redo { max_calls: 1 }))),
+        ("it is 2 to 10", mistakes(|it| it.redo = Some(Redo { max_calls: 1 }))),
         (
             "no grace window keeps it alive",
             mistakes(|it| {
@@ -752,6 +752,38 @@ fn a_marker_stands_only_where_nothing_tells_more() {
     ] {
         refuses_in(MARKED, old, new, expected);
     }
+}
+
+#[test]
+fn slips_of_a_hurried_hand_are_refused() {
+    for (old, new, expected) in [
+        (
+            "path: \"/keys/{id}/rotate\"",
+            "path: \"/keys/${id}/rotate\"",
+            "a '$' stands before a name in braces",
+        ),
+        ("path: \"/keys/{id}/rotate\"", "path: \"https://api.example.com/{id}\"", "a path has no host"),
+        (
+            "rotate\" }",
+            "rotate\", body: { json: { days: [{ a: {lifetime_days} }] } } }",
+            "{lifetime_days} without quotes is an object",
+        ),
+        ("{id}/rotate\" }", "{di}\" }", "{di} stands for nothing (did you mean"),
+        ("{id}/rotate\" }", "{something}\" }", "is declared under `params`"),
+        ("self: possible", "self: possible\ngrace: 60m", "{ fixed: … }"),
+        ("self: possible", "self: possible\npropagation: 60m", "its fields are deadline, delay, poll"),
+        ("self: possible", "self: possible\nlock: 60", "write it with its unit, such as 60m"),
+        ("self: possible", "self: possible\nlock:\n\t60m", "a tab stands here"),
+        ("self: possible", "self: possible\nredo: { max_calls: 99 }", "it is 2 to 10"),
+    ] {
+        refuses_in(SMALL, old, new, expected);
+    }
+}
+
+#[test]
+fn a_key_that_expires_before_the_old_one_is_revoked_is_refused() {
+    let lifetime = "lifetime: 12h\ncreates:";
+    refuses_in(BESIDE, "creates:", lifetime, "the new key expires before the old one is revoked");
 }
 
 #[test]

@@ -3,12 +3,18 @@
 use crate::mistake::Mistake;
 use crate::provider::definition::{Definition, Grace, Propagation, SelfSigning};
 
+/// So many calls for one rotation are a loop, and no means any more.
+const CALLS_MAX: u32 = 10;
+
 /// Whether each capability can be there beside the others.
 pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
     dead_key(definition, found);
     if let Some(redo) = definition.redo {
-        if redo.max_calls < 2 {
-            found.push(Mistake::new("redo.max_calls", "the first call counts, so it is 2 or more"));
+        if !(2..=CALLS_MAX).contains(&redo.max_calls) {
+            found.push(Mistake::new(
+                "redo.max_calls",
+                format!("it is 2 to {CALLS_MAX}, the first call counts"),
+            ));
         }
         if definition.lock.is_some() {
             found.push(

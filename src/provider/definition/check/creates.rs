@@ -24,6 +24,15 @@ pub(super) fn mistakes(definition: &Definition, found: &mut Vec<Mistake>) {
             "applications would hold a dead key until they have read again",
         ));
     }
+    if definition.lifetime.is_some_and(|lifetime| creates.revoke_after >= lifetime) {
+        found.push(
+            Mistake::new(
+                "creates.revoke_after",
+                "the new key expires before the old one is revoked, and no rotation begins sooner",
+            )
+            .hint("a shorter time than `lifetime`"),
+        );
+    }
     if creates.activate.is_some() || creates.discard.is_some() {
         phases::mistakes(definition, creates, found);
         return;

@@ -64,6 +64,18 @@ fn body(definition: &Definition, found: &mut Vec<Mistake>) {
     for (place, text) in definition.regenerate.body.iter().flat_map(Body::texts) {
         known_names(definition, &format!("regenerate.body.{place}"), text, &known, found);
     }
+    let bodies = definition.regenerate.body.iter();
+    for (place, name) in bodies.flat_map(Body::names_without_quotes) {
+        if known.contains(&name) || definition.params.contains_key(name) {
+            found.push(
+                Mistake::new(
+                    format!("regenerate.body.{place}"),
+                    format!("{{{name}}} without quotes is an object, and stands for nothing"),
+                )
+                .hint(format!("write \"{{{name}}}\"")),
+            );
+        }
+    }
 }
 
 /// Whether the regenerate call asks for the lengths of time that the definition declares, and for no others.
@@ -78,7 +90,10 @@ pub(super) fn lengths(definition: &Definition, found: &mut Vec<Mistake>) {
                 );
             }
             if request.default.is_zero() || request.default > request.max {
-                found.push(Mistake::new("grace.requested", "0 < default <= max"));
+                found.push(Mistake::new(
+                    "grace.requested",
+                    "the default is longer than nothing, and no longer than the longest",
+                ));
             }
             whole_units(definition, Span::Grace, "grace.requested", &[request.default, request.max], found);
         }
