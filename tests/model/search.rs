@@ -50,18 +50,31 @@ pub(crate) fn explore(rules: &Rules, bounds: &Bounds) -> Explored {
     }
 }
 
+/// What a search came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Holds,
+    /// Nothing was broken in as many worlds as a search may have; there are more.
+    CutOff,
+    Broken,
+}
+
 /// Searches, tells how far it went, and whether every promise was kept.
-pub(crate) fn report(name: &str, plan: Plan, bounds: Bounds) -> bool {
+pub(crate) fn report(name: &str, plan: Plan, bounds: Bounds) -> Verdict {
     let explored = explore(&Rules::faithful(plan), &bounds);
     let Explored { worlds, moves, deepest, asked, took, cut, broken } = explored;
-    let cut = if cut { ", CUT OFF" } else { "" };
+    let more = if cut { ", CUT OFF" } else { "" };
     println!(
-        "{name:<28} {worlds:>9} worlds {moves:>9} moves {deepest:>3} deep {asked:>6} questions {took:>8.1?}  {bounds}{cut}"
+        "{name:<28} {worlds:>9} worlds {moves:>9} moves {deepest:>3} deep {asked:>6} questions {took:>8.1?}  {bounds}{more}"
     );
     if let Some((broken, way)) = &broken {
         println!("{:?}: {}\n{way}", broken.property, broken.what);
     }
-    broken.is_none() && cut.is_empty()
+    match broken {
+        Some(_) => Verdict::Broken,
+        None if cut => Verdict::CutOff,
+        None => Verdict::Holds,
+    }
 }
 
 struct Search<'a> {
