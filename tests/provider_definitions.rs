@@ -155,7 +155,10 @@ async fn each_risk_and_each_vain_declaration_is_found() {
             &format!("{fixed}marker: {{ path: /key, at: /hint, lag: 1s }}"),
             "marker: \"it tells whether a lost call",
         ),
-        ("headers: { X-Account: sk_live_4eC39HqLyjWDarjtT1zdp7dc }", ": \"a text in it looks like a secret"),
+        (
+            "headers: { X-Account: sk_live_4eC39HqLyjWDarjtT1zdp7dc }",
+            "headers.X-Account: \"a text in it looks like a secret",
+        ),
         ("unconfirmed: [a, b]", "unconfirmed: \"statements that are assumed and not confirmed: 2"),
     ] {
         let found = findings(more).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{AuthScheme, Definition, Grace, SelfSigning};
+use super::{AuthScheme, Body, Creates, Definition, Grace, SelfSigning};
 use crate::mistake::Place;
 use crate::provider::template::{Part, Template};
 
@@ -238,17 +238,35 @@ fn slips(definition: &Definition, found: &mut Vec<Finding>) {
             "end the prefix with a space, such as \"Bearer \", if the provider's page shows one",
         ));
     }
-    let fixed = definition.call_templates().flat_map(Template::parts).filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::Name(_) => None,
-    });
-    if fixed.chain(prefixes).any(looks_like_a_secret) {
+    let is_pasted = |template: &Template| {
+        template.parts().iter().any(|part| matches!(part, Part::Text(text) if looks_like_a_secret(text)))
+    };
+    let pasted = fixed_texts(definition).into_iter().find(|(_, template)| is_pasted(template));
+    let in_a_prefix = prefixes.into_iter().any(looks_like_a_secret).then(|| "auth".to_owned());
+    if let Some(place) = in_a_prefix.or(pasted.map(|(place, _)| place)) {
         found.push(finding(
-            "",
+            &place,
             "a text in it looks like a secret: whoever may read the file, or what is printed of it, has that",
             "keep secrets in Vault, and name their places in the credential (`auth`, `extra_secrets`)",
         ));
     }
+}
+
+/// What is sent as it is written, by its place.
+fn fixed_texts(definition: &Definition) -> Vec<(String, &Template)> {
+    let Definition { headers, regenerate, read, marker, probe, creates, .. } = definition;
+    let mut queries = vec![("regenerate", &regenerate.query)];
+    queries.extend(read.iter().map(|read| ("read", &read.query)));
+    queries.extend(marker.iter().map(|marker| ("marker", &marker.query)));
+    queries.extend(probe.iter().map(|probe| ("probe", &probe.query)));
+    let queries = queries.into_iter().flat_map(|(call, query)| {
+        query.iter().map(move |(name, value)| (format!("{call}.query.{name}"), value))
+    });
+    let headers = headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
+    let body = regenerate.body.iter().flat_map(Body::texts);
+    let body = body.map(|(place, text)| (format!("regenerate.body.{place}"), text));
+    let beside = creates.iter().flat_map(Creates::templates).map(|text| ("creates".to_owned(), text));
+    headers.chain(queries).chain(body).chain(beside).collect()
 }
 
 /// The shortest run of letters and digits that is hardly a word.
