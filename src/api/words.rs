@@ -64,8 +64,8 @@ pub(super) fn halt(halt: &Halt, store: &FieldPath) -> String {
             entry_still_old(store)
         ),
         HaltReason::AnswerLost { doubt } => format!(
-            "{}. The provider made a new key, as it says or shows itself, and keyturn does not have it. {store} still \
-             holds the old key, which may be dead. No further call is made until a person decides.",
+            "{}. The provider made a new key, by what it says or by what it shows of its key, and keyturn does not have \
+             it. {store} still holds the old key, which may be dead. No further call is made until a person decides.",
             happened(doubt)
         ),
         HaltReason::ReadRefused { refusal } => format!(
@@ -131,8 +131,8 @@ pub(super) fn way_out_of_halt(halt: &Halt, snapshot: &Snapshot) -> String {
         ),
         HaltReason::AnswerLost { .. } => format!(
             "Nobody has the new key: ROTATE_AGAIN makes another; applications may fail until it is published. You have put \
-             the right key into {} by hand: KEEP_CURRENT. TRY_AGAIN looks once more, and makes no call. Tell keyturn with \
-             `keyturn resolve {name}`.",
+             the right key into {} by hand: KEEP_CURRENT. TRY_AGAIN settles it once more, by a further call where one is \
+             declared. Tell keyturn with `keyturn resolve {name}`.",
             snapshot.store
         ),
         HaltReason::NoWayToTell { .. } | HaltReason::MeansExhausted { .. } => by_hand(snapshot),

@@ -239,7 +239,7 @@ fn another_kind(path: &str, value: &Value, schemas: &[&Value], description: &str
     if !words.is_empty() {
         mistake.hint(one_of(&words))
     } else if is_plain && wanted.contains("text") {
-        let is_time = ["long", "time"].iter().any(|word| description.contains(word));
+        let is_time = ["How long", "how long", "longest"].iter().any(|word| description.contains(word));
         mistake.hint(if is_time { "write it with its unit, such as 60m" } else { "put it in quotes" })
     } else {
         let fields = schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();

@@ -206,9 +206,10 @@ where
         Ok(match self.read_marker().await? {
             provider::Reading::Unavailable(problem) => Reading::Unavailable(problem),
             provider::Reading::Refused(refusal) => Reading::Refused(refusal),
-            provider::Reading::Value(None) => Reading::Unavailable(Problem::local(
-                "the provider does not show any more what changes with its key",
-            )),
+            provider::Reading::Value(None) => {
+                let problem = Problem::local("the provider does not show any more what changes with its key");
+                Reading::Refused(Refusal { class: RefusalClass::NotFound, problem, retry_after: None })
+            }
             provider::Reading::Value(Some(marker)) => {
                 let marker = Some(self.fingerprint(&marker.into()));
                 if marker == rotation.baseline.marker { Reading::Unchanged } else { Reading::Replaced }

@@ -176,8 +176,16 @@ where
     async fn marker_before(&mut self) -> Result<Option<Fingerprint>, Interruption> {
         let Some(lag) = self.plan().marker else { return Ok(None) };
         let marker = seen_before("what changes with its key", self.read_marker().await?)?;
-        let is_settled =
-            self.record.as_ref().is_some_and(|record| has_settled(&record.state, lag, self.now()));
+        if marker.is_none() {
+            self.note(
+                "MARKER_MISSING",
+                "the provider does not show what changes with its key (`marker` in its definition), so that a lost answer is \
+                 settled without it; if this stays, the definition looks in the wrong place"
+                    .to_owned(),
+            );
+        }
+        let state = self.record.as_ref().map(|record| &record.state);
+        let is_settled = state.is_some_and(|state| has_settled(state, lag, self.unchanged_for(), self.now()));
         Ok(marker.filter(|_| is_settled).map(|marker| self.fingerprint(&marker.into())))
     }
 
@@ -245,12 +253,14 @@ where
     }
 }
 
-/// Whether what the last rotation changed shows by now.
-fn has_settled(state: &State, lag: Duration, now: Timestamp) -> bool {
+/// Whether what the last rotation changed shows by now, by the clock that closed it and by how long the record was seen so.
+fn has_settled(state: &State, lag: Duration, unchanged_for: Duration, now: Timestamp) -> bool {
     let has_changed =
-        |closed: &&Closed| matches!(closed.outcome, ClosedAs::Rotated { .. } | ClosedAs::Resolved { .. });
-    let mut changed = state.history.iter().filter(has_changed);
-    changed.all(|closed| closed.closed_at.checked_add(lag).is_ok_and(|shows_at| shows_at <= now))
+        |closed: &Closed| matches!(closed.outcome, ClosedAs::Rotated { .. } | ClosedAs::Resolved { .. });
+    let is_old = |closed: &Closed| closed.closed_at.checked_add(lag).is_ok_and(|shows_at| shows_at <= now);
+    let is_newest = state.history.first().is_some_and(has_changed);
+    (!is_newest || unchanged_for >= lag)
+        && state.history.iter().all(|closed| !has_changed(closed) || is_old(closed))
 }
 
 /// What a look before the call showed; without it nothing is rotated.

@@ -265,17 +265,16 @@ where
         Ok(Event::Fenced { now: self.now() })
     }
 
-    /// Where keys live side by side, a rotation that a person gives up publishes nothing afterwards: nobody would owe the key
-    /// that it replaced.
+    /// Where keys live side by side, a rotation that a person gives up in doubt publishes nothing afterwards: nobody would owe
+    /// the key that it replaced.
     pub(super) async fn fence_off(&mut self, given_up: RotationId) -> Result<(), Interruption> {
         let phase = self.record.as_ref().map(|record| &record.state.phase);
-        let open = match phase.filter(|_| self.plan().creates.is_some()) {
-            Some(Phase::Halted { halt, .. }) if halt.publication.is_some() => None,
-            phase => phase.and_then(Phase::rotation).filter(|open| open.rotation_id == given_up).cloned(),
-        };
-        match open {
-            Some(open) => self.fence(&open).await.map(drop),
-            None => Ok(()),
+        match phase.filter(|_| self.plan().creates.is_some()) {
+            Some(Phase::Unknown { rotation, .. }) if rotation.rotation_id == given_up => {
+                let open = rotation.clone();
+                self.fence(&open).await.map(drop)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -234,6 +234,7 @@ pub fn answer(data: &[u8]) -> bool {
         "a read out of nothing"
     );
     let marker = MARKED.as_ref().and_then(|bound| bound.wire.marker.as_ref());
+    assert!(marker.is_some() && BESIDE.is_some(), "nothing that comes along has what is looked at here");
     let marker = marker.map(|marker| answer::of_marker(&facts, marker, &received(body, end), &sent));
     assert!(
         !matches!(marker, Some(Reading::Value(_))) || (status == 200 && end == BodyEnd::Whole),

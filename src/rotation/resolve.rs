@@ -248,20 +248,20 @@ pub(super) fn read(plan: &Plan, state: State, reading: Reading, now: Timestamp) 
         Reading::Replaced => {
             settle(plan, state, rotation, Unknown { marker: Some(Marked::Replaced), ..unknown }, now)
         }
-        Reading::Unchanged => unchanged(plan, state, rotation, unknown, now),
-        Reading::Unavailable(_) | Reading::Refused(_)
+        Reading::Unchanged | Reading::Unavailable(_) | Reading::Refused(_)
             if goes_on_without_the_marker(plan, &rotation, &unknown, &reading, now) =>
         {
             settle(plan, state, rotation, Unknown { marker: Some(Marked::Silent), ..unknown }, now)
         }
+        Reading::Unchanged => unchanged(plan, state, rotation, unknown, now),
         Reading::Unavailable(_) => (state, vec![Effect::Wait { until: later(now, POLL) }]),
         Reading::Refused(refusal) if refusal.class.is_passing() => (state, vec![wait_for(&refusal, now)]),
         Reading::Refused(refusal) => halted(state, rotation, HaltReason::ReadRefused { refusal }, now),
     })
 }
 
-/// A marker that is refused, or silent for as long as it may take to change, is no reason not to make a further call where one
-/// is safe: the old key may be running out of time.
+/// A marker that is refused, silent for as long as it may take to change, or not done when the old key's time to sign is running
+/// out, is no reason not to make a further call where one is safe.
 fn goes_on_without_the_marker(
     plan: &Plan,
     rotation: &Rotation,
@@ -270,9 +270,11 @@ fn goes_on_without_the_marker(
     now: Timestamp,
 ) -> bool {
     let is_refused = matches!(reading, Reading::Refused(refusal) if !refusal.class.is_passing());
-    plan.marker.is_some()
-        && plan.redo.is_some()
-        && (is_refused || now >= believed_at(plan, rotation, unknown))
+    let is_silent = *reading != Reading::Unchanged && now >= believed_at(plan, rotation, unknown);
+    let is_last_chance = old_key_signs_until(plan, rotation)
+        .is_some_and(|until| later(now, POLL) >= until && quiet_at(plan, rotation, unknown) <= now);
+    let may_go_on = plan.marker.is_some() && plan.redo.is_some();
+    may_go_on && (is_refused || is_silent || is_last_chance)
 }
 
 /// From when on "unchanged" means that no call takes effect any more.

@@ -115,6 +115,10 @@ impl Trial {
             Reading::Value(None) => {
                 (Verdict::Broken, "the provider does not show what changes with its key".to_owned())
             }
+            Reading::Value(Some(_)) if before.marker.is_none() => {
+                let seen = "nothing of the kind was shown before the call, so that it proves nothing now";
+                (Verdict::Open, seen.to_owned())
+            }
             Reading::Value(Some(marker)) if before.marker.as_ref() != Some(&before.fingerprint(&marker)) => {
                 (Verdict::Kept, "what the provider shows of its key has changed".to_owned())
             }

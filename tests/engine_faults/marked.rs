@@ -104,3 +104,53 @@ async fn a_marker_that_fails_afterwards_does_not_keep_a_second_call_from_being_m
         assert_eq!(world.mint.calls().len(), 2, "{what}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_is_late_does_not_eat_the_time_in_which_the_old_key_can_sign() {
+    let plan = Plan {
+        self_authenticating: true,
+        marker: Some(Duration::from_mins(10)),
+        redo: Some(2),
+        grace: Some(Duration::from_mins(6)),
+        ..plan_marked()
+    };
+    let world = World::new(plan);
+    let replica = world.replica(1).await;
+    // The change shows when it is too late.
+    world.mint.show_late(Duration::from_mins(9));
+    world.mint.next(CallFault::AnswerLost);
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    world.assert_rotated("key-2", 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_shows_no_marker_is_rotated_and_says_so() {
+    let world = World::new(plan_marked());
+    let replica = world.replica(1).await;
+    world.mint.hide_marker();
+    replica.rotate().await;
+    replica.until_rotated(1).await;
+    world.assert_rotated("key-1", 1);
+    assert_eq!(replica.conditions(), ["MARKER_MISSING"]);
+    world.mint.next(CallFault::AnswerLost);
+    replica.handle().rotate(ask(true)).await.unwrap();
+    replica.until_phase("halted").await;
+    let Phase::Halted { halt, .. } = world.state().phase else { panic!("not halted") };
+    assert_eq!(halt.reason.code(), "NO_WAY_TO_TELL");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_is_gone_after_the_call_is_a_persons() {
+    let world = World::new(plan_marked());
+    let mut replica = world.replica(1).await;
+    let lost = world.hold_next_answer();
+    replica.rotate().await;
+    lost.reached().await;
+    replica.kill().await;
+    world.mint.hide_marker();
+    replica.start();
+    replica.until_phase("halted").await;
+    let Phase::Halted { halt, .. } = world.state().phase else { panic!("not halted") };
+    assert_eq!((halt.reason.code(), world.mint.calls().len()), ("READ_REFUSED", 1));
+}

@@ -56,11 +56,11 @@ fn seal_for_keeping(world: &mut World, who: usize, state: &Known) {
     }
 }
 
-/// Where keys live side by side, a rotation that a person gives up publishes nothing afterwards; what it has published is seen.
+/// Where keys live side by side, a rotation that a person gives up in doubt publishes nothing afterwards; what it has published is
+/// seen.
 fn fence_off(world: &mut World, rules: &Rules, state: &Known) -> bool {
-    let has_published =
-        |phase: &Phase| matches!(phase, Phase::Halted { halt, .. } if halt.publication.is_some());
-    let open = open_number(&world.record.state).filter(|_| !has_published(&world.record.state.phase));
+    let in_doubt = matches!(world.record.state.phase, Phase::Unknown { .. });
+    let open = open_number(&world.record.state).filter(|_| in_doubt);
     let given_up = state.given_up().map(number).filter(|given_up| Some(*given_up) == open);
     if given_up.is_none() || rules.plan.creates.is_none() {
         return true;

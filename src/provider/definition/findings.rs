@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{AuthScheme, Body, Creates, Definition, Grace, SelfSigning};
+use super::{AuthScheme, Body, Definition, Grace, SelfSigning};
 use crate::mistake::Place;
 use crate::provider::template::{Part, Template};
 
@@ -254,7 +254,7 @@ fn slips(definition: &Definition, found: &mut Vec<Finding>) {
 
 /// What is sent as it is written, by its place.
 fn fixed_texts(definition: &Definition) -> Vec<(String, &Template)> {
-    let Definition { headers, regenerate, read, marker, probe, creates, .. } = definition;
+    let Definition { headers, regenerate, read, marker, probe, .. } = definition;
     let mut queries = vec![("regenerate", &regenerate.query)];
     queries.extend(read.iter().map(|read| ("read", &read.query)));
     queries.extend(marker.iter().map(|marker| ("marker", &marker.query)));
@@ -265,18 +265,20 @@ fn fixed_texts(definition: &Definition) -> Vec<(String, &Template)> {
     let headers = headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
     let body = regenerate.body.iter().flat_map(Body::texts);
     let body = body.map(|(place, text)| (format!("regenerate.body.{place}"), text));
-    let beside = creates.iter().flat_map(Creates::templates).map(|text| ("creates".to_owned(), text));
-    headers.chain(queries).chain(body).chain(beside).collect()
+    headers.chain(queries).chain(body).collect()
 }
 
-/// The shortest run of letters and digits that is hardly a word.
+/// The shortest run of letters and digits that is hardly a word, and how often it changes from the ones to the others.
 const SECRET_LENGTH_MIN: usize = 20;
+const SECRET_CHANGES_MIN: usize = 4;
 
 fn looks_like_a_secret(text: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.split(|c| !is_part(c)).any(|run| {
-        let has = |what: fn(&u8) -> bool| run.bytes().any(|byte| what(&byte));
-        run.len() >= SECRET_LENGTH_MIN && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {
+        let changes = run
+            .as_bytes()
+            .windows(2)
+            .filter(|pair| pair.iter().any(u8::is_ascii_digit) && pair.iter().any(u8::is_ascii_alphabetic));
+        run.len() >= SECRET_LENGTH_MIN && changes.count() >= SECRET_CHANGES_MIN
     })
 }
 

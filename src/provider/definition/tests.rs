@@ -748,7 +748,7 @@ fn a_marker_stands_only_where_nothing_tells_more() {
             "lag: 1s, among: { list: /keys, where: { at: /id, is: \"{c}\" } } }",
             "{c} stands for nothing",
         ),
-        (", lag: 1s", "", "marker"),
+        (", lag: 1s", "", "marker.lag"),
     ] {
         refuses_in(MARKED, old, new, expected);
     }

@@ -45,6 +45,7 @@ struct Ledger {
     call_chance: Option<Draw<RotationId, CallFault>>,
     question_chance: Option<Draw<Question, QuestionFault>>,
     mints_twice: bool,
+    hides_its_marker: bool,
     /// How many keys its callers have chosen.
     chosen: usize,
 }
@@ -101,6 +102,17 @@ impl FakeMint {
     /// Shows a new key only so much later to whoever reads it.
     pub fn show_late(&self, lag: Duration) {
         self.ledger.send_modify(|ledger| ledger.read_lag = lag);
+    }
+
+    /// Shows nothing any more that changes with the key.
+    pub fn hide_marker(&self) {
+        self.ledger.send_modify(|ledger| ledger.hides_its_marker = true);
+    }
+
+    /// What changes with the key, and does not show it.
+    pub(super) fn marker(&self, slot: usize, now: Timestamp) -> Option<String> {
+        let is_shown = !self.ledger.borrow().hides_its_marker;
+        is_shown.then(|| format!("mark of {}", self.shown_key(slot, now)))
     }
 
     /// Makes two keys at each call from now on: a defect, to see who notices.

@@ -244,8 +244,8 @@ impl Provider for FakeProvider {
             Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
             None if self.plan.marker.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
             None => {
-                let key = self.mint.shown_key(slot_of(&self.plan, None), self.clock.now());
-                Reading::Value(Some(SecretValue::new(format!("mark of {key}"))))
+                let marker = self.mint.marker(slot_of(&self.plan, None), self.clock.now());
+                Reading::Value(marker.map(SecretValue::new))
             }
         };
         self.life.leave("marker", number).await;

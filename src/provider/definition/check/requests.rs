@@ -66,7 +66,9 @@ fn body(definition: &Definition, found: &mut Vec<Mistake>) {
     }
     let bodies = definition.regenerate.body.iter();
     for (place, name) in bodies.flat_map(Body::names_without_quotes) {
-        if known.contains(&name) || definition.params.contains_key(name) {
+        // A member of the body itself may be null under any name.
+        let is_a_value = place.contains(['.', '[']);
+        if is_a_value && (known.contains(&name) || definition.params.contains_key(name)) {
             found.push(
                 Mistake::new(
                     format!("regenerate.body.{place}"),
