@@ -110,3 +110,50 @@ fn an_escrow_directory_is_listed_or_named_in_the_error() {
     assert_eq!(exit, Exit::Usage);
     assert!(err.contains("/nonexistent/escrow") && err.contains("No such file"), "{err}");
 }
+
+#[test]
+fn a_reader_who_has_gone_has_read_enough_and_the_exit_code_still_counts() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = home.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let right = write("right.yaml", OWN);
+    let vain = write("vain.yaml", &format!("{OWN}grace: {{ fixed: 2m }}\nredo: {{ max_calls: 2 }}\n"));
+    let wrong = write("wrong.yaml", "name: [");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples/keyturn.yaml");
+    let escrow = format!("escrow list --dir {}", home.path().display());
+    for (line, expected) in [
+        ("providers", Exit::Done),
+        ("providers -o json", Exit::Done),
+        ("providers show adyen/api-key -o yaml", Exit::Done),
+        ("providers schema", Exit::Done),
+        (&format!("providers check {right}"), Exit::Done),
+        (&format!("providers check {right} {wrong} -o json"), Exit::Usage),
+        (&format!("providers test {vain}"), Exit::Findings),
+        (&format!("config check {example}"), Exit::Done),
+        ("config schema", Exit::Done),
+        (&escrow, Exit::Done),
+        ("completions bash", Exit::Done),
+        ("--help", Exit::Done),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_keyturn"));
+        command.args(line.split_whitespace()).stdout(writer).stderr(std::process::Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), err.as_str()), (Some(i32::from(expected.code())), ""), "{line}");
+    }
+}
+
+const OWN: &str = "name: own/key
+title: Own
+environments: { live: https://own.example }
+default_environment: live
+auth: [{ header: { name: X-Key } }]
+self: always
+regenerate: { path: /keys }
+answer: { secret: /key }
+";

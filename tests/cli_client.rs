@@ -233,6 +233,31 @@ async fn run(line: &str, answer: Option<&str>) -> Run {
     Run { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
+/// An output whose reader has gone.
+struct Gone;
+
+impl std::io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How a command ends of which nobody reads the output.
+async fn unread(line: &str, server: &Server) -> (Exit, String) {
+    let line = format!("keyturn {line} --socket {}", server.socket.display());
+    let Command::Client(command) = Cli::parse_from(line.split_whitespace()).command else {
+        panic!("{line} needs no server")
+    };
+    let (mut out, mut err) = (Gone, Vec::new());
+    let mut console = Console::new(&mut out, &mut err);
+    let exit = execute(command, |_| Ok(Target::Socket(PathBuf::new())), &mut console).await;
+    (exit, String::from_utf8(err).unwrap())
+}
+
 fn ago(seconds: i64) -> Option<Timestamp> {
     use keyturn::clock::{Clock as _, SystemClock};
     let now = SystemClock::start().now();
@@ -521,6 +546,25 @@ async fn watching_shows_changes_and_ends_with_the_server() {
     assert_eq!(run.exit, Exit::Unreachable);
     assert_eq!(run.out.lines().count(), 2, "what did not change is not repeated:\n{}", run.out);
     assert!(run.err.contains("[STOPPING]"));
+}
+
+#[tokio::test]
+async fn nobody_is_shown_more_than_is_read_and_the_exit_code_still_counts() {
+    let script = || Script {
+        credentials: vec![credential("adyen-client-key")],
+        steps: vec![halted()],
+        ..Script::default()
+    };
+    for (line, exit) in [
+        ("status", Exit::Done),
+        ("status -o json", Exit::Done),
+        ("history adyen-client-key", Exit::Done),
+        ("watch", Exit::Done),
+        ("watch -o json", Exit::Done),
+        ("rotate adyen-client-key --wait", Exit::PersonNeeded),
+    ] {
+        assert_eq!(unread(line, &serve(script())).await, (exit, String::new()), "{line}");
+    }
 }
 
 #[tokio::test]

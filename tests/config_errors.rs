@@ -241,6 +241,34 @@ fn a_provider_file_is_named_where_it_is_wrong() {
     assert!(found.iter().any(|mistake| mistake.path == "providers[1]"), "{found:#?}");
 }
 
+#[test]
+fn an_unknown_provider_is_a_mistake_of_its_own_only_where_all_definitions_were_read() {
+    let home = tempfile::tempdir().unwrap();
+    let definition = "name: own/key\ntitle: Own\nenvironments: { live: https://own.example }\n\
+        default_environment: live\nauth: [{ header: { name: X-Key } }]\nself: never\n\
+        regenerate: { path: /keys }\nanswer: { secret: /key }\n";
+    std::fs::write(home.path().join("own.yaml"), definition).unwrap();
+    std::fs::write(home.path().join("bad.yaml"), format!("{definition}grcae: none\n")).unwrap();
+    let found = |provider: &str, files: &str| {
+        let text = GOOD.replace("spritz/integrator-secret", provider);
+        let config = Config::parse(&format!("{text}{files}"), home.path(), Catalog::embedded());
+        config.err().unwrap_or_default()
+    };
+    let unknown = found("own/kye", "");
+    assert_eq!((unknown.len(), unknown[0].path.as_str()), (1, "credentials[0].provider"), "{unknown:#?}");
+    assert!(unknown[0].hint.as_ref().unwrap().contains("under providers"), "{unknown:#?}");
+
+    let unknown = found("own/kye", "providers: [own.yaml]\n");
+    assert_eq!((unknown.len(), unknown[0].path.as_str()), (1, "credentials[0].provider"), "{unknown:#?}");
+    assert_eq!(unknown[0].hint.as_ref().unwrap(), "did you mean \"own/key\"?");
+
+    for file in ["bad.yaml", "missing.yaml"] {
+        let one = found("own/key", &format!("providers: [{file}]\n"));
+        assert_eq!(one.len(), 1, "{one:#?}");
+        assert!(one[0].path.starts_with("providers[0]"), "{one:#?}");
+    }
+}
+
 /// Values of every kind and shape, some under names that the schema knows.
 fn yaml() -> impl Strategy<Value = serde_json::Value> {
     let scalar = prop_oneof![

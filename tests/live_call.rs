@@ -52,6 +52,15 @@ impl Desk {
         Self::new(SQUARE, real, square.base_url(), &rotator_key, &format!("--param id={key_id}"))
     }
 
+    /// The definition says something else than its provider was made from.
+    fn mistakes(&self, right: &str, wrong: &str) {
+        let file = self.home.path().join("own.yaml");
+        let definition = fs::read_to_string(&file).unwrap();
+        let mistaken = definition.replacen(right, wrong, 1);
+        assert_ne!(mistaken, definition);
+        fs::write(file, mistaken).unwrap();
+    }
+
     fn key_file(&self) -> PathBuf {
         self.home.path().join("new-key")
     }
@@ -117,6 +126,7 @@ async fn the_key_is_in_the_file_and_nowhere_else() {
     assert_eq!(square.calls().len(), 1);
     assert!(err.contains("regenerate: POST http://127.0.0.1:"), "{err}");
     assert!(err.contains("The key in use: It is taken to be dead from the call on"), "{err}");
+    assert!(out.contains("answer.secret: as promised: the answer shows the new key\n"), "{out}");
     assert!(out.contains("probe: as promised: the provider accepts the new key"), "{out}");
     assert!(out.contains("read: as promised: the provider shows the new key"), "{out}");
     assert!(out.contains("The old key is taken to be dead; give its applications the new one."), "{out}");
@@ -213,16 +223,29 @@ async fn an_answer_that_cannot_be_used_is_kept_for_a_person() {
 async fn a_key_that_no_answer_shows_is_read() {
     let square = publicsquare::start().await.unwrap();
     let desk = Desk::of(&square);
-    let file = desk.home.path().join("own.yaml");
-    let definition = fs::read_to_string(&file).unwrap();
-    let silent = definition.replacen("answer:\n  secret: /key\n", "answer:\n  without_value: [204]\n", 1);
-    assert_ne!(silent, definition);
-    fs::write(file, silent).unwrap();
+    desk.mistakes("answer:\n  secret: /key\n", "answer:\n  without_value: [204]\n");
     square.next_call(Fault::answer_empty());
     let (code, out, err) = desk.run("--yes").await;
     assert_eq!(code, 0, "{out}{err}");
+    assert!(!out.contains("answer.secret"), "no answer was to show it: {out}");
     assert_eq!(desk.key()["secret"], square.current_key().as_str());
     assert_eq!(square.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_place_of_the_key_is_told_though_a_read_brings_the_key() {
+    let square = publicsquare::start().await.unwrap();
+    let desk = Desk::of(&square);
+    desk.mistakes("answer:\n  secret: /key\n", "answer:\n  secret: /kye\n");
+    let (code, out, err) = desk.run("--yes").await;
+    assert_eq!(code, i32::from(Exit::Findings.code()), "{out}{err}");
+    assert!(
+        out.contains("answer.secret: NOT AS PROMISED: ") && out.contains("\"/kye\" (`answer.secret`)"),
+        "{out}"
+    );
+    assert!(out.contains("read: as promised"), "{out}");
+    assert!(out.ends_with("Not as the definition says: 1; not known: 0.\n"), "{out}");
+    assert_eq!(desk.key()["secret"], square.current_key().as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,7 +480,114 @@ async fn a_definition_that_says_too_much_is_told_from_the_provider() {
     let (code, out, err) = desk.run("--yes -o json").await;
     assert_eq!(code, i32::from(Exit::Findings.code()), "{out}{err}");
     let shown: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(shown["checks"][0]["about"], "probe");
-    assert_eq!(shown["checks"][0]["verdict"], "broken");
+    let checks = shown["checks"].as_array().unwrap();
+    let probe = checks.iter().find(|check| check["about"] == "probe").unwrap();
+    assert_eq!(probe["verdict"], "broken");
     assert_eq!(desk.key()["secret"], square.current_key().as_str());
+}
+
+const ANSWERED: &str = r#"
+name: own/key
+title: A key with an id and an old one's end
+environments: { production: "https://own.example.com" }
+default_environment: production
+auth:
+  - header: { name: X-Api-Key }
+self: never
+regenerate: { path: /keys/rotate }
+answer: { secret: /data/key, fields: { id: /data/id }, previous_expires_at: { at: /data/old_until } }
+grace: { fixed: 1h }
+probe: { path: /me }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_answer_says_beside_the_key_is_held_against_the_definition_too() {
+    let (_provider, base_url) = derived(ANSWERED, &[], None, Trouble::None).await;
+    let desk = || Desk::new(ANSWERED, "https://own.example.com", &base_url, "admin", "");
+    let right = desk();
+    let (code, out, err) = right.run("--yes").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("answer.previous_expires_at: as promised: "), "{out}");
+    assert!(!out.contains("not known"), "{out}");
+
+    let wrong = desk();
+    wrong.mistakes("/data/old_until", "/data/until");
+    let (code, out, err) = wrong.run("--yes").await;
+    assert_eq!(code, i32::from(Exit::Findings.code()), "{out}{err}");
+    let said = "answer.previous_expires_at: NOT AS PROMISED: the answer has no readable time of the old key's end at \"/data/until\"";
+    assert!(out.contains(said), "{out}");
+    assert!(out.contains("The old key is taken to be dead"), "{out}");
+    assert_eq!(wrong.key().get("previous_expires_at"), None);
+
+    // Where no window is known, an answer may well name no end.
+    let without = desk();
+    without.mistakes("/data/old_until", "/data/until");
+    without.mistakes("grace: { fixed: 1h }\n", "");
+    let (code, out, err) = without.run("--yes").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!out.contains("answer.previous_expires_at"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_key_was_found_the_places_are_named_at_which_it_was_looked_for() {
+    let (_provider, base_url) = derived(ANSWERED, &[], None, Trouble::None).await;
+    for (right, wrong, title) in [
+        ("/data/id", "/data/ident", "the new key was not shown"),
+        ("secret: /data/key", "secret: /data", "no text where the key should be"),
+    ] {
+        let desk = Desk::new(ANSWERED, "https://own.example.com", &base_url, "admin", "");
+        desk.mistakes(right, wrong);
+        let (code, out, err) = desk.run("--yes").await;
+        assert_eq!(code, i32::from(Exit::PersonNeeded.code()), "{out}{err}");
+        assert!(err.contains(title), "{err}");
+        for place in [
+            "(`answer.secret`)",
+            "(`answer.fields.id`)",
+            &format!("{:?}", wrong.trim_start_matches("secret: ")),
+        ] {
+            assert!(err.contains(place), "{place}: {err}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_place_of_the_keys_id_is_told() {
+    let definition = include_str!("../src/provider/catalog/sendgrid-api-key.yaml");
+    let params = [("label", "trial"), ("scopes", "mail.send")];
+    let (_provider, base_url) = derived(definition, &params, None, Trouble::None).await;
+    let params = "--param label=trial --param scopes=mail.send";
+    let desk = Desk::new(definition, "https://api.sendgrid.com", &base_url, "admin", params);
+    desk.mistakes("key_id: /api_key_id", "key_id: /id");
+    let (code, out, err) = desk.run("--yes").await;
+    assert_eq!(code, i32::from(Exit::Findings.code()), "{out}{err}");
+    assert!(
+        out.contains("answer.key_id: NOT AS PROMISED: the answer has no id of the new key at \"/id\""),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_asked_is_counted_in_the_last_line() {
+    let (_provider, base_url) = derived(ANSWERED, &[], None, Trouble::None).await;
+    let desk = Desk::new(ANSWERED, "https://own.example.com", &base_url, "admin", "");
+    desk.mistakes("probe: { path: /me }", "probe: { path: /mee }");
+    let (code, out, err) = desk.run("--yes").await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("probe: not known: "), "{out}");
+    assert!(out.ends_with("Nothing was seen that contradicts the definition; not known: 1.\n"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_the_questions_is_told_what_they_would_have_shown() {
+    let (_provider, base_url) = derived(ANSWERED, &[], None, Trouble::None).await;
+    let desk = Desk::new(ANSWERED, "https://own.example.com", &base_url, "admin", "");
+    desk.mistakes("probe: { path: /me }", "probe: { path: /me }\npropagation: { delay: 20m, deadline: 30m }");
+    let mut child = desk.command("--yes").spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    wait_for("the new key is in ", &mut err);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (code, out, _) = said(child.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("probe: not known: it was asked to end before this was seen"), "{out}");
+    assert!(out.ends_with("not known: 1.\n"), "{out}");
 }

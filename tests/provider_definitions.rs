@@ -71,7 +71,15 @@ async fn a_definition_is_shown_with_its_requests_and_masked_secrets() {
 async fn a_definition_that_is_not_there_gets_the_nearest_name() {
     let (exit, _, err) = run("show adyen/clientkey").await;
     assert_eq!(exit, Exit::Usage);
-    assert!(err.contains("did you mean \"adyen/client-key\"?"), "{err}");
+    assert!(err.contains("did you mean \"adyen/client-key\"?") && !err.contains("check FILE"), "{err}");
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("definition");
+    fs::write(&file, RISKY).unwrap();
+    for word in ["paddle.yaml", "paddle.yml", file.to_str().unwrap()] {
+        let (exit, _, err) = run(&format!("show {word}")).await;
+        assert_eq!(exit, Exit::Usage);
+        assert!(err.contains("`keyturn providers check FILE` says the same of a file"), "{err}");
+    }
 }
 
 #[tokio::test]
@@ -103,6 +111,19 @@ async fn a_right_file_says_what_it_does_and_what_to_know_and_no_file_hides_anoth
     assert_eq!(run(&format!("check {}", right.display())).await.0, Exit::Done, "findings are no mistakes");
 }
 
+#[tokio::test]
+async fn a_name_that_is_taken_is_told_before_a_configuration_refuses_it() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("own.yaml");
+    fs::write(&file, RISKY.replace("own/key", "adyen/api-key")).unwrap();
+    let (exit, checked) = json(&format!("check {}", file.display())).await;
+    assert_eq!(exit, Exit::Done, "by itself it is right");
+    let found = checked[0]["findings"].as_array().unwrap();
+    let taken = found.iter().find(|finding| finding["path"] == "name").unwrap();
+    assert!(taken["what"].as_str().unwrap().contains("named adyen/api-key already"), "{taken}");
+    assert_eq!(taken["help"], "give yours another name");
+}
+
 const RISKY: &str = "name: own/key
 title: Own
 environments: { live: https://own.example }
@@ -121,6 +142,7 @@ async fn findings(more: &str) -> Vec<String> {
     let (_, checked) = json(&format!("check {}", file.display())).await;
     assert_eq!(checked[0]["mistakes"], Value::Array(Vec::new()), "{more}: {checked:#}");
     let found = checked[0]["findings"].as_array().unwrap();
+    assert!(found.iter().all(|finding| finding["path"] != "name"), "the name is free: {found:#?}");
     found
         .iter()
         .map(|finding| format!("{}: {}", finding["path"].as_str().unwrap(), finding["what"]))
@@ -339,4 +361,8 @@ async fn a_dry_run_shows_the_requests_and_what_is_missing_is_asked_for() {
     let (exit, _, err) = run("test nowhere/key").await;
     assert_eq!(exit, Exit::Usage);
     assert!(err.contains("nowhere/key: there is no such definition"), "{err}");
+    assert!(
+        err.contains("the name of a definition that comes along") && err.contains("or the path of a file"),
+        "{err}"
+    );
 }

@@ -15,6 +15,8 @@ pub struct Console<'a> {
     /// Set while a person sits at the other end of both input and error output.
     person: Option<&'a mut (dyn BufRead + Send)>,
     out_is_terminal: bool,
+    /// Whoever read the output has read enough.
+    reader_is_gone: bool,
     format: OutputFormat,
     colored: bool,
     clock: SystemClock,
@@ -29,6 +31,7 @@ impl<'a> Console<'a> {
             err,
             person: None,
             out_is_terminal: false,
+            reader_is_gone: false,
             format: OutputFormat::Table,
             colored: false,
             clock,
@@ -78,9 +81,21 @@ impl<'a> Console<'a> {
     }
 
     /// One line for people who read along.
+    ///
+    /// A reader who has gone is no error: the command goes on, for its exit code still counts.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")?;
-        self.out.flush()
+        match writeln!(self.out, "{text}").and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_is_gone = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Whether a command that only shows what happens shows it to nobody any more.
+    pub(super) const fn reader_is_gone(&self) -> bool {
+        self.reader_is_gone
     }
 
     /// One line for people, coloured where colours are wanted.
@@ -98,34 +113,20 @@ impl<'a> Console<'a> {
 
     /// The one document of a command whose output is for programs.
     pub(super) fn document(&mut self, value: &impl Serialize) -> io::Result<()> {
-        match self.format {
-            OutputFormat::Yaml => self.yaml(value),
-            OutputFormat::Json | OutputFormat::Table => {
-                serde_json::to_writer_pretty(&mut *self.out, value)?;
-                writeln!(self.out)
-            }
-        }?;
-        self.out.flush()
+        let text = match self.format {
+            OutputFormat::Yaml => yaml(value)?,
+            OutputFormat::Json | OutputFormat::Table => serde_json::to_string_pretty(value)?,
+        };
+        self.say(&text)
     }
 
     /// One of many documents, as they come.
     pub(super) fn message(&mut self, value: &impl Serialize) -> io::Result<()> {
-        match self.format {
-            OutputFormat::Yaml => {
-                writeln!(self.out, "---")?;
-                self.yaml(value)
-            }
-            OutputFormat::Json | OutputFormat::Table => {
-                serde_json::to_writer(&mut *self.out, value)?;
-                writeln!(self.out)
-            }
-        }?;
-        self.out.flush()
-    }
-
-    fn yaml(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
-        writeln!(self.out, "{}", text.trim_end())
+        let text = match self.format {
+            OutputFormat::Yaml => format!("---\n{}", yaml(value)?),
+            OutputFormat::Json | OutputFormat::Table => serde_json::to_string(value)?,
+        };
+        self.say(&text)
     }
 
     /// One line that is not part of the output: progress, warnings, errors.
@@ -143,6 +144,11 @@ impl<'a> Console<'a> {
         person.read_line(&mut answer)?;
         Ok(Some(answer.trim().to_owned()))
     }
+}
+
+fn yaml(value: &impl Serialize) -> io::Result<String> {
+    let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+    Ok(text.trim_end().to_owned())
 }
 
 impl std::fmt::Debug for Console<'_> {

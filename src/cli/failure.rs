@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-/// The output is gone: whoever read it has read enough.
+/// The output is lost, on a full disk say; a reader who has gone is no failure.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Exit::Unexpected, format!("the output cannot be written: {error}"))

@@ -49,11 +49,11 @@ pub(super) async fn live(
     let limit = trial.bound().plan().call_timeout;
     let told = |notice: Notice<'_>| console.remark(&words_of(notice, path, limit));
     match trial.call(&secrets, &before, file, &mut interrupts, told).await {
-        Called::Kept(answer) => {
+        Called::Kept(new) => {
             console.remark(&format!("the new key is in {}", path.display()));
-            let checks = trial.check(&secrets, &before, &answer, &mut interrupts).await;
-            let key_id = answer.key_id.as_ref().map(|id| plain(id.as_str()));
-            let old_key_until = answer.previous_expires_at;
+            let checks = trial.check(&secrets, &before, &new, &mut interrupts).await;
+            let key_id = new.answer.key_id.as_ref().map(|id| plain(id.as_str()));
+            let old_key_until = new.answer.previous_expires_at;
             show(&trial, &Kept { file: path.display().to_string(), key_id, old_key_until, checks }, console)
         }
         Called::NotSent { removed } => {
@@ -261,8 +261,13 @@ struct Kept {
     checks: Vec<Check>,
 }
 
+impl Kept {
+    fn count(&self, verdict: Verdict) -> usize {
+        self.checks.iter().filter(|check| check.verdict == verdict).count()
+    }
+}
+
 fn show(trial: &Trial, kept: &Kept, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let broken = kept.checks.iter().any(|check| check.verdict == Verdict::Broken);
     if console.is_table() {
         console.paint(Tone::Good, &format!("The provider made a new key, and {} has it.", kept.file))?;
         for check in &kept.checks {
@@ -274,10 +279,27 @@ fn show(trial: &Trial, kept: &Kept, console: &mut Console<'_>) -> Result<Exit, F
             console.paint(tone, &plain(&format!("{}: {word}: {}", check.about, check.seen)))?;
         }
         console.say(&left_to_do(trial, kept))?;
+        if let Some((tone, text)) = in_all(kept) {
+            console.paint(tone, &text)?;
+        }
     } else {
         console.document(kept)?;
     }
-    Ok(if broken { Exit::Findings } else { Exit::Done })
+    Ok(if kept.count(Verdict::Broken) > 0 { Exit::Findings } else { Exit::Done })
+}
+
+/// What is left after all questions, where not everything is as promised.
+fn in_all(kept: &Kept) -> Option<(Tone, String)> {
+    match (kept.count(Verdict::Broken), kept.count(Verdict::Open)) {
+        (0, 0) => None,
+        (0, open) => Some((
+            Tone::Caution,
+            format!("Nothing was seen that contradicts the definition; not known: {open}."),
+        )),
+        (broken, open) => {
+            Some((Tone::Alarm, format!("Not as the definition says: {broken}; not known: {open}.")))
+        }
+    }
 }
 
 /// What a person has to do at the provider and here.

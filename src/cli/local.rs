@@ -1,6 +1,6 @@
 //! Commands that need no running keyturn.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -15,8 +15,12 @@ use crate::mistake::Mistake;
 
 /// Writes a shell's completions.
 pub fn complete(shell: clap_complete::Shell, out: &mut dyn Write) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "keyturn", &mut &mut *out);
-    Exit::Done
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keyturn", &mut script);
+    match out.write_all(&script).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Unexpected,
+        _ => Exit::Done,
+    }
 }
 
 /// Says what is wrong in a configuration file, or that nothing is.

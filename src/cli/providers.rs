@@ -1,5 +1,6 @@
 //! `keyturn providers`: the definitions that come along, what one does, and what is wrong with an own one.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub async fn providers(arguments: &ProvidersArguments, catalog: &Catalog, consol
     let ended = match &arguments.command {
         None => list(catalog, console),
         Some(ProvidersCommand::Show { name, .. }) => show(name, catalog, console),
-        Some(ProvidersCommand::Check { files, .. }) => check(files, console),
+        Some(ProvidersCommand::Check { files, .. }) => check(files, catalog, console),
         Some(ProvidersCommand::Test(test)) => rehearse::test(test, catalog, console).await,
         Some(ProvidersCommand::Schema) => schema(console),
     };
@@ -96,8 +97,8 @@ struct Shown<'a> {
 fn show(name: &str, catalog: &Catalog, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let found = catalog.find(name);
     let definition = found.map_err(|mistake| {
-        let failure = Failure::new(Exit::Usage, format!("{}: {}", plain(name), mistake.message));
-        mistake.hint.into_iter().fold(failure, Failure::note).note("`keyturn providers` lists them")
+        let failure = unknown(name, mistake).note("`keyturn providers` lists them");
+        if is_file(name) { failure.note(CHECK_IS_FOR_FILES) } else { failure }
     })?;
     let shown = Shown { portrait: &portrait(Path::new(name), definition)?, findings: definition.findings() };
     if console.is_table() {
@@ -106,6 +107,22 @@ fn show(name: &str, catalog: &Catalog, console: &mut Console<'_>) -> Result<Exit
         console.document(&shown)?;
     }
     Ok(Exit::Done)
+}
+
+const CHECK_IS_FOR_FILES: &str =
+    "this shows definitions that come along; `keyturn providers check FILE` says the same of a file";
+
+/// A name that is none of a definition that comes along.
+pub(super) fn unknown(name: &str, mistake: Mistake) -> Failure {
+    let failure = Failure::new(Exit::Usage, format!("{}: {}", plain(name), mistake.message));
+    mistake.hint.into_iter().fold(failure, Failure::note)
+}
+
+/// Whether a word that is no name means a file.
+fn is_file(word: &str) -> bool {
+    let file = Path::new(word);
+    let extension = file.extension().and_then(OsStr::to_str);
+    file.is_file() || matches!(extension, Some("yaml" | "yml"))
 }
 
 fn portrait(file: &Path, definition: &Definition) -> Result<Portrait, Failure> {
@@ -122,7 +139,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn new(file: &Path) -> Self {
+    fn new(file: &Path, catalog: &Catalog) -> Self {
         let (mut checked, judged) = (
             Self {
                 file: file.display().to_string(),
@@ -130,7 +147,7 @@ impl Checked {
                 findings: Vec::new(),
                 definition: None,
             },
-            judge(file),
+            judge(file, catalog),
         );
         match judged {
             Ok((portrait, findings)) => (checked.definition, checked.findings) = (Some(portrait), findings),
@@ -140,15 +157,28 @@ impl Checked {
     }
 }
 
-fn judge(file: &Path) -> Result<(Portrait, Vec<Finding>), Vec<Mistake>> {
+fn judge(file: &Path, catalog: &Catalog) -> Result<(Portrait, Vec<Finding>), Vec<Mistake>> {
     let text = fs::read_to_string(file)
         .map_err(|error| vec![Mistake::new("", format!("it cannot be read: {error}"))])?;
-    let (definition, findings) = Definition::judge(&text)?;
+    let (definition, found) = Definition::judge(&text)?;
+    let findings = taken_name(&definition.name, catalog).into_iter().chain(found).collect();
     Ok((Portrait::of(&definition)?, findings))
 }
 
-fn check(files: &[PathBuf], console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let checked: Vec<Checked> = files.iter().map(|file| Checked::new(file)).collect();
+/// By itself a definition may have any name; no configuration takes two of the same.
+fn taken_name(name: &str, catalog: &Catalog) -> Option<Finding> {
+    catalog.get(name).map(|_| Finding {
+        path: "name".to_owned(),
+        place: None,
+        what: format!(
+            "a definition that comes along is named {name} already, and a configuration refuses another one"
+        ),
+        help: "give yours another name".to_owned(),
+    })
+}
+
+fn check(files: &[PathBuf], catalog: &Catalog, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let checked: Vec<Checked> = files.iter().map(|file| Checked::new(file, catalog)).collect();
     let is_right = checked.iter().all(|checked| checked.mistakes.is_empty());
     if console.is_table() {
         for (file, checked) in files.iter().zip(&checked) {

@@ -10,6 +10,7 @@ use super::console::{Console, Tone};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::live;
+use super::providers::unknown;
 use super::table;
 use super::words::{plain, span};
 use crate::provider::describe::{Request, requests};
@@ -37,14 +38,15 @@ pub(super) async fn test(
 
 /// One that comes along, by its name; else one of the owner's own, by its file.
 fn find(definition: &str, catalog: &Catalog) -> Result<Definition, Failure> {
-    let unknown = match catalog.find(definition) {
+    let mistake = match catalog.find(definition) {
         Ok(definition) => return Ok(definition.clone()),
         Err(mistake) => mistake,
     };
     let file = Path::new(definition);
     if !file.exists() {
-        let failure = Failure::new(Exit::Usage, format!("{}: {}", plain(definition), unknown.message));
-        return Err(unknown.hint.into_iter().fold(failure, Failure::note).note("nor is there such a file"));
+        return Err(unknown(definition, mistake).note("nor is there such a file").note(
+            "it takes the name of a definition that comes along (`keyturn providers` lists them), or the path of a file",
+        ));
     }
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(Exit::Usage, format!("{} cannot be read: {error}", file.display())))?;

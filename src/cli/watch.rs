@@ -28,6 +28,9 @@ pub(super) async fn watch(
             } else {
                 console.message(&credential)?;
             }
+            if console.reader_is_gone() {
+                return Ok(Exit::Done);
+            }
         }
     }
     Ok(Exit::Done)

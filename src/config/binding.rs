@@ -10,8 +10,20 @@ use crate::provider::{self, Binding, BoundDefinition, Catalog, Definition};
 use crate::rotation::Plan;
 use crate::rotation::schedule::{Cadence, Schedule};
 
+/// What a file says of definitions of its owner's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    /// It names none.
+    None,
+    /// All of them are in the catalog.
+    Read,
+    /// One could not be read, and nobody knows its name.
+    Unread,
+}
+
 /// Reads the owner's own definitions into the catalog.
-pub(super) fn add_definitions(files: &[String], catalog: &mut Catalog, found: &mut Found<'_>) {
+pub(super) fn add_definitions(files: &[String], catalog: &mut Catalog, found: &mut Found<'_>) -> Own {
+    let mut own = if files.is_empty() { Own::None } else { Own::Read };
     for (index, file) in files.iter().enumerate() {
         let place = format!("providers[{index}]");
         let path = found.place(&place, file);
@@ -20,12 +32,14 @@ pub(super) fn add_definitions(files: &[String], catalog: &mut Catalog, found: &m
                 found.take(&place, catalog.add(definition));
             }
             Err(mistakes) => {
+                own = Own::Unread;
                 for mistake in mistakes {
                     found.add(in_its_own_file(mistake, file).under(&place));
                 }
             }
         }
     }
+    own
 }
 
 /// A mistake whose place is one in another file than the configuration.
@@ -52,7 +66,7 @@ pub(super) fn bind(
     found: &mut Found<'_>,
 ) -> Option<BoundDefinition> {
     let binding = binding(raw, signer, schedule, context, place, found);
-    let definition = found.take(place, context.catalog.find(&raw.provider))?;
+    let definition = find(&raw.provider, context, place, found)?;
     // Without a signer, what the definition says about signers means nothing.
     let signer_is_known = signer.is_some();
     match provider::bind(definition, binding) {
@@ -66,6 +80,24 @@ pub(super) fn bind(
             None
         }
     }
+}
+
+fn find<'a>(name: &str, context: &Context<'a>, place: &str, found: &mut Found<'_>) -> Option<&'a Definition> {
+    let mistake = match context.catalog.find(name) {
+        Ok(definition) => return Some(definition),
+        Err(mistake) => mistake.under(place),
+    };
+    match context.own {
+        Own::None => {
+            let nearest = mistake.hint.as_deref().unwrap_or_default();
+            let hint = format!("name the file of one of your own under providers; {nearest}");
+            found.add(mistake.hint(hint));
+        }
+        Own::Read => found.add(mistake),
+        // It may be the name of the one that could not be read: one mistake, which is told there.
+        Own::Unread => {}
+    }
+    None
 }
 
 fn binding(

@@ -57,6 +57,7 @@ impl Signer {
 /// What the other sections say.
 pub(super) struct Context<'a> {
     pub(super) catalog: &'a Catalog,
+    pub(super) own: binding::Own,
     pub(super) timeouts: Timeouts,
     pub(super) record_prefix: Option<&'a VaultPath>,
 }

@@ -94,7 +94,7 @@ impl raw::File {
 }
 
 fn assemble(file: raw::File, mut catalog: Catalog, found: &mut Found<'_>) -> Option<Config> {
-    binding::add_definitions(&file.providers, &mut catalog, found);
+    let own = binding::add_definitions(&file.providers, &mut catalog, found);
     let vault = vault::check(file.vault, found);
     let listen = listen::check(file.listen, found);
     let escrow = process::check_escrow(file.escrow, found);
@@ -102,7 +102,7 @@ fn assemble(file: raw::File, mut catalog: Catalog, found: &mut Found<'_>) -> Opt
     let log = process::check_log(file.log.as_ref());
     let timeouts = process::check_timeouts(file.timeouts.as_ref(), found);
     let record_prefix = vault.as_ref().map(|vault| &vault.record_prefix);
-    let context = credentials::Context { catalog: &catalog, timeouts, record_prefix };
+    let context = credentials::Context { catalog: &catalog, own, timeouts, record_prefix };
     let credentials = credentials::check(&file.credentials, &context, found);
     Some(Config { vault: vault?, listen, escrow, metrics, log, timeouts, credentials, catalog })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Before, Interrupts, Secrets, Trial};
+use super::{Before, Interrupts, NewKey, Secrets, Trial};
 use crate::clock::Clock as _;
 use crate::provider::{Answer, Listing, Probe, Provider as _, Reading, Signer};
 use crate::rotation::{Problem, Refusal};
@@ -35,39 +35,81 @@ pub enum Verdict {
 /// How often a question is asked again until its time is over.
 const POLL: Duration = Duration::from_secs(2);
 
+/// One question after the call.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Probe,
+    Read { lag: Duration },
+    Marker { lag: Duration },
+    List,
+}
+
+impl Question {
+    const fn about(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Read { .. } => "read",
+            Self::Marker { .. } => "marker",
+            Self::List => "list",
+        }
+    }
+}
+
 impl Trial {
-    /// Asks what the definition declares, until the declared times are over or a signal comes.
+    /// Looks at what the answer showed, and asks what else the definition declares, until the declared times are over or
+    /// a signal comes.
     pub async fn check(
         &self,
         secrets: &Secrets,
         before: &Before,
-        answer: &Answer,
+        new: &NewKey,
         interrupts: &mut Interrupts,
     ) -> Vec<Check> {
-        let mut seen = Vec::new();
+        let questions = self.questions();
+        let mut asked = Vec::new();
         tokio::select! {
-            () = self.ask(secrets, before, answer, &mut seen) => {}
+            () = self.ask(&questions, secrets, before, &new.answer, &mut asked) => {}
             () = interrupts.next() => {}
         }
-        seen
+        let left = questions.iter().skip(asked.len()).map(|question| Check {
+            about: question.about(),
+            verdict: Verdict::Open,
+            seen: "it was asked to end before this was seen".to_owned(),
+        });
+        self.shown(new).into_iter().chain(asked).chain(left).collect()
     }
 
-    async fn ask(&self, secrets: &Secrets, before: &Before, answer: &Answer, seen: &mut Vec<Check>) {
+    fn questions(&self) -> Vec<Question> {
         let plan = self.bound().plan();
+        let lists = plan.creates.as_ref().is_some_and(|creates| creates.lists);
+        let all = [
+            plan.probe.then_some(Question::Probe),
+            plan.read.map(|lag| Question::Read { lag }),
+            plan.marker.map(|lag| Question::Marker { lag }),
+            lists.then_some(Question::List),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    async fn ask(
+        &self,
+        questions: &[Question],
+        secrets: &Secrets,
+        before: &Before,
+        answer: &Answer,
+        seen: &mut Vec<Check>,
+    ) {
         // A key that signs for itself may be dead by now.
-        let main = if plan.self_authenticating { &answer.secret.key } else { &secrets.main };
+        let own = self.bound().plan().self_authenticating;
+        let main = if own { &answer.secret.key } else { &secrets.main };
         let signer = Signer { main, extra: &secrets.extra };
-        if plan.probe {
-            seen.push(self.probe(secrets, answer).await);
-        }
-        if let Some(lag) = plan.read {
-            seen.push(self.read(signer, before, answer, lag).await);
-        }
-        if let Some(lag) = plan.marker {
-            seen.push(self.marker(signer, before, lag).await);
-        }
-        if plan.creates.as_ref().is_some_and(|creates| creates.lists) {
-            seen.push(self.list(signer, answer).await);
+        for question in questions {
+            seen.push(match *question {
+                Question::Probe => self.probe(secrets, answer).await,
+                Question::Read { lag } => self.read(signer, before, answer, lag).await,
+                Question::Marker { lag } => self.marker(signer, before, lag).await,
+                Question::List => self.list(signer, answer).await,
+            });
         }
     }
 

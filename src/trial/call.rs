@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::key_file::Kept;
+use super::shown::{NewKey, Source, places};
 use super::{Before, Cause, Interrupts, KeyFile, Secrets, Trial};
 use crate::clock::Clock as _;
 use crate::provider::{Answer, Provider as _, Reading, Regeneration, Response};
@@ -14,7 +15,7 @@ use crate::secret::SecretValue;
 #[derive(Debug)]
 pub enum Called {
     /// The provider made a key, and the file has it.
-    Kept(Answer),
+    Kept(NewKey),
     /// It was asked to end before the call, and sent nothing.
     NotSent {
         /// Whether the file could be taken away.
@@ -91,7 +92,7 @@ impl Trial {
         let mut desk = Desk { trial: self, file: &file, interrupts, tell: &mut tell };
         let residue = residue.as_ref();
         match outcome {
-            Outcome::Applied(answer) => desk.keep_key(answer).await,
+            Outcome::Applied(answer) => desk.keep_key(answer, Source::Answer).await,
             Outcome::NotApplied(refusal) => Called::NotApplied {
                 cause: Cause { what: refusal.problem.to_string(), code: refusal.class.code() },
                 retry_after: refusal.retry_after,
@@ -100,13 +101,13 @@ impl Trial {
             Outcome::AppliedNoValue => {
                 let left = desk.leave(residue, chosen.is_some()).await;
                 match desk.read_new(secrets, before).await {
-                    Some(answer) => desk.keep_key(answer).await,
-                    None => Called::Unknown { cause: cause_of(&Doubt::NoValue), left },
+                    Some(answer) => desk.keep_key(answer, Source::Read).await,
+                    None => Called::Unknown { cause: self.cause_of(&Doubt::NoValue), left },
                 }
             }
             Outcome::Unknown(doubt) => {
                 let left = desk.leave(residue, chosen.is_some()).await;
-                Called::Unknown { cause: cause_of(&doubt), left }
+                Called::Unknown { cause: self.cause_of(&doubt), left }
             }
         }
     }
@@ -124,6 +125,32 @@ impl Trial {
         }
         Ok(chosen)
     }
+
+    fn cause_of(&self, doubt: &Doubt) -> Cause {
+        let what = match doubt {
+            Doubt::Timeout => "no answer came in time after the request was sent".to_owned(),
+            Doubt::ConnectionLost => "the connection broke after the request was sent".to_owned(),
+            Doubt::Status { problem } => {
+                format!("the provider answered with a status that does not say whether it acted: {problem}")
+            }
+            Doubt::Unreadable { problem } => {
+                let what = format!("the provider reported success, and its answer cannot be used: {problem}");
+                self.with_places(what)
+            }
+            Doubt::NoValue | Doubt::Crashed | Doubt::HolderLost | Doubt::Refused { .. } => {
+                self.with_places("the provider reported success, and the new key was not shown".to_owned())
+            }
+        };
+        Cause { what, code: doubt.code() }
+    }
+
+    /// The likeliest mistake in a new definition is a wrong pointer.
+    fn with_places(&self, what: String) -> String {
+        match places(&self.definition.answer) {
+            Some(places) => format!("{what}; it was looked for at {places}"),
+            None => what,
+        }
+    }
 }
 
 /// Where an answer is dealt with.
@@ -135,13 +162,13 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    async fn keep_key(&mut self, mut answer: Answer) -> Called {
+    async fn keep_key(&mut self, mut answer: Answer, source: Source) -> Called {
         if self.trial.slot.is_some() {
             // A rotation leaves the old key alone in another slot; here it was replaced in its own.
             answer.previous_expires_at = None;
         }
         match self.keep(Kept::Key(&answer)).await {
-            Ok(()) => Called::Kept(answer),
+            Ok(()) => Called::Kept(NewKey { answer, source }),
             Err(error) => Called::Lost(error),
         }
     }
@@ -200,21 +227,4 @@ impl Desk<'_> {
             }
         }
     }
-}
-
-fn cause_of(doubt: &Doubt) -> Cause {
-    let what = match doubt {
-        Doubt::Timeout => "no answer came in time after the request was sent".to_owned(),
-        Doubt::ConnectionLost => "the connection broke after the request was sent".to_owned(),
-        Doubt::Status { problem } => {
-            format!("the provider answered with a status that does not say whether it acted: {problem}")
-        }
-        Doubt::Unreadable { problem } => {
-            format!("the provider reported success, and its answer cannot be used: {problem}")
-        }
-        Doubt::NoValue | Doubt::Crashed | Doubt::HolderLost | Doubt::Refused { .. } => {
-            "the provider reported success, and the new key was not shown".to_owned()
-        }
-    };
-    Cause { what, code: doubt.code() }
 }

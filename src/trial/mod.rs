@@ -1,7 +1,7 @@
 //! A trial: one real regenerate call for who writes a definition, whose key is kept in a file before anything is said.
 //!
 //! Around the call stand questions that change nothing: before it whether the provider is there and shows its present
-//! key, after it whether the provider keeps what the definition says of probe, read and list. Nothing is revoked, and no
+//! key, after it whether the provider keeps what the definition says of answer, probe, read and list. Nothing is revoked, and no
 //! second call is made, whatever came of the first.
 
 mod afterwards;
@@ -10,6 +10,7 @@ mod call;
 mod interrupts;
 mod key_file;
 mod material;
+mod shown;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use call::{Called, Left, Notice};
 pub use interrupts::Interrupts;
 pub use key_file::KeyFile;
 pub use material::{Secrets, Unreadable};
+pub use shown::{NewKey, Source};
 
 /// What a person says about the key that is tried.
 #[derive(Debug, Clone, Default)]
