@@ -166,7 +166,7 @@ const SINGLE_MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("https://vault:8200", "https://user:pw@vault", "vault.address", "logs in by `auth`"),
     ("https://vault:8200", "http://10.0.0.1:8200", "vault.address", "this machine only"),
     ("token_file: /token", "tls: {}", "vault.auth.tls", "known: "),
-    ("every: 30d", "every: 30", "credentials[0].schedule.every", "with its unit"),
+    ("every: 30d", "every: 30", "credentials[0].schedule.every", "quotes"),
     (
         "every: 30d }",
         "every: 30d }\n    revoke_after: 1h",
