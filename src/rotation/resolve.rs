@@ -273,8 +273,8 @@ fn goes_on_without_the_marker(
     let is_silent = *reading != Reading::Unchanged && now >= believed_at(plan, rotation, unknown);
     let is_last_chance = old_key_signs_until(plan, rotation)
         .is_some_and(|until| later(now, POLL) >= until && quiet_at(plan, rotation, unknown) <= now);
-    let may_go_on = plan.marker.is_some() && plan.redo.is_some();
-    may_go_on && (is_refused || is_silent || is_last_chance)
+    let is_allowed = plan.redo.is_some_and(|calls_max| !unknown.refused && rotation.calls < calls_max);
+    plan.marker.is_some() && is_allowed && (is_refused || is_silent || is_last_chance)
 }
 
 /// From when on "unchanged" means that no call takes effect any more.
