@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use keyturn::rotation::{Decision, RefusalClass};
+use keyturn::rotation::{Decision, Plan, RefusalClass};
+use keyturn::testbed::Gate;
 use keyturn::testbed::fake::CallFault;
 
 use crate::verdict::assert_settled;
@@ -135,4 +136,33 @@ async fn a_refused_first_call_leaves_no_chosen_key_behind() {
     replica.until_at_rest().await;
     assert_eq!((world.phase(), world.published().as_str()), ("idle", FIRST_KEY));
     assert_eq!(world.vault.supplied(&name()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_brings_an_older_key_back_is_kept_and_where_it_shows_published_again() {
+    for read in [Some(Duration::from_secs(5)), None] {
+        let world = World::new(Plan { read, ..plan_supplied() });
+        let (a, b) = (world.replica(1).await, world.replica(2).await);
+        let gate = Gate::new();
+        world.mint.next(CallFault::Frozen(gate.clone()));
+        a.rotate().await;
+        gate.reached().await;
+        b.until_rotated(1).await;
+        let first = world.published();
+        minutes(5).await;
+        b.rotate().await;
+        b.until_rotated(2).await;
+        assert_ne!(world.published(), first);
+        minutes(5).await;
+        // The first holder wakes, and its call takes effect now.
+        gate.release();
+        minutes(30).await;
+        match read {
+            Some(_) => assert_eq!(world.published(), first, "the provider has it again"),
+            None => {
+                assert_eq!(a.sealed_keys(), [first], "nobody can tell, and a person is told");
+                assert!(a.conditions().contains(&"ORPHAN_ANSWER"), "{:?}", a.conditions());
+            }
+        }
+    }
 }

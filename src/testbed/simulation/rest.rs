@@ -37,7 +37,8 @@ fn rests(world: &World, credential: usize) -> bool {
     let handles: Vec<_> = world.replicas.iter().filter_map(|replica| replica.handle(credential)).collect();
     let all_run = handles.len() == world.replicas.len();
     let is_calm = |handle: &Handle| is_calm(&handle.snapshot(), waits_for_room(world, credential));
-    if !all_run || !is_settled(&state) || !handles.iter().all(is_calm) {
+    let is_a_persons = |handle: &Handle| is_a_persons(&handle.snapshot(), world, credential);
+    if !all_run || !is_settled(&state) || !handles.iter().all(|it| is_calm(it) || is_a_persons(it)) {
         return false;
     }
     if state.phase == Phase::Idle
@@ -66,6 +67,12 @@ fn is_settled(state: &State) -> bool {
 
 fn is_calm(seen: &Snapshot, may_wait: bool) -> bool {
     seen.activity == Activity::Idle && seen.hold.is_none() && (seen.pending.is_none() || may_wait)
+}
+
+/// A request that outlived its sender made the published key's slot anew: nobody but a person knows which key is in use.
+fn is_a_persons(seen: &Snapshot, world: &World, credential: usize) -> bool {
+    let is_held = seen.hold.as_ref().is_some_and(|hold| hold.code == "ENTRY_IN_NO_SLOT");
+    is_held && world.judge.docket(credential, |docket| docket.late() > 0) == Some(true)
 }
 
 /// A schedule can ask for the next rotation before there is room for a pending key, again and again.
