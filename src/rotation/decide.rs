@@ -113,7 +113,7 @@ fn publish_anyway(plan: &Plan, state: State, rotation: Rotation, now: Timestamp)
 fn try_again(plan: &Plan, state: State, rotation: Rotation, now: Timestamp) -> Next {
     match state.phase.clone() {
         Phase::Unknown { unknown, .. } => {
-            let unknown = Unknown { since: unknown.since, ..Unknown::begun(unknown.doubt, now) };
+            let unknown = Unknown::begun(unknown.doubt, unknown.since);
             Some(settle(plan, state, rotation, unknown, now))
         }
         Phase::Halted { halt, .. } => match (halt.answer, halt.publication) {

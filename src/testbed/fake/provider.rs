@@ -130,6 +130,18 @@ impl FakeProvider {
         !self.plan.self_authenticating || self.mint.accepts(signer.expose(), self.clock.now())
     }
 
+    /// What a look at the key shows, unless it goes wrong or is not declared.
+    fn looked<T>(&self, is_declared: bool, shows: impl FnOnce() -> T) -> Reading<T> {
+        match self.mint.question_fault(Question::Read) {
+            Some(QuestionFault::Unavailable | QuestionFault::AnswerLost | QuestionFault::Late(_)) => {
+                Reading::Unavailable(problem())
+            }
+            Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
+            None if !is_declared => Reading::Refused(refusal(RefusalClass::NotFound, None)),
+            None => Reading::Value(shows()),
+        }
+    }
+
     async fn answer(&self, what: Regeneration<'_>, signer: &SecretValue) -> Outcome<Answer> {
         let (sent_at, rotation) = (self.clock.now(), what.rotation);
         self.tell(&ProviderAct::Sent(rotation));
@@ -215,20 +227,12 @@ impl Provider for FakeProvider {
         let number = self.life.enter("read").await;
         self.mint.count_read();
         self.mint.stand_in_line().await;
-        let reading = match self.mint.question_fault(Question::Read) {
-            Some(QuestionFault::Unavailable | QuestionFault::AnswerLost | QuestionFault::Late(_)) => {
-                Reading::Unavailable(problem())
-            }
-            Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
-            None if self.plan.read.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
-            None => Reading::Value(Answer {
-                secret: SecretValue::new(self.mint.shown_key(slot_of(&self.plan, slot), self.clock.now()))
-                    .into(),
-                previous_expires_at: None,
-                received_at: self.clock.now(),
-                key_id: None,
-            }),
-        };
+        let reading = self.looked(self.plan.read.is_some(), || Answer {
+            secret: SecretValue::new(self.mint.shown_key(slot_of(&self.plan, slot), self.clock.now())).into(),
+            previous_expires_at: None,
+            received_at: self.clock.now(),
+            key_id: None,
+        });
         self.life.leave("read", number).await;
         reading
     }
@@ -237,17 +241,10 @@ impl Provider for FakeProvider {
         let number = self.life.enter("marker").await;
         self.mint.count_read();
         self.mint.stand_in_line().await;
-        let reading = match self.mint.question_fault(Question::Read) {
-            Some(QuestionFault::Unavailable | QuestionFault::AnswerLost | QuestionFault::Late(_)) => {
-                Reading::Unavailable(problem())
-            }
-            Some(QuestionFault::Refused(class, time)) => Reading::Refused(refusal(class, time)),
-            None if self.plan.marker.is_none() => Reading::Refused(refusal(RefusalClass::NotFound, None)),
-            None => {
-                let marker = self.mint.marker(slot_of(&self.plan, None), self.clock.now());
-                Reading::Value(marker.map(SecretValue::new))
-            }
-        };
+        let reading = self.looked(self.plan.marker.is_some(), || {
+            let marker = self.mint.marker(slot_of(&self.plan, None), self.clock.now());
+            marker.map(SecretValue::new)
+        });
         self.life.leave("marker", number).await;
         reading
     }
